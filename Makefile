@@ -1,0 +1,69 @@
+# `make` alone lists the targets. Settings of the service pass through: make run KANJO_PORT=9000
+
+PYTHON ?= python3
+# The usual index serves torch for CUDA on Linux (several GB). A CPU build comes from
+#   make install TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+
+BIN := .venv/bin
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help install run demo train lint test test-docker bench clean tools
+
+# $(call packages,names): installs Debian packages, or says in one line what to type, and stops.
+define packages
+	root=(); if [[ $$(id -u) == 0 ]]; then root=(env); elif sudo -n true 2>/dev/null; then root=(sudo -n); fi; \
+	if (( ! $${#root[@]} )) || ! command -v apt-get >/dev/null; then \
+	  echo "missing: $(1); install with: sudo apt-get install $(1)" >&2; exit 1; \
+	fi; \
+	"$${root[@]}" apt-get update -qq && \
+	"$${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null
+endef
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: .venv/installed ## make .venv with everything in it, when pyproject.toml is newer
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, {sys.executable} is {sys.version.split()[0]}")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call packages,python3-venv); }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --editable '.[dev]'
+	@touch $@
+
+run: install ## serve at KANJO_HOST:KANJO_PORT (127.0.0.1:8000)
+	$(BIN)/kanjo serve
+
+demo: install ## serve, and play bundled sample calls at it
+	$(BIN)/kanjo demo
+
+train: install ## train a model on the corpora at KANJO_CORPORA
+	$(BIN)/kanjo train
+
+lint: install ## style, types and import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+# What the tests drive and pip cannot install: a real Redis and a real browser.
+tools:
+	@missing=(); \
+	for tool in redis-server:redis-server chromium:chromium chromedriver:chromium-driver; do \
+	  command -v "$${tool%%:*}" >/dev/null || missing+=("$${tool##*:}"); \
+	done; \
+	if (( $${#missing[@]} )); then $(call packages,$${missing[*]}); fi
+
+test: install tools lint ## all tests but those of the containers, after lint
+	$(BIN)/pytest
+
+test-docker: install ## build, start and call the containers, with the Docker engine running
+	$(BIN)/pytest -m docker tests/test_compose.py
+
+bench: install ## measure latency and throughput on this machine
+	$(BIN)/python -m tests.benchmarks
+
+clean: ## remove .venv, caches and build products
+	rm -rf .venv build dist *.egg-info .*_cache .hypothesis
+	find service model training tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,75 @@
+"""Who may import whom: the contracts in pyproject.toml hold, and each notices a trespass."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def lint_imports(root: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-logo", "--no-cache"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_every_import_contract_is_kept() -> None:
+    checked = lint_imports(ROOT)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "trespass", "contract"),
+    [
+        (
+            "model/labels.py",
+            "import service.events",
+            "service and training stand on the model, apart from each other",
+        ),
+        (
+            "training/__init__.py",
+            "import service.events",
+            "service and training stand on the model, apart from each other",
+        ),
+        (
+            "service/app.py",
+            "import training",
+            "service and training stand on the model, apart from each other",
+        ),
+        (
+            "service/scorer.py",
+            "import model.network",
+            "the service knows the network only as an artifact",
+        ),
+        ("service/app.py", "import torch", "in the service only the scorer knows torch"),
+        ("service/app.py", "from fakeredis import FakeRedis", "only the store knows Redis"),
+        ("service/store.py", "import starlette", "only the edge knows FastAPI"),
+        (
+            "service/bridges/__init__.py",
+            "import asyncio",
+            "bridges, windows, alerts and events do no I/O",
+        ),
+    ],
+)
+def test_a_trespass_breaks_its_contract(
+    module: str, trespass: str, contract: str, tmp_path: Path
+) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for package in ("service", "model", "training"):
+        shutil.copytree(
+            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    with (tmp_path / module).open("a") as file:
+        file.write(f"\n{trespass}\n")
+
+    checked = lint_imports(tmp_path)
+
+    assert checked.returncode == 1, checked.stdout + checked.stderr
+    assert f"{contract} BROKEN" in checked.stdout
