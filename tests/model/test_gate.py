@@ -1,0 +1,253 @@
+import csv
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.audio import SAMPLE_RATE, Pcm, mulaw_decode, mulaw_encode
+from model.gate import HOP_S, HOP_SAMPLES, GateSpec, SpeechGate, Stretch, speech_spans
+
+SPEC = GateSpec()
+
+
+def seconds(number: float) -> int:
+    return round(number * SAMPLE_RATE)
+
+
+def silence(s: float) -> Pcm:
+    return np.zeros(seconds(s), np.int16)
+
+
+def idle(s: float) -> Pcm:
+    """An open line on which nobody speaks."""
+    return np.random.default_rng(0).integers(-8, 9, seconds(s)).astype(np.int16)
+
+
+def voice(s: float) -> Pcm:
+    """A voice made of harmonics: four syllables a second, pitch and two formants on the move."""
+    at_s = np.arange(seconds(s)) / SAMPLE_RATE
+    pitch_hz = 140 + 30 * np.sin(2 * np.pi * 0.7 * at_s)
+    phase = 2 * np.pi * np.cumsum(pitch_hz) / SAMPLE_RATE
+    formants_hz = 550 + 200 * np.sin(2 * np.pi * 1.3 * at_s), 1600 + 500 * np.sin(2 * np.pi * at_s)
+    wave = np.zeros_like(at_s)
+    for k in range(1, 24):
+        strength = sum(np.exp(-(((k * pitch_hz - f) / 200) ** 2)) for f in formants_hz)
+        wave += (strength + 0.05) * np.sin(k * phase)
+    syllables = 0.15 + 0.85 * np.abs(np.sin(2 * np.pi * 2 * at_s))
+    return np.round(4000 * syllables * wave / np.abs(wave).max()).astype(np.int16)
+
+
+def tone(s: float, *hz: float) -> Pcm:
+    at_s = np.arange(seconds(s)) / SAMPLE_RATE
+    return np.round(sum(5000 * np.sin(2 * np.pi * f * at_s) for f in hz)).astype(np.int16)
+
+
+def white_noise(s: float, rms: float) -> Pcm:
+    return np.round(np.random.default_rng(0).normal(0, rms, seconds(s))).astype(np.int16)
+
+
+CALL = np.concatenate(
+    (idle(0.5), voice(1.0), idle(0.3), voice(0.7), tone(1.0, 425), idle(0.9), voice(0.805))
+)
+
+
+def told(pcm: Pcm, spec: GateSpec = SPEC) -> list[Stretch | None]:
+    return SpeechGate(spec).feed(pcm)
+
+
+@given(st.lists(st.integers(0, 900), max_size=40))
+def test_any_chunking_gives_the_same_and_one_answer_for_each_full_hop(sizes: list[int]) -> None:
+    gate = SpeechGate(SPEC)
+    pieces = np.split(CALL, np.minimum(np.cumsum(sizes, dtype=int), len(CALL)))
+    answers = [answer for piece in pieces for answer in gate.feed(piece)]
+    assert len(answers) == len(CALL) // HOP_SAMPLES
+    assert answers == told(CALL)
+
+
+def test_single_samples_are_enough() -> None:
+    gate, pcm = SpeechGate(SPEC), CALL[: seconds(1.2)]
+    answers = [answer for sample in pcm for answer in gate.feed(np.array([sample], np.int16))]
+    assert answers == told(pcm)
+    assert answers[-1]
+
+
+def test_a_piece_may_be_reused_by_its_owner_after_it_was_fed() -> None:
+    gate, buffer, answers = SpeechGate(SPEC), np.zeros(110, np.int16), []
+    whole = CALL[: len(CALL) // 110 * 110]
+    for piece in whole.reshape(-1, 110):
+        buffer[:] = piece
+        answers += gate.feed(buffer)
+    assert answers == told(whole)
+
+
+def test_every_second_sample_of_an_interleaved_array_is_heard_like_a_plain_one() -> None:
+    interleaved = np.stack((CALL, np.zeros_like(CALL)), axis=1)
+    assert told(interleaved[:, 0]) == told(CALL)
+
+
+@pytest.mark.parametrize(
+    "pcm",
+    [
+        pytest.param(silence(3), id="digital silence"),
+        pytest.param(idle(3), id="idle line"),
+        pytest.param(white_noise(3, 100), id="quiet noise"),
+        pytest.param(white_noise(3, 1000), id="loud noise"),
+        pytest.param(np.concatenate((idle(1), tone(3, 425))), id="European dial tone"),
+        pytest.param(np.concatenate((idle(1), tone(3, 350, 440))), id="American dial tone"),
+        pytest.param(
+            np.concatenate((idle(1), tone(2, 440, 480), idle(2))), id="American ringback tone"
+        ),
+        pytest.param(np.concatenate((tone(0.5, 480, 620), idle(0.5)) * 4), id="American busy tone"),
+        pytest.param(np.concatenate((idle(0.5), tone(0.2, 770, 1336)) * 4), id="keypad"),
+    ],
+)
+def test_what_nobody_speaks_never_opens_it(pcm: Pcm) -> None:
+    for heard in (pcm, mulaw_decode(mulaw_encode(pcm))):
+        assert not any(told(heard))
+
+
+def test_a_tone_is_refused_for_its_steady_level() -> None:
+    pcm = np.concatenate((idle(1), tone(3, 425)))
+    assert speech_spans(pcm, GateSpec(lively_db=0))
+    assert not speech_spans(pcm, GateSpec())
+
+
+def test_a_click_does_not_open_it() -> None:
+    pcm = idle(3)
+    for at_s in (0.5, 1.5, 1.6, 2.5):
+        pcm[seconds(at_s) : seconds(at_s) + 40] = 20_000
+    assert not any(told(pcm))
+
+
+def test_a_voice_opens_it_and_what_was_said_meanwhile_belongs_to_the_stretch() -> None:
+    pcm = np.concatenate((idle(1), voice(2), idle(1)))
+    [(start, end)] = speech_spans(pcm, SPEC)
+    assert 1 - SPEC.lead_s <= start * HOP_S <= 1
+    assert 3 <= end * HOP_S <= 3.2
+
+    opened = next(hop for hop, stretch in enumerate(told(pcm)) if stretch)
+    assert start == opened + 1 - round(SPEC.lead_s / HOP_S)
+    assert opened * HOP_S < 1.3
+
+
+def test_a_voice_at_the_very_start_begins_at_hop_0() -> None:
+    assert speech_spans(voice(1), SPEC)[0].start == 0
+
+
+def test_while_the_voice_goes_on_the_stretch_reaches_up_to_now() -> None:
+    answers = told(np.concatenate((idle(1), voice(2))))
+    opened = next(hop for hop, stretch in enumerate(answers) if stretch)
+    now = [(hop + 1, stretch.end) for hop, stretch in enumerate(answers) if stretch]
+    assert len(now) == len(answers) - opened
+    assert all(end <= hop for hop, end in now)
+    assert np.mean([end == hop for hop, end in now]) > 0.8
+
+
+def test_a_pause_shorter_than_close_s_stays_within_the_stretch() -> None:
+    pcm = np.concatenate((voice(1), idle(0.4), voice(1), idle(1)))
+    [(_, end)] = speech_spans(pcm, SPEC)
+    assert end * HOP_S >= 2.4
+
+
+def test_a_pause_longer_than_close_s_ends_it() -> None:
+    pcm = np.concatenate((voice(1), idle(1.2), voice(1), idle(1)))
+    (_, end), (start, _) = speech_spans(pcm, SPEC)
+    assert end * HOP_S < 1.2
+    assert start * HOP_S >= 2.2 - SPEC.lead_s
+
+
+def test_it_closes_after_exactly_close_s_without_voice() -> None:
+    answers = told(np.concatenate((voice(1), silence(2))))
+    last = max(hop for hop, stretch in enumerate(answers) if stretch)
+    stretch = answers[last]
+    assert stretch
+    assert last + 1 - stretch.end == round(SPEC.close_s / HOP_S) - 1
+    assert not any(answers[last + 1 :])
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([voice, idle, silence]), st.integers(1, 12)),
+        min_size=1,
+        max_size=6,
+    ),
+    st.sampled_from([SPEC, GateSpec(close_s=0.05, lead_s=2.0), GateSpec(open_s=0.01, lead_s=0.01)]),
+)
+def test_stretches_are_in_order_apart_and_within_what_was_heard(parts, spec: GateSpec) -> None:
+    pcm = np.concatenate([part(tenths / 10) for part, tenths in parts])
+    heard = told(pcm, spec)
+    for hop, stretch in enumerate(heard):
+        assert stretch is None or 0 <= stretch.start < stretch.end <= hop + 1
+    spans = speech_spans(pcm, spec)
+    assert all(before.end <= after.start for before, after in zip(spans, spans[1:], strict=False))
+    assert {stretch.start for stretch in heard if stretch} == {span.start for span in spans}
+
+
+def test_nothing_heard_is_no_speech() -> None:
+    assert told(silence(0)) == []
+    assert told(silence(0.009)) == []
+    assert speech_spans(silence(0), SPEC) == []
+
+
+@pytest.mark.parametrize(
+    ("pcm", "got"),
+    [
+        (np.zeros(160, np.float32), r"float32 samples \(160,\)"),
+        (np.zeros(160, np.uint8), r"uint8 samples \(160,\)"),
+        (np.zeros(160, ">i2"), r">i2 samples \(160,\)"),
+        (np.zeros((160, 2), np.int16), r"int16 samples \(160, 2\)"),
+        (np.zeros((), np.int16), r"int16 samples \(\)"),
+    ],
+)
+def test_other_samples_are_refused_and_change_nothing(pcm, got: str) -> None:
+    gate = SpeechGate(SPEC)
+    answers = gate.feed(CALL[:5000])
+    with pytest.raises(TypeError, match=rf"gate: got {got}, expected int16 \(n,\)"):
+        gate.feed(pcm)
+    assert answers + gate.feed(CALL[5000:]) == told(CALL)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"aggressiveness": 4}, "aggressiveness is 4, expected 0, 1, 2 or 3"),
+        ({"aggressiveness": 1.5}, "aggressiveness is 1.5, expected 0, 1, 2 or 3"),
+        ({"lively_db": -1.0}, "lively_db is -1.0, expected a number from 0 on"),
+        ({"lively_s": 0.0}, "lively_s is 0.0, expected at least 0.01"),
+        ({"open_s": 0.0}, "open_s is 0.0, expected at least 0.01"),
+        ({"close_s": 0.0}, "close_s is 0.0, expected at least 0.01"),
+        ({"close_s": float("nan")}, "close_s is nan, expected a number from 0 on"),
+        ({"lead_s": float("inf")}, "lead_s is inf, expected a number from 0 on"),
+        ({"lead_s": "0.3"}, "lead_s is '0.3', expected a number from 0 on"),
+        ({"lead_s": 0.05}, "lead_s is 0.05, expected at least open_s, 0.1"),
+    ],
+)
+def test_an_impossible_spec_is_refused_by_name(wrong, message: str) -> None:
+    with pytest.raises(ValueError, match="gate: " + message.replace(".", r"\.")):
+        GateSpec(**wrong)
+
+
+def test_a_spec_survives_json() -> None:
+    spec = GateSpec(aggressiveness=1, close_s=0.8)
+    assert GateSpec(**json.loads(json.dumps(asdict(spec)))) == spec
+
+
+@pytest.mark.corpora
+@pytest.mark.skipif("KANJO_CORPORA" not in os.environ, reason="KANJO_CORPORA is not set")
+def test_no_recorded_utterance_is_lost() -> None:
+    manifests = sorted(Path(os.environ["KANJO_CORPORA"]).glob("*/manifest.csv"))
+    assert manifests
+    for manifest in manifests:
+        with manifest.open(newline="") as file:
+            paths = sorted(row["path"] for row in csv.DictReader(file))
+        for path in paths[:: len(paths) // 10]:
+            recorded, rate = soundfile.read(manifest.parent / path, dtype="int16")
+            assert rate == SAMPLE_RATE
+            spans = speech_spans(mulaw_decode(mulaw_encode(recorded)), SPEC)
+            assert sum(end - start for start, end in spans) * HOP_S >= 0.5, path
