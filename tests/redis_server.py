@@ -1,0 +1,50 @@
+"""A real Redis for a test: its own port and folder, able to go away and come back with its data."""
+
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+START_S = 10.0
+
+
+class RedisServer:
+    """Writes every command to its append-only file before it answers, so a stop loses nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        program = shutil.which("redis-server")
+        if program is None:
+            raise RuntimeError("got no redis-server on PATH, expected Redis 6.2 or later installed")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._command = [program, "--bind", "127.0.0.1", "--port", str(self.port)]
+        self._command += ["--dir", str(folder), "--save", "", "--appendonly", "yes"]
+        self._command += ["--appendfsync", "always"]
+        self._log = folder / "redis.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        assert self._process is None, "already started"
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=1) as client:
+                    client.sendall(b"PING\r\n")
+                    if client.recv(7) == b"+PONG\r\n":  # not while it is still loading
+                        return
+            except OSError:
+                pass
+            time.sleep(0.01)
+        self.stop()
+        raise RuntimeError(f"redis-server did not start: {self._log.read_text()[-500:]}")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
