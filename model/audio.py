@@ -1,0 +1,98 @@
+"""Telephone audio: G.711 to and from linear PCM, and any sample rate to 8 kHz.
+
+G.711 is decoded by a table of its 256 code words, at 16-bit scale (mu-law peaks at 32,124, A-law
+at 32,256).
+"""
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 8000  # Hz, of everything that the network hears
+
+Pcm = NDArray[np.int16]
+
+
+def _mulaw_table() -> Pcm:
+    code = ~np.arange(256, dtype=np.uint8)
+    exponent = (code >> 4 & 0x07).astype(np.int32)
+    mantissa = (code & 0x0F).astype(np.int32)
+    magnitude = (((mantissa << 3) + 0x84) << exponent) - 0x84
+    return np.where(code & 0x80, -magnitude, magnitude).astype(np.int16)
+
+
+def _alaw_table() -> Pcm:
+    code = np.arange(256, dtype=np.uint8) ^ 0x55
+    exponent = (code >> 4 & 0x07).astype(np.int32)
+    mantissa = (code & 0x0F).astype(np.int32)
+    step = (mantissa << 4) + 8
+    magnitude = np.where(exponent == 0, step, (step + 0x100) << np.maximum(exponent - 1, 0))
+    return np.where(code & 0x80, magnitude, -magnitude).astype(np.int16)
+
+
+def _nearest_codes(table: Pcm) -> NDArray[np.uint8]:
+    """For every int16 value, seen as uint16, the code word whose decoded value is nearest."""
+    # Of mu-law's two zeros the later code word, 0xFF, is a silent line's.
+    codes = 255 - np.argsort(table[::-1], kind="stable")
+    levels = table[codes].astype(np.int32)
+    borders = (levels[1:] + levels[:-1]) / 2
+    values = np.arange(65536, dtype=np.uint16).view(np.int16)
+    return codes[np.searchsorted(borders, values)].astype(np.uint8)
+
+
+_MULAW = _mulaw_table()
+_ALAW = _alaw_table()
+_TO_MULAW = _nearest_codes(_MULAW)
+_TO_ALAW = _nearest_codes(_ALAW)
+
+
+def mulaw_decode(data: bytes | NDArray[np.uint8]) -> Pcm:
+    """G.711 mu-law code words (n,) to int16 samples (n,)."""
+    return _MULAW[np.frombuffer(data, np.uint8)]
+
+
+def alaw_decode(data: bytes | NDArray[np.uint8]) -> Pcm:
+    """G.711 A-law code words (n,) to int16 samples (n,)."""
+    return _ALAW[np.frombuffer(data, np.uint8)]
+
+
+def mulaw_encode(pcm: Pcm) -> NDArray[np.uint8]:
+    """int16 samples (n,) to the nearest mu-law code words (n,)."""
+    assert pcm.dtype == np.int16, pcm.dtype
+    return _TO_MULAW[pcm.view(np.uint16)]
+
+
+def alaw_encode(pcm: Pcm) -> NDArray[np.uint8]:
+    """int16 samples (n,) to the nearest A-law code words (n,)."""
+    assert pcm.dtype == np.int16, pcm.dtype
+    return _TO_ALAW[pcm.view(np.uint16)]
+
+
+class Resampler:
+    """One track of a call to 8 kHz, piece by piece: the same samples however it is cut."""
+
+    def __init__(self, rate: int) -> None:
+        # In float, because soxr dithers int16, which depends on the pieces.
+        self._stream = (
+            None
+            if rate == SAMPLE_RATE
+            else soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="VHQ")
+        )
+
+    def feed(self, pcm: Pcm, *, last: bool = False) -> Pcm:
+        """The samples at 8 kHz that are final by now; with `last`, all that is left."""
+        if self._stream is None:
+            return pcm
+        levels = self._stream.resample_chunk(pcm.astype(np.float32), last)
+        heard: Pcm = np.rint(levels).clip(-32768, 32767).astype(np.int16)
+        return heard
+
+
+def quantised(samples: NDArray[np.float32]) -> Pcm:
+    """Samples from -1 to 1, any shape, to int16: libsndfile doesn't scale float files by itself."""
+    return np.clip(np.rint(samples * 32_768), -32_768, 32_767).astype(np.int16)
+
+
+def resample(pcm: Pcm, rate: int) -> Pcm:
+    """A whole recording at `rate` Hz to 8 kHz."""
+    return Resampler(rate).feed(pcm, last=True)

@@ -1,0 +1,125 @@
+"""Log mel-filterbank energies of telephone audio: of a recording or of a stream, the same numbers.
+
+The filter bank is that of `python_speech_features` (paper section 4.1). Its `logfbank` itself can't
+be used on a stream: it restarts pre-emphasis at every call, pads the last frame and rebuilds its
+filter bank each time.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from python_speech_features import get_filterbanks
+
+from model.audio import SAMPLE_RATE, Pcm
+
+Frames = NDArray[np.float32]  # (T, n_mels)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpec:
+    """What a frame is. Saved in every artifact and compared when one is loaded."""
+
+    sample_rate: int = SAMPLE_RATE
+    frame_samples: int = 200  # 25 ms, rectangular window as in the library
+    hop_samples: int = 80  # 10 ms
+    preemphasis: float = 0.97
+    n_fft: int = 512
+    n_mels: int = 40
+    low_hz: float = 0.0
+    high_hz: float = 4000.0
+    # Least log energy of a band. Digital silence would give -36; 3.0 is about what G.711's own
+    # quantisation noise puts into a band, so below it a telephone carries nothing.
+    log_floor: float = 3.0
+    window_frames: int = 748  # the network hears at most 7.5 s
+    normalisation: Literal["utterance"] = "utterance"  # see `normalise`
+
+    @property
+    def hop_s(self) -> float:
+        return self.hop_samples / self.sample_rate
+
+    def frames_in(self, samples: int) -> int:
+        """How many full frames there are in so many samples."""
+        return max(0, 1 + (samples - self.frame_samples) // self.hop_samples)
+
+
+@cache
+def _filters(spec: FeatureSpec) -> NDArray[np.float32]:
+    """(n_fft / 2 + 1, n_mels), scaled so that a squared spectrum gives the library's energies."""
+    bank = get_filterbanks(spec.n_mels, spec.n_fft, spec.sample_rate, spec.low_hz, spec.high_hz)
+    filters: NDArray[np.float32] = np.ascontiguousarray(bank.T / spec.n_fft, np.float32)
+    return filters
+
+
+def _energies(emphasised: NDArray[np.float32], spec: FeatureSpec) -> Frames:
+    """Log band energies of every full frame of pre-emphasised samples."""
+    count = spec.frames_in(len(emphasised))
+    step = emphasised.itemsize
+    framed = np.ndarray(
+        (count, spec.frame_samples),
+        np.float32,
+        emphasised,
+        strides=(spec.hop_samples * step, step),
+    )
+    spectrum = np.fft.rfft(framed, spec.n_fft)
+    power = spectrum.real**2 + spectrum.imag**2
+    # One vector-matrix product a frame: a matrix product would round differently with the number
+    # of frames, and a stream would no longer give the same bits as the whole.
+    bands = (power[:, None, :] @ _filters(spec))[:, 0, :]
+    floored: Frames = np.log(np.maximum(bands, np.float32(np.exp(spec.log_floor))))
+    return floored
+
+
+class LogMelStream:
+    """One track's samples into frames as they come: in any chunks the bits that `log_mel` gives.
+
+    Frames come in blocks, because ten cost hardly more than two.
+    """
+
+    BLOCK_FRAMES = 10  # 0.1 s: as late as the first frame of a block can be
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        self._spec = spec
+        self._pieces: list[Pcm] = []  # heard, not emphasised yet
+        self._samples = 0  # how many those are
+        self._last = np.zeros(1, np.int16)  # the sample before: pre-emphasis goes across pieces
+        self._overlap = np.zeros(0, np.float32)  # emphasised samples that later frames need again
+
+    def feed(self, pcm: Pcm) -> Frames:
+        """Samples (n,) int16 at 8 kHz in; the frames (t, n_mels) of blocks now complete out."""
+        if pcm.dtype != np.int16 or pcm.ndim != 1:
+            raise TypeError(f"log-mel: got {pcm.dtype} samples {pcm.shape}, expected int16 (n,)")
+        self._pieces.append(pcm)
+        self._samples += len(pcm)
+        if self._spec.frames_in(len(self._overlap) + self._samples) < self.BLOCK_FRAMES:
+            return np.zeros((0, self._spec.n_mels), np.float32)
+        return self.flush()
+
+    def flush(self) -> Frames:
+        """Every frame (t, n_mels) that is complete, whether it fills a block or not."""
+        samples = np.concatenate((self._last, *self._pieces))
+        self._pieces, self._samples, self._last = [], 0, samples[-1:]
+        levels = samples.astype(np.float32)
+        emphasised = levels[1:] - np.float32(self._spec.preemphasis) * levels[:-1]
+        emphasised = np.concatenate((self._overlap, emphasised))
+        frames = _energies(emphasised, self._spec)
+        self._overlap = emphasised[len(frames) * self._spec.hop_samples :]
+        return frames
+
+
+def log_mel(pcm: Pcm, spec: FeatureSpec) -> Frames:
+    """All full frames (T, n_mels) of a recording, int16 (n,) at 8 kHz."""
+    stream = LogMelStream(spec)
+    return np.concatenate((stream.feed(pcm), stream.flush()))
+
+
+def normalise(frames: Frames, spec: FeatureSpec) -> Frames:
+    """What the network hears of a window (T, n_mels): `utterance` takes each band's mean away.
+
+    That removes the line's level and colour, so that neither can tell the emotion.
+    """
+    assert spec.normalisation == "utterance", spec.normalisation
+    centred: Frames = frames - frames.mean(axis=0, keepdims=True)
+    return centred

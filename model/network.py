@@ -1,0 +1,177 @@
+"""The paper's network: Bi-LSTM, self-attention, emotion and style heads (section 2, table 2)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from model.labels import EMOTIONS, STYLES
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """Every size of the network. The defaults are the paper's table 2."""
+
+    n_mels: int = 40
+    d_lstm: int = 256  # cells a direction
+    d_att: int = 512  # nodes in attention
+    d_den1: int = 4096  # nodes in FC1
+    d_den2: int = 1024  # nodes in FC2
+    n_head: int = 8  # heads in attention
+    n_att_layers: int = 1
+    dropout: float = 0.2  # after each Bi-LSTM layer (section 4.2)
+    # Where the paper is silent:
+    lstm_layers: int = 2  # "each Bi-LSTM layer", "both Bi-LSTM layers": two
+    mask_padding: bool = False  # "padded with zeros", and no word of a mask
+    padded_frames: int = 748  # without the mask, every window is heard as 7.5 s
+    d_style: int = 1024  # the style branch's hidden nodes, as wide as FC2
+    # Channels of convolutions before the Bi-LSTM, each halving the frame rate. The paper has none.
+    conv_channels: tuple[int, ...] = ()
+    conv_width: int = 5  # frames
+
+    def __post_init__(self) -> None:
+        if self.n_att_layers != 1:
+            raise ValueError(
+                f"n_att_layers is {self.n_att_layers}, only 1 is built (paper table 2)"
+            )
+        if self.conv_width % 2 == 0:
+            raise ValueError(f"conv_width is {self.conv_width}, expected an odd number of frames")
+
+
+PRESETS = {
+    "paper": NetworkConfig(),
+    # The same family for two CPU cores: a ninth of the operations a window, a sixth of the weights.
+    "compact": NetworkConfig(
+        d_lstm=208,
+        d_att=256,
+        d_den1=512,
+        d_den2=256,
+        d_style=128,
+        mask_padding=True,
+        conv_channels=(64, 128, 208),
+    ),
+}
+
+
+def mask_of(lengths: Tensor, steps: int) -> Tensor:
+    """(B,) lengths to (B, steps) booleans, true where there is something to hear."""
+    return torch.arange(steps, device=lengths.device)[None, :] < lengths[:, None]
+
+
+def reversal(lengths: Tensor, steps: int) -> Tensor:
+    """(B,) lengths to (B * steps,) row numbers that turn each row of a flat (B * steps, C) round.
+
+    A row is turned within its own length; what lies behind it stays.
+    """
+    at = torch.arange(steps, device=lengths.device)[None, :]  # (1, T)
+    mirrored = lengths[:, None] - 1 - at  # (B, T)
+    source = torch.where(mirrored >= 0, mirrored, at)
+    first = torch.arange(lengths.shape[0], device=lengths.device)[:, None] * steps  # (B, 1)
+    return (first + source).flatten()
+
+
+class BiLstm(nn.Module):
+    """One Bi-LSTM layer that never hears padding: both directions begin at an utterance's end."""
+
+    def __init__(self, d_in: int, d_lstm: int) -> None:
+        super().__init__()
+        self.forward_lstm = nn.LSTM(d_in, d_lstm, batch_first=True)
+        self.backward_lstm = nn.LSTM(d_in, d_lstm, batch_first=True)
+
+    def forward(self, frames: Tensor, turn: Tensor) -> Tensor:
+        ahead, _ = self.forward_lstm(frames)  # (B, T, H)
+        turned = frames.flatten(0, 1).index_select(0, turn).view_as(frames)
+        back, _ = self.backward_lstm(turned)  # (B, T, H)
+        back = back.flatten(0, 1).index_select(0, turn).view_as(ahead)
+        return torch.cat((ahead, back), dim=2)  # (B, T, 2H)
+
+
+class SelfAttention(nn.Module):
+    """Equations 1 and 2: each head's weighted sum over time, side by side."""
+
+    def __init__(self, d_in: int, d_att: int, n_head: int) -> None:
+        super().__init__()
+        self.w1 = nn.Linear(d_in, d_att, bias=False)
+        self.w2 = nn.Linear(d_att, n_head, bias=False)
+
+    def forward(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        energy = self.w2(torch.tanh(self.w1(hidden)))  # (B, T, heads)
+        heard = mask_of(lengths, hidden.shape[1])[:, :, None]  # (B, T, 1)
+        weights = energy.masked_fill(~heard, float("-inf")).softmax(dim=1)  # (B, T, heads)
+        return torch.bmm(weights.transpose(1, 2), hidden).flatten(1)  # (B, heads * 2H)
+
+
+class EmotionNetwork(nn.Module):
+    """Normalised log-mel frames of an utterance to emotion and style logits."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.mask_padding = config.mask_padding
+        self.padded_frames = config.padded_frames
+        width, padding = config.conv_width, config.conv_width // 2
+        channels = (config.n_mels, *config.conv_channels)
+        self.convolutions = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv1d(c_in, c_out, width, stride=2, padding=padding),
+                nn.BatchNorm1d(c_out),
+                nn.ReLU(),
+            )
+            for c_in, c_out in zip(channels[:-1], channels[1:], strict=True)
+        )
+        d_in = (channels[-1], *[2 * config.d_lstm] * (config.lstm_layers - 1))
+        self.lstms = nn.ModuleList(BiLstm(d, config.d_lstm) for d in d_in)
+        self.dropout = nn.Dropout(config.dropout)
+        self.attention = SelfAttention(2 * config.d_lstm, config.d_att, config.n_head)
+        d_heard = 2 * config.d_lstm * config.n_head
+        self.emotion = nn.Sequential(
+            nn.Linear(d_heard, config.d_den1),
+            nn.ReLU(),
+            nn.Linear(config.d_den1, config.d_den2),
+            nn.ReLU(),
+            nn.Linear(config.d_den2, len(EMOTIONS)),
+        )
+        self.style = nn.Sequential(
+            nn.Linear(d_heard, config.d_style),
+            nn.ReLU(),
+            nn.Linear(config.d_style, len(STYLES)),
+        )
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, n_mels) float and (B,) int64, 1 <= length <= T, to logits (B, 4) and (B, 2).
+
+        The answer doesn't depend on what or how much is padded: with `mask_padding` it is never
+        heard, without it every window is heard padded with zeros to `padded_frames`.
+        """
+        frames = frames.masked_fill(~mask_of(lengths, frames.shape[1])[:, :, None], 0.0)
+        if not self.mask_padding:
+            frames = pad(frames, (0, 0, 0, max(0, self.padded_frames - frames.shape[1])))
+            lengths = torch.full_like(lengths, frames.shape[1])
+        for convolution in self.convolutions:
+            frames = convolution(frames.transpose(1, 2)).transpose(1, 2)
+            lengths = torch.div(lengths + 1, 2, rounding_mode="floor")
+            frames = frames.masked_fill(~mask_of(lengths, frames.shape[1])[:, :, None], 0.0)
+        turn = reversal(lengths, frames.shape[1])
+        for lstm in self.lstms:
+            frames = self.dropout(lstm(frames, turn))  # (B, T, 2H)
+        heard = self.attention(frames, lengths)  # (B, heads * 2H)
+        return self.emotion(heard), self.style(heard)
+
+
+def operations(config: NetworkConfig, frames: int) -> int:
+    """Floating-point operations of one window: two a weight used, elementwise work left out."""
+    steps = frames if config.mask_padding else max(frames, config.padded_frames)
+    total, d_in = 0, config.n_mels
+    for channels in config.conv_channels:
+        steps = (steps + 1) // 2
+        total += steps * channels * d_in * config.conv_width
+        d_in = channels
+    for _ in range(config.lstm_layers):
+        total += steps * 2 * 4 * config.d_lstm * (d_in + config.d_lstm)
+        d_in = 2 * config.d_lstm
+    total += steps * (d_in * config.d_att + config.d_att * config.n_head + config.n_head * d_in)
+    d_heard = d_in * config.n_head
+    total += d_heard * config.d_den1 + config.d_den1 * config.d_den2 + config.d_den2 * len(EMOTIONS)
+    total += d_heard * config.d_style + config.d_style * len(STYLES)
+    return 2 * total

@@ -1,0 +1,99 @@
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import settings
+
+from model.artifact import Thresholds
+from model.export import export
+from model.features import FeatureSpec
+from model.gate import GateSpec
+from model.labels import Emotion
+from model.network import EmotionNetwork, NetworkConfig
+
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Sums are added up in one order only, and small networks are quicker without company."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def finished_training() -> dict[str, Any]:
+    """What a finished training leaves of a small network of the compact kind."""
+    config = NetworkConfig(
+        d_lstm=6,
+        d_att=8,
+        d_den1=10,
+        d_den2=8,
+        n_head=2,
+        d_style=5,
+        mask_padding=True,
+        conv_channels=(7, 8),
+    )
+    torch.manual_seed(0)
+    network = EmotionNetwork(config)
+    for parameter in network.parameters():
+        parameter.data *= 3  # answers that a change would show in
+    for name, buffer in network.named_buffers():
+        if name.endswith("running_mean"):
+            buffer.normal_()
+        elif name.endswith("running_var"):
+            buffer.uniform_(0.5, 2.0)
+    return {
+        "config": {
+            "network": asdict(config),
+            "features": asdict(FeatureSpec()),
+            "gate": asdict(GateSpec()),
+            "seed": 0,
+        },
+        "network": network.state_dict(),
+        "temperature": 1.25,
+        "scores": {"test": {"somewhere": {"ua": 0.5}}},
+        "trained_on": {"somewhere": {"utterances": 3, "test_speakers": ["a"]}},
+        "epoch": 7,
+        "valid_ua": 0.5,
+    }
+
+
+@pytest.fixture
+def finished() -> dict[str, Any]:
+    return finished_training()
+
+
+@pytest.fixture
+def checkpoint(finished: dict[str, Any], tmp_path: Path) -> Path:
+    path = tmp_path / "best.pt"
+    torch.save(finished, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def artifact_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("export")
+    torch.save(finished_training(), folder / "best.pt")
+    export(
+        folder / "best.pt",
+        folder / "small.pt",
+        name="small",
+        version="1.2.3",
+        commit="0123abc",
+        licence="CC0-1.0",
+        thresholds={Emotion.ANGER: Thresholds(0.7, 0.5), Emotion.HAPPINESS: Thresholds(0.8, 0.6)},
+    )
+    return (folder / "small.pt").read_bytes()
+
+
+@pytest.fixture
+def exported(artifact_bytes: bytes, tmp_path: Path) -> Path:
+    path = tmp_path / "small.pt"
+    path.write_bytes(artifact_bytes)
+    return path

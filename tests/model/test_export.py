@@ -1,0 +1,189 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from model.artifact import ArtifactMeta, Thresholds, load
+from model.export import TOLERANCE, ExportError, export, largest_difference, released
+from model.features import FeatureSpec, log_mel, normalise
+from model.gate import GateSpec
+from model.labels import Emotion
+from model.network import NetworkConfig, operations
+
+SPEC = FeatureSpec()
+
+
+def exported_from(state: Any, folder: Path) -> tuple[Path, ArtifactMeta]:
+    checkpoint, path = folder / "best.pt", folder / "out" / "model.pt"
+    torch.save(state, checkpoint)
+    meta = export(
+        checkpoint,
+        path,
+        name="small",
+        version="1",
+        commit="0123abc",
+        licence="CC0-1.0",
+        thresholds={Emotion.ANGER: Thresholds(0.7, 0.5)},
+    )
+    return path, meta
+
+
+def refusal(state: Any, folder: Path) -> str:
+    with pytest.raises(ExportError) as refused:
+        exported_from(state, folder)
+    left = list((folder / "out").iterdir()) if (folder / "out").exists() else []
+    assert left == [], "a refused export leaves nothing behind"
+    return str(refused.value)
+
+
+def noises(lengths: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Normalised log-mel frames of noise that swells and fades, padded to the longest."""
+    frames = np.zeros((len(lengths), max(lengths), SPEC.n_mels), np.float32)
+    for row, length in zip(frames, lengths, strict=True):
+        samples = SPEC.frame_samples + (length - 1) * SPEC.hop_samples
+        level = 3000 * (1 + np.sin(np.arange(samples) / 2000))
+        pcm = np.round(level * np.random.default_rng(length).normal(0, 1, samples))
+        row[:length] = normalise(log_mel(pcm.clip(-32768, 32767).astype(np.int16), SPEC), SPEC)
+    return torch.from_numpy(frames), torch.tensor(lengths)
+
+
+def test_the_artifact_answers_like_the_checkpoint(finished: dict[str, Any], tmp_path: Path) -> None:
+    path, _ = exported_from(finished, tmp_path)
+    original, artifact = released(finished), load(path)
+    with torch.inference_mode():
+        for lengths in ([748], [1], [150, 300, 748, 2], [33] * 5):
+            frames, counts = noises(lengths)
+            for expected, found in zip(
+                original(frames, counts), artifact(frames, counts), strict=True
+            ):
+                assert expected.std() > 0 or len(lengths) == 1
+                torch.testing.assert_close(found, expected, rtol=0, atol=TOLERANCE)
+
+
+def test_the_paper_s_kind_of_network_can_be_exported(
+    finished: dict[str, Any], tmp_path: Path
+) -> None:
+    config = NetworkConfig(d_lstm=4, d_att=4, d_den1=4, d_den2=4, n_head=2, d_style=4)
+    network = type(released(finished).network)(config)
+    finished["config"]["network"] = {
+        name: getattr(config, name) for name in finished["config"]["network"]
+    }
+    finished["network"] = network.state_dict()
+    path, meta = exported_from(finished, tmp_path)
+    assert meta.operations == operations(config, SPEC.window_frames)
+    frames, counts = noises([200])
+    alone, _ = load(path)(frames, counts)
+    in_a_longer_batch, _ = load(path)(*noises([200, 748]))
+    torch.testing.assert_close(in_a_longer_batch[:1], alone, rtol=0, atol=1e-5)
+
+
+def test_the_temperature_is_inside(finished: dict[str, Any], tmp_path: Path) -> None:
+    path, _ = exported_from(finished, tmp_path)
+    frames, counts = noises([100])
+    with torch.inference_mode():
+        logits, style = released(finished).network(frames, counts)
+        emotion_told, style_told = load(path)(frames, counts)
+    torch.testing.assert_close(emotion_told, (logits / 1.25).softmax(1))
+    torch.testing.assert_close(style_told, style.softmax(1))
+
+
+def test_the_artifact_says_what_the_training_was(finished: dict[str, Any], tmp_path: Path) -> None:
+    path, meta = exported_from(finished, tmp_path)
+    assert load(path).meta == meta
+    assert (meta.name, meta.version, meta.commit, meta.licence) == (
+        "small",
+        "1",
+        "0123abc",
+        "CC0-1.0",
+    )
+    assert (meta.features, meta.gate) == (SPEC, GateSpec())
+    assert meta.temperature == 1.25
+    assert meta.thresholds == {Emotion.ANGER: Thresholds(0.7, 0.5)}
+    expected = {key: finished[key] for key in ("config", "scores", "trained_on", "epoch")}
+    assert meta.training == json.loads(json.dumps(expected))
+    assert meta.operations == operations(released(finished).network.config, SPEC.window_frames)
+
+
+def test_an_existing_artifact_stays_until_the_new_one_is_whole(
+    finished: dict[str, Any], tmp_path: Path
+) -> None:
+    path, _ = exported_from(finished, tmp_path)
+    before = path.read_bytes()
+    del finished["temperature"]
+    with pytest.raises(ExportError):
+        exported_from(finished, tmp_path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "key", ["temperature", "scores", "trained_on", "epoch", "network", "config"]
+)
+def test_an_unfinished_training_is_refused(
+    finished: dict[str, Any], tmp_path: Path, key: str
+) -> None:
+    del finished[key]
+    assert f"without ['{key}'], expected a finished training's" in refusal(finished, tmp_path)
+
+
+def test_weights_of_another_network_are_refused(finished: dict[str, Any], tmp_path: Path) -> None:
+    finished["config"]["network"]["d_lstm"] = 7
+    assert "weights of another network" in refusal(finished, tmp_path)
+
+
+@pytest.mark.parametrize("part", ["network", "features", "gate"])
+def test_a_config_of_other_code_is_refused(
+    finished: dict[str, Any], tmp_path: Path, part: str
+) -> None:
+    finished["config"][part]["flux"] = 3
+    assert f"config of {part}" in refusal(finished, tmp_path)
+    assert "flux" in refusal(finished, tmp_path)
+
+
+def test_a_training_that_ran_away_is_refused(finished: dict[str, Any], tmp_path: Path) -> None:
+    finished["network"]["emotion.4.bias"][2] = float("nan")
+    assert "weights emotion.4.bias are not all finite" in refusal(finished, tmp_path)
+
+
+def test_something_else_than_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    assert "found Tensor, expected a checkpoint" in refusal(torch.zeros(3), tmp_path)
+    (tmp_path / "text.pt").write_text("no checkpoint")
+    with pytest.raises(ExportError, match="text.pt"):
+        export(
+            tmp_path / "text.pt",
+            tmp_path / "model.pt",
+            name="",
+            version="",
+            commit="",
+            licence="",
+            thresholds={},
+        )
+
+
+def test_an_artifact_that_answers_otherwise_is_refused(
+    finished: dict[str, Any], tmp_path: Path
+) -> None:
+    """Freezing folds the batch statistics into the convolution before it: with a bias and a mean
+    this far off, the checkpoint's own sums lose the digits that the folded ones keep."""
+    finished["network"]["convolutions.0.0.bias"] += 3e6
+    finished["network"]["convolutions.0.1.running_mean"] += 3e6
+    assert "the artifact answers otherwise by" in refusal(finished, tmp_path)
+
+
+def test_the_largest_difference_is_that_of_the_worst_answer(finished: dict[str, Any]) -> None:
+    original = released(finished)
+    assert largest_difference(original, released(finished), SPEC) == 0
+    other = released(finished | {"temperature": 1.26})
+    by_hand = 0.0
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.randn(4, 748, 40, generator=generator)
+    with torch.inference_mode():
+        for row, length in enumerate((748, 374, 150, 50)):
+            window, count = frames[row : row + 1], torch.tensor([length])
+            difference = (original(window, count)[0] - other(window, count)[0]).abs().max()
+            by_hand = max(by_hand, float(difference))
+    assert by_hand > TOLERANCE
+    assert largest_difference(original, other, SPEC) == pytest.approx(by_hand, abs=1e-6)

@@ -1,0 +1,161 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from python_speech_features import logfbank
+
+from model.audio import Pcm, mulaw_decode, mulaw_encode
+from model.features import FeatureSpec, Frames, LogMelStream, log_mel, normalise
+
+SPEC = FeatureSpec()
+
+SIGNALS = st.one_of(
+    arrays(np.int16, st.integers(0, 3000)),
+    st.builds(
+        lambda seed, samples, level: (
+            np.random.default_rng(seed).normal(0, level, samples).clip(-32768, 32767)
+        ).astype(np.int16),
+        st.integers(0, 99),
+        st.integers(0, 6000),
+        st.sampled_from([0, 1, 30, 1000, 30000]),
+    ),
+)
+
+
+def voice_like(samples: int, level: float = 4000, seed: int = 0) -> Pcm:
+    """Harmonics of a gliding pitch under a moving envelope, in a little noise."""
+    at_s = np.arange(samples) / SPEC.sample_rate
+    pitch_hz = 140 + 30 * np.sin(2 * np.pi * 0.7 * at_s)
+    phase = 2 * np.pi * np.cumsum(pitch_hz) / SPEC.sample_rate
+    wave = sum(np.sin(k * phase) / k for k in range(1, 20))
+    wave *= 0.2 + 0.8 * np.abs(np.sin(2 * np.pi * 2 * at_s))
+    noise = np.random.default_rng(seed).normal(0, 0.05, samples)
+    return np.round(level * (wave / 3 + noise)).clip(-32768, 32767).astype(np.int16)
+
+
+def by_the_library(pcm: Pcm, spec: FeatureSpec) -> Frames:
+    """Full frames only: the library pads the last one."""
+    energies = logfbank(
+        pcm,
+        spec.sample_rate,
+        winlen=spec.frame_samples / spec.sample_rate,
+        winstep=spec.hop_samples / spec.sample_rate,
+        nfilt=spec.n_mels,
+        nfft=spec.n_fft,
+        lowfreq=spec.low_hz,
+        highfreq=spec.high_hz,
+        preemph=spec.preemphasis,
+    )
+    return np.maximum(energies[: spec.frames_in(len(pcm))], spec.log_floor)
+
+
+@given(
+    pcm=SIGNALS, cuts=st.lists(st.floats(0, 1), max_size=30), flushes=st.sets(st.integers(0, 30))
+)
+def test_a_stream_in_any_chunks_equals_the_whole_bit_for_bit(
+    pcm: Pcm, cuts: list[float], flushes: set[int]
+) -> None:
+    stream = LogMelStream(SPEC)
+    heard = []
+    for number, piece in enumerate(np.split(pcm, sorted(round(cut * len(pcm)) for cut in cuts))):
+        heard.append(stream.feed(piece))
+        if number in flushes:
+            heard.append(stream.flush())
+    heard.append(stream.flush())
+    whole = log_mel(pcm, SPEC)
+    assert whole.dtype == np.float32
+    assert whole.shape == (SPEC.frames_in(len(pcm)), SPEC.n_mels)
+    np.testing.assert_array_equal(np.concatenate(heard), whole)
+
+
+@pytest.mark.parametrize("chunk", [1, 79, 80, 160, 200, 1000])
+def test_a_call_in_packets_equals_the_recording(chunk: int) -> None:
+    pcm = voice_like(9000)
+    stream = LogMelStream(SPEC)
+    heard = [stream.feed(pcm[at : at + chunk]) for at in range(0, len(pcm), chunk)]
+    np.testing.assert_array_equal(np.concatenate((*heard, stream.flush())), log_mel(pcm, SPEC))
+
+
+def test_frames_come_within_a_block_and_at_once_when_flushed() -> None:
+    stream = LogMelStream(SPEC)
+    samples = voice_like(SPEC.frame_samples + 9 * SPEC.hop_samples)  # ten frames
+    assert len(stream.feed(samples[:-1])) == 0
+    assert len(stream.flush()) == LogMelStream.BLOCK_FRAMES - 1
+    assert len(stream.flush()) == 0
+    assert len(stream.feed(samples[-1:])) == 0
+    assert len(stream.flush()) == 1
+    assert len(LogMelStream(SPEC).feed(samples)) == LogMelStream.BLOCK_FRAMES
+
+
+@pytest.mark.parametrize(
+    "pcm",
+    [
+        voice_like(20_000),
+        voice_like(20_000, level=100),
+        mulaw_decode(mulaw_encode(voice_like(20_000))),
+        np.random.default_rng(0).normal(0, 3000, 8_000).astype(np.int16),
+        np.random.default_rng(1).integers(-32768, 32768, 8_000).astype(np.int16),
+        np.concatenate((np.zeros(900, np.int16), voice_like(1_500), np.zeros(900, np.int16))),
+    ],
+    ids=["voice", "quiet voice", "voice over mu-law", "noise", "full-scale noise", "in silence"],
+)
+def test_frames_are_those_of_python_speech_features(pcm: Pcm) -> None:
+    np.testing.assert_allclose(log_mel(pcm, SPEC), by_the_library(pcm, SPEC), rtol=0, atol=1e-4)
+
+
+@given(st.integers(0, 100_000))
+def test_only_full_frames_count(samples: int) -> None:
+    expected = len(range(0, samples - SPEC.frame_samples + 1, SPEC.hop_samples))
+    assert SPEC.frames_in(samples) == expected
+
+
+def test_seven_and_a_half_seconds_are_748_frames() -> None:
+    assert SPEC.frames_in(60_000) == SPEC.window_frames == 748
+    assert log_mel(voice_like(60_000), SPEC).shape == (748, 40)
+
+
+@pytest.mark.parametrize("samples", [0, 1, 199])
+def test_less_than_a_frame_gives_none(samples: int) -> None:
+    assert log_mel(voice_like(samples), SPEC).shape == (0, SPEC.n_mels)
+
+
+def test_digital_silence_gives_the_floor() -> None:
+    np.testing.assert_allclose(log_mel(np.zeros(8000, np.int16), SPEC), SPEC.log_floor, rtol=1e-6)
+
+
+def test_nothing_is_below_the_floor() -> None:
+    quiet = np.random.default_rng(0).integers(-1, 2, 8000).astype(np.int16)
+    floor = np.float32(SPEC.log_floor)
+    assert log_mel(quiet, SPEC).min() >= np.nextafter(floor, np.float32(0))
+
+
+@pytest.mark.parametrize("gain", [0.25, 0.5, 2.0])
+def test_normalised_frames_do_not_tell_the_level_of_the_line(gain: float) -> None:
+    pcm = np.random.default_rng(0).normal(0, 4000, 16_000)
+    loud, soft = (log_mel(np.round(pcm * g).astype(np.int16), SPEC) for g in (1.0, gain))
+    assert min(loud.min(), soft.min()) > SPEC.log_floor  # nothing is cut off
+    assert np.abs(loud - soft).max() > 1
+    np.testing.assert_allclose(normalise(soft, SPEC), normalise(loud, SPEC), atol=0.05)
+
+
+def test_normalised_bands_have_no_mean() -> None:
+    normalised = normalise(log_mel(voice_like(20_000), SPEC), SPEC)
+    assert normalised.dtype == np.float32
+    np.testing.assert_allclose(normalised.mean(axis=0), 0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("samples", "found"),
+    [(np.zeros(400, np.float32), "float32"), (np.zeros((400, 1), np.int16), r"\(400, 1\)")],
+)
+def test_anything_but_int16_samples_of_one_speaker_is_refused(samples: Pcm, found: str) -> None:
+    with pytest.raises(TypeError, match=rf"{found}.*expected int16 \(n,\)"):
+        LogMelStream(SPEC).feed(samples)
+
+
+def test_another_spec_gives_other_frames() -> None:
+    pcm = voice_like(4000)
+    wide = FeatureSpec(n_mels=20, hop_samples=160, low_hz=100.0, high_hz=3800.0)
+    assert log_mel(pcm, wide).shape == (wide.frames_in(4000), 20)
+    np.testing.assert_allclose(log_mel(pcm, wide), by_the_library(pcm, wide), rtol=0, atol=1e-4)

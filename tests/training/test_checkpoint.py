@@ -1,0 +1,82 @@
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.checkpoint import CheckpointError, load, same_config, save
+from training.train import TrainConfig
+
+
+def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path: Path, tiny: TrainConfig) -> None:
+    path = tmp_path / "last.pt"
+    state = {
+        "config": asdict(tiny),
+        "network": {"w": torch.randn(3, 2), "n": torch.tensor(7)},
+        "best_ua": 0.25,
+    }
+    save(path, state)
+    found = load(path)
+    assert found["config"] == state["config"]
+    assert found["best_ua"] == 0.25
+    for name, weight in state["network"].items():
+        assert torch.equal(found["network"][name], weight)
+    assert os.listdir(tmp_path) == ["last.pt"]
+
+
+def test_saving_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    save(path, {"network": {"w": torch.ones(2)}})
+    with pytest.raises(Exception, match="pickle"):
+        save(path, {"network": {"w": torch.zeros(2)}, "more": lambda: None})
+    assert torch.equal(load(path)["network"]["w"], torch.ones(2))
+
+
+def test_no_checkpoint_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="last.pt: there is no checkpoint"):
+        load(tmp_path / "last.pt")
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
+def test_half_a_checkpoint_is_told(tmp_path: Path, kept: float) -> None:
+    path = tmp_path / "last.pt"
+    save(path, {"network": {"w": torch.randn(100)}})
+    data = path.read_bytes()
+    path.write_bytes(data[: int(kept * len(data))])
+    with pytest.raises(CheckpointError, match="last.pt: "):
+        load(path)
+
+
+def test_something_else_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    torch.save(torch.zeros(2), path)
+    with pytest.raises(CheckpointError, match="found Tensor, expected a checkpoint"):
+        load(path)
+
+
+def test_only_weights_and_plain_values_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    torch.save({"network": Path("/")}, path)
+    with pytest.raises(CheckpointError, match="weights_only|Unsupported|not an allowed"):
+        load(path)
+
+
+def test_another_config_is_refused_by_the_names_of_what_differs(
+    tmp_path: Path, tiny: TrainConfig
+) -> None:
+    path = tmp_path / "last.pt"
+    save(path, {"network": {}, "config": asdict(tiny)})
+    same_config(load(path), tiny, path)
+    other = replace(tiny, seed=3, network=replace(tiny.network, d_lstm=9))
+    with pytest.raises(CheckpointError) as refused:
+        same_config(load(path), other, path)
+    assert str(refused.value) == (
+        f"{path} was made with another config: network.d_lstm 8, expected 9; seed 0, expected 3"
+    )
+
+
+def test_a_config_with_a_field_more_is_another(tmp_path: Path, tiny: TrainConfig) -> None:
+    found = {"config": asdict(tiny) | {"warm_up": 2}}
+    with pytest.raises(CheckpointError, match="warm_up 2, expected None"):
+        same_config(found, tiny, tmp_path)

@@ -1,0 +1,80 @@
+import math
+
+import pytest
+import torch
+
+from training.losses import NEUTRAL, multi_task_loss
+
+EMOTION_LOGITS = [[2.0, 0.5, -1.0, 0.0], [0.1, 0.2, 0.3, 0.4], [-1.0, 0.0, 3.0, 1.0]]
+STYLE_LOGITS = [[1.0, -1.0], [0.0, 0.5], [2.0, 2.0]]
+EMOTION = [0, NEUTRAL, 2]
+STYLE = [1, 0, 1]
+
+
+def cross_entropy(logits: list[float], truth: int) -> float:
+    return math.log(sum(math.exp(x) for x in logits)) - logits[truth]
+
+
+def smoothed(logits: list[float], truth: int, smoothing: float) -> float:
+    even = sum(cross_entropy(logits, k) for k in range(len(logits))) / len(logits)
+    return (1 - smoothing) * cross_entropy(logits, truth) + smoothing * even
+
+
+def by_hand(weights: list[float], smoothing: float = 0.0) -> float:
+    """Equation 3 with a lambda for each utterance."""
+    each = [
+        weight * smoothed(emotion_logits, emotion, smoothing)
+        + (1 - weight) * cross_entropy(style_logits, style)
+        for weight, emotion_logits, style_logits, emotion, style in zip(
+            weights, EMOTION_LOGITS, STYLE_LOGITS, EMOTION, STYLE, strict=True
+        )
+    ]
+    return sum(each) / len(each)
+
+
+def loss(ser_weight: float, selective: bool, smoothing: float = 0.0) -> float:
+    return multi_task_loss(
+        torch.tensor(EMOTION_LOGITS, dtype=torch.float64),
+        torch.tensor(STYLE_LOGITS, dtype=torch.float64),
+        torch.tensor(EMOTION),
+        torch.tensor(STYLE),
+        ser_weight=ser_weight,
+        selective=selective,
+        label_smoothing=smoothing,
+    ).item()
+
+
+@pytest.mark.parametrize("ser_weight", [0.0, 0.1, 0.8, 1.0])
+def test_multi_task_weighs_both_tasks_for_everybody(ser_weight: float) -> None:
+    assert loss(ser_weight, selective=False) == pytest.approx(by_hand([ser_weight] * 3))
+
+
+@pytest.mark.parametrize("ser_weight", [0.0, 0.1, 0.8, 1.0])
+def test_selective_leaves_the_style_of_neutral_speech_out(ser_weight: float) -> None:
+    expected = by_hand([ser_weight, 1.0, ser_weight])
+    assert loss(ser_weight, selective=True) == pytest.approx(expected)
+
+
+def test_selective_differs_from_multi_task_only_by_neutral_speech() -> None:
+    difference = loss(0.8, selective=True) - loss(0.8, selective=False)
+    neutral = 0.2 * (cross_entropy(EMOTION_LOGITS[1], 3) - cross_entropy(STYLE_LOGITS[1], 0))
+    assert difference == pytest.approx(neutral / 3)
+
+
+def test_smoothing_spreads_the_emotion_s_label_and_leaves_the_style_s() -> None:
+    assert loss(0.8, selective=True, smoothing=0.1) == pytest.approx(by_hand([0.8, 1, 0.8], 0.1))
+
+
+def test_the_style_head_learns_nothing_from_neutral_speech() -> None:
+    style_logits = torch.tensor(STYLE_LOGITS, requires_grad=True)
+    multi_task_loss(
+        torch.tensor(EMOTION_LOGITS),
+        style_logits,
+        torch.tensor(EMOTION),
+        torch.tensor(STYLE),
+        ser_weight=0.8,
+        selective=True,
+    ).backward()
+    assert style_logits.grad is not None
+    moved = style_logits.grad.abs().sum(dim=1) > 0
+    assert moved.tolist() == [True, False, True]
