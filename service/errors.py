@@ -13,8 +13,10 @@ What a client of a bridge does wrong is no exception: the bridge answers it in i
 """
 
 import json
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class KanjoError(Exception):
@@ -50,7 +52,7 @@ class Overloaded(CallRefused):
 class UnreadableRecording(KanjoError):
     """A file that is no recording of one or two voices."""
 
-    def __init__(self, path: Path, problem: str) -> None:
+    def __init__(self, path: "Path", problem: str) -> None:
         super().__init__(path, problem)
         self.path = path
         self.problem = problem

@@ -1,0 +1,146 @@
+"""Windows to posteriors: the only place of the service that knows torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from model.artifact import Artifact, ArtifactMeta, load
+from model.features import Frames, normalise
+from model.labels import EMOTIONS, STYLES, Emotion, Style
+from service.errors import KanjoError
+
+# TorchScript is slow when it meets a shape, so there are few, all met before the first call.
+LENGTHS = (200, 400, 748)  # frames
+BATCHES = (1, 2, 4, 8, 16, 32)
+WARM_UPS = 3  # the profiling executor settles at the third run of a shape
+
+
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """What the network says of one window."""
+
+    emotion: dict[Emotion, float]
+    style: dict[Style, float]
+
+
+class NotANumber(ArithmeticError):
+    """The network answered a window with something that is no probability."""
+
+
+class NoSuchDevice(KanjoError):
+    """The network can't run where it was told to."""
+
+    def __init__(self, device: str, there: Sequence[str]) -> None:
+        super().__init__(device, there)
+        self.device = device
+        self.there = there
+
+    def __str__(self) -> str:
+        return (
+            f"got device {self.device}, expected one that is there: auto, {', '.join(self.there)}"
+        )
+
+
+class Scorer(Protocol):
+    """Whoever answers windows (T, n_mels); in their order, from any one thread."""
+
+    def score(self, windows: Sequence[Frames]) -> list[Posterior]: ...
+
+
+class TorchScorer:
+    """The artifact in this process."""
+
+    def __init__(self, artifact: Artifact, batch_max: int = BATCHES[-1]) -> None:
+        self._artifact = artifact
+        self._batches = (*(size for size in BATCHES if size < batch_max), batch_max)
+        longest = artifact.meta.features.window_frames
+        self._lengths = (*(length for length in LENGTHS if length < longest), longest)
+
+    @classmethod
+    def load(
+        cls, path: Path, device: str, threads: int, batch_max: int = BATCHES[-1]
+    ) -> "TorchScorer":
+        """`device` auto is CUDA if there, else the CPU.
+
+        Raises:
+            ArtifactError: the file is no usable model.
+            NoSuchDevice: this machine has none of this name.
+        """
+        torch.set_num_threads(threads)
+        gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        there = (*(["cuda"] if gpus else []), *gpus, "cpu")
+        if device == "auto":
+            device = there[0]
+        if device not in there:
+            raise NoSuchDevice(device, there)
+        return cls(load(path, device), batch_max)
+
+    @property
+    def meta(self) -> ArtifactMeta:
+        return self._artifact.meta
+
+    @property
+    def device(self) -> str:
+        return str(self._artifact.device)
+
+    def warm_up(self) -> None:
+        """Meets every shape there is; until then the first calls would wait seconds."""
+        n_mels = self.meta.features.n_mels
+        for length in self._lengths:
+            for size in self._batches:
+                for _ in range(WARM_UPS):
+                    self._answer([np.zeros((length, n_mels), np.float32)] * size, length)
+
+    def score(self, windows: Sequence[Frames]) -> list[Posterior]:
+        """(T, n_mels) each, not normalised, 1 <= T <= the longest.
+
+        Raises:
+            NotANumber: for one of them the network has no answer.
+        """
+        spec = self.meta.features
+        for window in windows:
+            assert 1 <= len(window) <= self._lengths[-1], window.shape
+        answers: dict[int, Posterior] = {}
+        order = sorted(range(len(windows)), key=lambda i: len(windows[i]))
+        for length, same in groupby(order, key=lambda i: self._length(len(windows[i]))):
+            rows = list(same)
+            for start in range(0, len(rows), self._batches[-1]):
+                batch = rows[start : start + self._batches[-1]]
+                heard = [normalise(windows[i], spec) for i in batch]
+                answers.update(zip(batch, self._answer(heard, length), strict=True))
+        return [answers[i] for i in range(len(windows))]
+
+    def _length(self, frames: int) -> int:
+        return next(length for length in self._lengths if frames <= length)
+
+    def _answer(self, windows: Sequence[Frames], length: int) -> list[Posterior]:
+        size = next(size for size in self._batches if len(windows) <= size)
+        frames = np.zeros((size, length, windows[0].shape[1]), np.float32)
+        lengths = np.ones(size, np.int64)  # empty rows hear one frame of nothing
+        for row, window in enumerate(windows):
+            frames[row, : len(window)] = window
+            lengths[row] = len(window)
+        device = self._artifact.device
+        with torch.inference_mode():
+            emotion, style = self._artifact(
+                torch.from_numpy(frames).to(device), torch.from_numpy(lengths).to(device)
+            )
+        answered = zip(emotion.tolist(), style.tolist(), strict=True)
+        posteriors = []
+        for _, (emotions, styles) in zip(windows, answered, strict=False):
+            if not np.isfinite([*emotions, *styles]).all():
+                raise NotANumber(
+                    f"got posteriors {emotions} and {styles}, expected numbers from 0 to 1"
+                )
+            posteriors.append(
+                Posterior(
+                    dict(zip(EMOTIONS, emotions, strict=True)),
+                    dict(zip(STYLES, styles, strict=True)),
+                )
+            )
+        return posteriors

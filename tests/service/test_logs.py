@@ -1,0 +1,69 @@
+import json
+import subprocess
+import sys
+
+PROGRAM = """
+import logging
+import sys
+
+import structlog
+
+from service.logs import configure
+
+log = structlog.get_logger()
+configure(sys.argv[1], sys.argv[2])
+log.debug("gate_opened", hop=3)
+log.info("call_started", call_id="call-1")
+logging.getLogger("uvicorn.error").info("Started server process [%d]", 17)
+logging.getLogger("uvicorn.access").info("GET /healthz")
+
+
+def fail(caller):
+    raise ValueError("no such thing")
+
+
+try:
+    fail("+49" + "3012345678")
+except ValueError as error:
+    log.exception("call_failed", exc_info=error)
+try:
+    fail("+49" + "3012345678")
+except ValueError:
+    logging.getLogger("asyncio").exception("Task went wrong")
+"""
+
+
+def lines(level: str, form: str) -> list[str]:
+    """What a program logs that goes through all there is."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, level, form], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == ""
+    return done.stderr.splitlines()
+
+
+def test_json_is_one_object_a_line_whoever_logs() -> None:
+    logged = [json.loads(line) for line in lines("info", "json")]
+    assert [(line["level"], line["event"]) for line in logged] == [
+        ("info", "call_started"),
+        ("info", "Started server process [17]"),
+        ("error", "call_failed"),
+        ("error", "Task went wrong"),
+    ]
+    assert logged[0]["call_id"] == "call-1"
+    assert all(line["timestamp"].endswith("Z") for line in logged)
+    assert all("ValueError: no such thing" in line["exception"] for line in logged[2:])
+
+
+def test_text_shows_where_it_went_wrong_but_nothing_of_what_the_call_is_about() -> None:
+    logged = "\n".join(lines("info", "text"))
+    assert "call_id=call-1" in logged
+    assert logged.count("ValueError: no such thing") == 2
+    assert "Traceback" in logged
+    assert "+493012345678" not in logged
+
+
+def test_the_level_holds_for_all_that_log() -> None:
+    assert any("gate_opened" in line for line in lines("debug", "text"))
+    logged = [json.loads(line)["event"] for line in lines("error", "json")]
+    assert logged == ["call_failed", "Task went wrong"]

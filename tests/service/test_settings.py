@@ -1,0 +1,150 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from model import SHIPPED
+from service.settings import Settings
+
+
+def refused(**environ: str) -> tuple[tuple[str, ...], str]:
+    """The one problem with these variables: where it is, and what it says."""
+    with pytest.raises(ValidationError) as caught:
+        Settings.from_env(environ)
+    [problem] = caught.value.errors(include_url=False)
+    return tuple(map(str, problem["loc"])), problem["msg"]
+
+
+def test_without_any_variable_there_is_a_working_default() -> None:
+    settings = Settings.from_env({})
+    assert settings == Settings()
+    assert settings.model == SHIPPED
+    assert settings.redis_url is None
+    assert settings.analyse_agent is None
+    assert settings.host == "127.0.0.1"
+
+
+def test_variables_are_read_by_their_names() -> None:
+    settings = Settings.from_env(
+        {
+            "KANJO_PORT": "9000",
+            "KANJO_GATE": "off",
+            "KANJO_MODEL": "other.pt",
+            "KANJO_HOP_S": "0.5",
+            "KANJO_REDIS_URL": "rediss://user:secret@redis:6379/1",
+            "KANJO_DEVICE": "cuda:1",
+            "PORT": "1",
+            "HOME": "/root",
+        }
+    )
+    assert settings.port == 9000
+    assert settings.gate is False
+    assert settings.model == Path("other.pt")
+    assert settings.hop_s == 0.5
+    assert settings.redis_url == "rediss://user:secret@redis:6379/1"
+    assert settings.device == "cuda:1"
+
+
+def test_the_environment_is_read_when_asked_not_when_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KANJO_PORT", "9001")
+    assert Settings.from_env().port == 9001
+    assert Settings().port == 8000
+
+
+def test_a_misspelt_variable_is_refused_by_its_name() -> None:
+    where, message = refused(KANJO_BATCH_MAX_SZE="16")
+    assert where == ("batch_max_sze",)
+    assert "not permitted" in message
+
+
+def test_the_trainings_variable_is_none_of_the_services() -> None:
+    assert Settings.from_env({"KANJO_CORPORA": "/corpora"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "http"),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+        ("SHUTDOWN_S", "0"),
+        ("ANALYSE_AGENT", "yes"),
+        ("ANALYSE_AGENT", "            "),
+        ("GATE", "perhaps"),
+        ("FIRST_S", "0.4"),
+        ("FIRST_S", "8"),
+        ("HOP_S", "0"),
+        ("HOP_S", "nan"),
+        ("MAX_CALLS", "0"),
+        ("MAX_FRAME_BYTES", "100"),
+        ("DEVICE", "tpu"),
+        ("DEVICE", "cuda:"),
+        ("TORCH_THREADS", "0"),
+        ("BATCH_MAX", "0"),
+        ("BATCH_MAX", "257"),
+        ("BATCH_WAIT_MS", "-1"),
+        ("BATCH_WAIT_MS", "inf"),
+        ("QUEUE_MAX", "0"),
+        ("WINDOW_MAX_AGE_S", "0"),
+        ("HOLD_S", "inf"),
+        ("RELEASE_S", "-1"),
+        ("SMOOTH_S", "nan"),
+        ("REDIS_URL", "http://redis"),
+        ("REDIS_URL", ""),
+        ("RETENTION_DAYS", "0"),
+        ("RETENTION_DAYS", "inf"),
+        ("CLASSIFY_MAX_S", "inf"),
+        ("CLASSIFY_MAX_BYTES", "0"),
+        ("ANGER_FIRE_AT", "1.1"),
+    ],
+)
+def test_an_impossible_value_is_refused_by_its_name(variable: str, value: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.from_env({f"KANJO_{variable}": value})
+    assert [problem["loc"] for problem in caught.value.errors()] == [(variable.lower(),)]
+
+
+@pytest.mark.parametrize("emotion", ["anger", "happiness"])
+@pytest.mark.parametrize(
+    ("fire_at", "clear_at", "message"),
+    [
+        ("0.8", None, "got None and {}_fire_at 0.8, expected both or neither"),
+        (None, "0.4", "got 0.4 and {}_fire_at None, expected both or neither"),
+        ("0.5", "0.6", "got 0.6, expected at most {}_fire_at, 0.5"),
+    ],
+)
+def test_thresholds_that_do_not_go_together_are_refused(
+    emotion: str, fire_at: str | None, clear_at: str | None, message: str
+) -> None:
+    given = {"FIRE_AT": fire_at, "CLEAR_AT": clear_at}
+    environ = {f"KANJO_{emotion.upper()}_{k}": v for k, v in given.items() if v is not None}
+    where, said = refused(**environ)
+    assert where == (f"{emotion}_clear_at",)
+    assert message.format(emotion) in said
+
+
+def test_thresholds_that_go_together_are_taken() -> None:
+    environ = {"KANJO_ANGER_FIRE_AT": "0.7", "KANJO_ANGER_CLEAR_AT": "0.7"}
+    settings = Settings.from_env(environ)
+    assert (settings.anger_fire_at, settings.anger_clear_at) == (0.7, 0.7)
+    assert settings.happiness_clear_at is None
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert len(field.description) > 5, name
+
+
+def test_settings_stay_as_they_were_read() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().port = 9000
+
+
+def test_a_message_a_little_too_large_is_still_read_so_that_it_can_be_answered() -> None:
+    for max_frame_bytes in (1024, 524_288, 10_000_000):
+        assert Settings(max_frame_bytes=max_frame_bytes).ws_max_size >= 2 * max_frame_bytes
