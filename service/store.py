@@ -358,6 +358,7 @@ class Store:
             named = json.loads(entry.body)
             args += [entry.kind, len(named), *named]
         applied, problem = await self._write_script(args=args)
+        _stop_if_cancelled()
         return applied, problem
 
     async def _beat(self) -> None:
@@ -377,6 +378,7 @@ class Store:
             await self._redis.dbsize()  # fakeredis forgets expired keys only when it counts them
         if not len(self._outbox):
             self._answered()
+        _stop_if_cancelled()
         await asyncio.sleep(self._heartbeat_s)
 
     async def _start_again(self) -> None:
@@ -404,10 +406,8 @@ class Store:
     async def _persist(self, once: Callable[[], Awaitable[None]]) -> None:
         """Does it for ever, and waits longer and longer while Redis is away."""
         waits_s = _waits_s()
-        task = asyncio.current_task()
-        assert task is not None
-        # redis-py sends inside asyncio.wait_for, which in Python 3.11 can swallow a cancellation.
-        while not task.cancelling():
+        while True:
+            _stop_if_cancelled()
             try:
                 await once()
                 waits_s = _waits_s()
@@ -577,6 +577,13 @@ class Store:
                 _replace(queue, _resync(event.id))
             else:
                 queue.put_nowait(event)
+
+
+def _stop_if_cancelled() -> None:
+    """redis-py sends inside asyncio.wait_for, which in Python 3.11 can swallow a cancellation."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _entry(kind: str, **named: object) -> Entry:

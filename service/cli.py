@@ -1,0 +1,505 @@
+"""The command `kanjo`. Each command imports what it needs, so that help is quick."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from service.recording import Channel, Classification
+    from service.replay import AlertHeard, Summary
+    from service.settings import Settings
+
+ANSWER_WITHIN_S = 120.0
+
+app = typer.Typer(
+    name="kanjo",
+    help="Listens to live telephone calls and says, while they last, how the caller sounds.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def _say(problem: object) -> None:
+    err.print(f"kanjo: {problem}", markup=False, soft_wrap=True)
+
+
+def _fail(problem: object, code: int = 1) -> NoReturn:
+    _say(problem)
+    raise typer.Exit(code)
+
+
+# ---- serve -----------------------------------------------------------------------------------
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen at.", show_default="KANJO_HOST")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen at.", show_default="KANJO_PORT")
+    ] = None,
+) -> None:
+    """Take calls, show the dashboard, raise alerts. Settings are environment variables KANJO_*."""
+    server = _server(_settings(host=host, port=port))
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise typer.Exit(1)
+
+
+def _settings(**given: object) -> "Settings":
+    """From the environment, where options of the command have not been given."""
+    from pydantic import ValidationError
+
+    from service.settings import Settings
+
+    said = {f"KANJO_{name.upper()}": str(it) for name, it in given.items() if it is not None}
+    try:
+        return Settings.from_env({**os.environ, **said})
+    except ValidationError as invalid:
+        for problem in invalid.errors(include_url=False, include_context=False):
+            name = "_".join(("KANJO", *map(str, problem["loc"] or "*"))).upper()
+            match problem["type"]:
+                case "extra_forbidden":
+                    _say(f"{name}: got {problem['input']!r}: no such setting")
+                case "value_error":  # our own sentence, which says what came
+                    _say(f"{name}: {problem['msg'].removeprefix('Value error, ')}")
+                case _:
+                    _say(f"{name}: got {problem['input']!r}: {problem['msg']}")
+        raise typer.Exit(2) from None
+
+
+def _server(settings: "Settings") -> "uvicorn.Server":
+    """Ready to run; what stands in its way is told here, in a sentence."""
+    _check_free(settings.host, settings.port)
+
+    import uvicorn
+
+    from model.artifact import ArtifactError
+    from service import logs
+    from service.app import create_app
+    from service.errors import KanjoError
+
+    logs.configure(settings.log_level, settings.log_format)
+    try:
+        application = create_app(settings)
+    except (ArtifactError, KanjoError) as error:
+        _fail(error)
+    return uvicorn.Server(
+        uvicorn.Config(
+            application,
+            host=settings.host,
+            port=settings.port,
+            ws_max_size=settings.ws_max_size,
+            log_config=None,
+            timeout_graceful_shutdown=settings.shutdown_s,
+        )
+    )
+
+
+def _check_free(host: str, port: int) -> None:
+    """Said before the seconds that a start takes; a demo would take somebody else for its own."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except OSError as error:
+            _fail(f"can't listen at KANJO_HOST:KANJO_PORT {host}:{port}: {error.strerror}")
+
+
+# ---- classify --------------------------------------------------------------------------------
+
+
+@app.command()
+def classify(
+    file: Annotated[Path, typer.Argument(help="A recording: WAV, FLAC, OGG, MP3, ...")],
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="A service to ask, as http://127.0.0.1:8000.",
+            show_default="the shipped model, in this process",
+        ),
+    ] = None,
+    channel: Annotated[
+        Literal["0", "1", "mix"], typer.Option(help="Which channel of a stereo recording.")
+    ] = "mix",
+    raw: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+) -> None:
+    """Say how the speaker of a recording sounds, as a whole and over time."""
+    from service.errors import KanjoError
+    from service.ribbon import answer_table, ribbon
+
+    try:
+        answer = _ask(url, file, channel) if url else _classify(file, channel)
+    except KanjoError as error:
+        _fail(error)
+    if raw:
+        typer.echo(answer.model_dump_json())
+        return
+    out.print(answer_table(answer))
+    for line in ribbon(answer.windows, answer.duration_s, min(out.width, 120)):
+        out.print(line, no_wrap=True)
+
+
+def _classify(file: Path, channel: "Channel") -> "Classification":
+    from model.artifact import ArtifactError
+    from service.errors import UnreadableRecording
+    from service.recording import BadRecording
+    from service.recording import classify as classify_recording
+
+    recording = _bytes(file)
+    try:
+        return classify_recording(recording, channel)
+    except BadRecording as error:
+        raise UnreadableRecording(file, str(error)) from error
+    except ArtifactError as error:
+        _fail(error)
+
+
+def _ask(url: str, file: Path, channel: "Channel") -> "Classification":
+    import httpx
+    from pydantic import ValidationError
+
+    from service.errors import ServiceRefused, ServiceUnreachable
+    from service.recording import Classification
+
+    at = f"{url.rstrip('/')}/classify"
+    files = {"file": (file.name, _bytes(file))}
+    try:
+        response = httpx.post(at, files=files, data={"channel": channel}, timeout=ANSWER_WITHIN_S)
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise ServiceUnreachable(at, str(error) or type(error).__name__) from error
+    if response.status_code != 200:
+        raise ServiceRefused.from_body(at, response.status_code, response.content)
+    try:
+        return Classification.model_validate_json(response.content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise ServiceUnreachable(
+            at, f"the answer is no classification: {where}: {first['msg']}"
+        ) from error
+
+
+def _bytes(file: Path) -> bytes:
+    from service.errors import UnreadableRecording
+
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UnreadableRecording(file, error.strerror or str(error)) from error
+
+
+# ---- replay ----------------------------------------------------------------------------------
+
+
+@app.command()
+def replay(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Recordings: mono is the caller, stereo caller left and agent right."),
+    ],
+    url: Annotated[
+        str, typer.Option(help="Where calls are taken.", metavar="WS-URL")
+    ] = "ws://127.0.0.1:8000/calls/native",
+    calls: Annotated[
+        int, typer.Option(min=1, help="Calls at a time; files are dealt round robin.")
+    ] = 1,
+    speed: Annotated[
+        float, typer.Option(min=0.01, max=1000, help="1 is real time, 2 twice as fast.")
+    ] = 1.0,
+    repeat: Annotated[bool, typer.Option("--repeat", help="Begin again until Ctrl-C.")] = False,
+    swap: Annotated[
+        bool, typer.Option("--swap", help="Stereo is agent left and caller right.")
+    ] = False,
+    bridge: Annotated[
+        Literal["native"],
+        typer.Option(help="Dialect to speak.", rich_help_panel="On the wire"),
+    ] = "native",
+    encoding: Annotated[
+        Literal["mulaw", "alaw", "l16"],
+        typer.Option(help="How samples travel, at 8 kHz.", rich_help_panel="On the wire"),
+    ] = "mulaw",
+) -> None:
+    """Play recordings at a service as live calls; tell the alerts, and how late readings came."""
+    from service.bridges.interleaved import Encoding
+    from service.errors import KanjoError
+    from service.replay import Recording, Summary
+    from service.replay import replay as play
+
+    async def run() -> None:
+        await play(
+            recordings,
+            url,
+            calls=calls,
+            speed=speed,
+            repeat=repeat,
+            bridge=bridge,
+            encoding=Encoding(encoding),
+            stop=_stop_on_signal(),
+            summary=summary,
+            on_alert=_tell,
+        )
+
+    summary = Summary()
+    try:
+        recordings = [Recording.read(file, swap=swap) for file in files]
+        with _progress(summary):
+            asyncio.run(run())
+    except KanjoError as error:
+        _fail(error)
+    out.print(summary_table(summary))
+    raise typer.Exit(1 if summary.errors else 0)
+
+
+def _stop_on_signal() -> asyncio.Event:
+    """Set by the first signal to end; the second one ends the hard way."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def end() -> None:
+        stop.set()
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+    for number in signals:
+        loop.add_signal_handler(number, end)
+    return stop
+
+
+def _tell(alert: "AlertHeard") -> None:
+    if alert.state in ("firing", "resolved"):
+        colour = {"anger": "dark_orange", "happiness": "green"}.get(alert.emotion, "")
+        out.print(Text(f"{alert.call_id}  {alert.state:8}  ").append(alert.text, colour))
+
+
+def _progress(summary: "Summary") -> Live:
+    def line() -> str:
+        return (
+            f"{summary.live} live of {summary.calls} calls, {summary.played_s:.0f} s played, "
+            f"{summary.readings} readings, {summary.fired.total()} alerts, "
+            f"{summary.errors.total()} errors"
+        )
+
+    return Live(get_renderable=line, console=err, refresh_per_second=4, transient=True)
+
+
+def summary_table(summary: "Summary") -> Table:
+    """What came of a replay."""
+
+    def late(percent: float) -> str:
+        late_s = summary.late_percentile_s(percent)
+        return "none" if late_s is None else f"{late_s * 1000:.0f} ms"
+
+    fired = ", ".join(
+        f"{emotion} {count}" for emotion, count in sorted(summary.fired.items()) if count
+    )
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column()
+    table.add_row("calls", str(summary.calls))
+    table.add_row("audio", f"{summary.played_s:.1f} s")
+    table.add_row("readings", str(summary.readings))
+    table.add_row("alerts fired", fired or "none")
+    table.add_row("lateness p50", late(50))
+    table.add_row("lateness p95", late(95))
+    table.add_row("lateness p99", late(99))
+    table.add_row("player's own lag", f"{summary.behind_s * 1000:.0f} ms at worst")
+    for code, count in sorted(summary.errors.items()):
+        table.add_row(f"error {code}", Text(f"{count}, the first: {summary.reasons[code]}"))
+    if not summary.errors:
+        table.add_row("errors", "none")
+    return table
+
+
+# ---- demo ------------------------------------------------------------------------------------
+
+
+@app.command()
+def demo(
+    calls: Annotated[int, typer.Option(min=1, help="Calls at a time.")] = 3,
+    once: Annotated[bool, typer.Option("--once", help="End when the samples are over.")] = False,
+) -> None:
+    """Serve at KANJO_HOST:KANJO_PORT and play the bundled sample calls at it until Ctrl-C."""
+    out.print("Starting the service, which takes some seconds.")
+    settings = _settings()
+
+    from service.demo import demo as play
+    from service.errors import KanjoError
+    from service.replay import Summary
+
+    # Alerts are what is to be seen; and few calls make small batches, which are sooner warm.
+    own: dict[str, Any] = {"log_level": "warning", "batch_max": min(calls, settings.batch_max)}
+    settings = settings.model_copy(update=own | settings.model_dump(exclude_unset=True))
+    summary = Summary()
+
+    async def run() -> None:
+        await play(
+            server,
+            calls=calls,
+            repeat=not once,
+            stop=_stop_on_signal(),
+            summary=summary,
+            on_ready=lambda url: out.print(f"{url} shows the calls; Ctrl-C ends them."),
+            on_alert=_tell,
+        )
+
+    try:
+        with _progress(summary):
+            server = _server(settings)
+            asyncio.run(run())
+    except KanjoError as error:
+        _fail(error)
+    out.print(summary_table(summary))
+    raise typer.Exit(1 if summary.errors else 0)
+
+
+# ---- train, export ---------------------------------------------------------------------------
+
+SYSTEMS: dict[str, dict[str, Any]] = {
+    "combined": {"ser_weight": 1.0, "selective": False},
+    "mtl": {"selective": False},
+    "selective-mtl": {"selective": True},
+}
+
+
+@app.command()
+def train(
+    corpora: Annotated[
+        Path,
+        typer.Option(
+            envvar="KANJO_CORPORA", file_okay=False, exists=True, help="Folder of corpora."
+        ),
+    ],
+    out_folder: Annotated[
+        Path, typer.Option("--out", help="Checkpoints and log; an interrupted training goes on.")
+    ] = Path("runs/train"),
+    cache: Annotated[Path, typer.Option(help="Features, made once.")] = Path("var/cache"),
+    recipe: Annotated[
+        Literal["paper", "compact"],
+        typer.Option(help="Network and optimiser: the paper's, or the shipped model's."),
+    ] = "compact",
+    system: Annotated[
+        Literal["combined", "mtl", "selective-mtl"],
+        typer.Option(help="As in the paper; its baseline is combined, on one corpus."),
+    ] = "selective-mtl",
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Times that all data is seen.", show_default="the recipe's"),
+    ] = None,
+    test_fold: Annotated[int, typer.Option(min=0, help="Which speakers are held out.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads.", show_default="one a core")
+    ] = None,
+) -> None:
+    """Train a network on corpora (needs the extra `training`)."""
+    if threads:
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # torch reads it when it is imported
+    try:
+        from training.checkpoint import CheckpointError
+        from training.dataset import RecordingError
+        from training.manifest import ManifestError
+        from training.splits import SplitError
+        from training.train import RECIPES, main
+    except ModuleNotFoundError as missing:
+        _fail(f"no module {missing.name!r}: training needs `pip install 'kanjo[training]'`")
+    config = replace(RECIPES[recipe], test_fold=test_fold, seed=seed, **SYSTEMS[system])
+    if epochs:
+        config = replace(config, epochs=epochs)
+    try:
+        best = main(config, corpora, out_folder, cache)
+    except (CheckpointError, ManifestError, RecordingError, SplitError) as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        last = out_folder / "last.pt"
+        if last.exists():
+            _fail(f"interrupted; the same command goes on from {last}", 130)
+        _fail("interrupted before the first epoch ended; the same command begins again", 130)
+    out.print(f"best checkpoint: {best}", markup=False)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="What a training wrote: best.pt.")
+    ],
+    artifact: Annotated[Path, typer.Argument(help="The file that a service loads.")],
+    name: Annotated[str, typer.Option(help="Name of the model.")],
+    version: Annotated[str, typer.Option(help="Version of the model.")],
+    licence: Annotated[str, typer.Option(help="Licence of the weights, which the corpora decide.")],
+    commit: Annotated[
+        str | None, typer.Option(help="Commit that trained it.", show_default="the checkout's")
+    ] = None,
+    anger: Annotated[
+        tuple[float, float],
+        typer.Option(metavar="FIRE CLEAR", help="An alert fires at or above, clears below."),
+    ] = (0.7, 0.5),
+    happiness: Annotated[
+        tuple[float, float],
+        typer.Option(metavar="FIRE CLEAR", help="An alert fires at or above, clears below."),
+    ] = (0.7, 0.5),
+) -> None:
+    """Turn a checkpoint into an artifact, if that answers like the checkpoint."""
+    from model.artifact import Thresholds
+    from model.export import ExportError
+    from model.export import export as export_artifact
+    from model.labels import Emotion
+
+    thresholds = {}
+    for emotion, (fire_at, clear_at) in (
+        (Emotion.ANGER, anger),
+        (Emotion.HAPPINESS, happiness),
+    ):
+        if not 0 <= clear_at <= fire_at <= 1:
+            raise typer.BadParameter(
+                f"got {fire_at} {clear_at}, expected 0 <= CLEAR <= FIRE <= 1",
+                param_hint=f"--{emotion}",
+            )
+        thresholds[emotion] = Thresholds(fire_at, clear_at)
+    try:
+        meta = export_artifact(
+            checkpoint,
+            artifact,
+            name=name,
+            version=version,
+            commit=commit or _checkout(),
+            licence=licence,
+            thresholds=thresholds,
+        )
+    except ExportError as error:
+        _fail(error)
+    out.print(f"{artifact}: {meta.name} {meta.version}", markup=False)
+
+
+def _checkout() -> str:
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        _fail("this is no git checkout: say --commit", 2)
+    return found.stdout.strip()
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,47 @@
+"""What routes are given: the parts that `app` has put together."""
+
+import asyncio
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from service.batcher import Batcher
+from service.call import Calls
+from service.metrics import Metrics
+from service.routes.problem import Problem
+from service.scorer import TorchScorer
+from service.settings import Settings
+from service.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One running service."""
+
+    settings: Settings
+    scorer: TorchScorer
+    batcher: Batcher
+    store: Store
+    calls: Calls
+    metrics: Metrics
+    # Recordings under way, and of these the ones in memory; none may crowd out live calls.
+    uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(16))
+    recordings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    warm: asyncio.Event = field(default_factory=asyncio.Event)  # the model has met every shape
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def require_warm(self) -> None:
+        """Raises Problem 503 while the model is not ready."""
+        if not self.warm.is_set():
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "a request at start-up", "/readyz first")
+
+
+async def _parts(connection: HTTPConnection) -> Parts:  # plain `def` would cost a thread
+    parts: Parts = connection.app.state.parts
+    return parts
+
+
+PartsDep = Annotated[Parts, Depends(_parts)]

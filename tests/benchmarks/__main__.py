@@ -1,0 +1,25 @@
+"""Every benchmark, or those named: `python -m tests.benchmarks [features scoring lateness gate]`.
+
+Ratios are taken within one run; let nothing else run meanwhile.
+"""
+
+import sys
+from importlib import import_module
+
+from rich.console import Console
+
+NAMES = ("features", "scoring", "lateness", "gate")
+
+
+def main() -> None:
+    console = Console(width=150)
+    names = sys.argv[1:] or NAMES
+    if unknown := set(names) - set(NAMES):
+        sys.exit(f"unknown: {', '.join(sorted(unknown))}; expected {', '.join(NAMES)}")
+    for name in names:
+        for table in import_module(f"tests.benchmarks.{name}").tables():
+            console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""How late readings are with 20 calls in real time, all of it on this machine: service and callers.
+
+The bar: p95 below one second. Seen by the service, from the arrival of a window's last sample to
+its reading; seen by the caller, from having sent it to having the reading, so with what is waited
+to be sure that speech has ended (the last window of each stretch, by design 0.6 s later).
+"""
+
+import asyncio
+import itertools
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+from rich.table import Table
+
+from service.demo import SAMPLES
+from service.replay import Recording, Summary, replay
+from tests.e2e.service import Service
+
+CALLS = 20
+SECONDS = 60.0
+BAR_S = 1.0
+
+BUCKET = re.compile(r'kanjo_reading_lateness_seconds_bucket{le="([^"]+)"} (\S+)')
+DROPPED = re.compile(r"kanjo_windows_dropped_total{[^}]*} (\S+)")
+
+
+async def play(url: str) -> Summary:
+    recordings = [Recording.read(file) for file in SAMPLES]
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(SECONDS, stop.set)
+    return await replay(recordings, url, calls=CALLS, repeat=True, stop=stop)
+
+
+def percentile_s(metrics: str, percent: float) -> float:
+    """From the histogram's buckets, linear within one, as Prometheus does."""
+    buckets = [(float(edge), float(count)) for edge, count in BUCKET.findall(metrics)]
+    rank = buckets[-1][1] * percent / 100
+    for (low, below), (high, upto) in itertools.pairwise([(0.0, 0.0), *buckets]):
+        if upto >= rank:
+            return low + (high - low) * (rank - below) / (upto - below)
+    raise AssertionError(metrics)
+
+
+def tables() -> Iterator[Table]:
+    """One run."""
+    with tempfile.TemporaryDirectory() as folder:
+        service = Service(Path(folder))
+        service.start()
+        try:
+            heard = asyncio.run(play(service.ws))
+            metrics = httpx.get(f"{service.url}/metrics", trust_env=False).text
+        finally:
+            service.stop()
+    table = Table(
+        f"{heard.readings} readings",
+        "p50",
+        "p95",
+        "p99",
+        title=f"Lateness, {CALLS} calls in real time for {SECONDS:.0f} s",
+    )
+    table.add_row(
+        "in the service", *(f"{percentile_s(metrics, p) * 1000:.0f} ms" for p in (50, 95, 99))
+    )
+    table.add_row(
+        "at the caller",
+        *(f"{(heard.late_percentile_s(p) or 0) * 1000:.0f} ms" for p in (50, 95, 99)),
+    )
+    table.add_section()
+    dropped = sum(float(count) for count in DROPPED.findall(metrics))
+    table.add_row(f"windows dropped: {dropped:.0f}; errors: {sum(heard.errors.values())}")
+    table.add_row(f"bar: p95 below {BAR_S * 1000:.0f} ms")
+    yield table

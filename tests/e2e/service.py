@@ -1,0 +1,154 @@
+"""The real service as a child process: started, asked, stopped, killed."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+ROOT = Path(__file__).parents[2]
+STARTED_WITHIN_S = 60.0
+STOPPED_WITHIN_S = 15.0  # shutdown_s is 10
+
+
+async def until(holds: Callable[[], Awaitable[bool]], within_s: float) -> None:
+    """Asks again and again."""
+    async with asyncio.timeout(within_s):
+        while True:
+            if await holds():
+                return
+            await asyncio.sleep(0.05)
+
+
+class Service:
+    """`kanjo serve` on a free port with settings of its own; the same state folder at every start.
+
+    When a block ends well, it is stopped as a supervisor would, and must have had no fault.
+    """
+
+    def __init__(self, state: Path, **settings: object) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.ws = f"ws://127.0.0.1:{self.port}/calls/native"
+        own = {"port": self.port, "state_dir": state / "var", **settings}
+        self._environ = {k: v for k, v in os.environ.items() if not k.startswith("KANJO_")}
+        self._environ |= {f"KANJO_{name.upper()}": str(value) for name, value in own.items()}
+        self._log = state / "service.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, until: str = "/readyz") -> None:
+        """Returns when `until` says yes."""
+        assert self._process is None, "already started"
+        with self._log.open("ab") as log:
+            command = [sys.executable, "-m", "service.cli", "serve"]
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=self._environ, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + STARTED_WITHIN_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                if httpx.get(self.url + until, trust_env=False, timeout=5).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
+        self.kill()
+        raise AssertionError(f"the service did not start:\n{self.log}")
+
+    def stop(self, within_s: float = STOPPED_WITHIN_S) -> None:
+        """As a supervisor does; it must end in time and say that all is well."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            code = self._process.wait(within_s)
+        finally:
+            self.kill()
+        assert code == 0, f"the service ended with exit code {code}:\n{self.log}"
+        assert "Traceback" not in self.log, self.log
+
+    def kill(self) -> None:
+        """As a loss of power does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None and self._process is not None:
+                self.stop()
+        finally:
+            self.kill()
+            print(self.log)  # pytest shows it where a test failed  # noqa: T201
+
+    # What it says.
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=30)
+
+    async def metric(self, name: str) -> float:
+        """The sum over its labels; 0 where nothing was counted yet."""
+        async with self.client() as client:
+            text = (await client.get("/metrics")).text
+        assert f"# TYPE {name.removesuffix('_total')}" in text, f"got no {name} in:\n{text}"
+        return sum(
+            float(line.split()[-1])
+            for line in text.splitlines()
+            if line.replace("{", " ").split()[0] == name
+        )
+
+    async def live(self) -> list[str]:
+        """The ids of the calls that the store has for live."""
+        async with self.client() as client:
+            page = (await client.get("/calls", params={"limit": 1000})).json()
+        return [call["call_id"] for call in page["calls"] if call["state"] == "live"]
+
+    async def ready(self) -> bool:
+        async with self.client() as client:
+            return (await client.get("/readyz")).status_code == 200
+
+    # What it costs.
+
+    def _status(self, name: str) -> int:
+        assert self._process is not None
+        for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1])
+        raise AssertionError(f"got no {name}")
+
+    @property
+    def rss_mb(self) -> float:
+        return self._status("VmRSS") / 1024
+
+    @property
+    def threads(self) -> int:
+        return self._status("Threads")
+
+    @property
+    def files(self) -> int:
+        """Open ones, sockets included."""
+        assert self._process is not None
+        return len(os.listdir(f"/proc/{self._process.pid}/fd"))

@@ -1,0 +1,407 @@
+import asyncio
+import contextlib
+import json
+import logging
+import socket as sockets
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.types import Message
+from starlette.websockets import WebSocket
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection
+
+from service.bridges.native import NativeBridge
+from service.call import Call
+from service.events import Audio, Gap, Track
+from service.routes import conversation
+from service.routes.conversation import Conversation
+from tests.service.routes.conftest import (
+    SPOKEN,
+    STOP,
+    Running,
+    call,
+    readings,
+    speak,
+    start,
+    told,
+    until,
+)
+
+
+def closed(socket: ClientConnection) -> tuple[list[dict[str, Any]], int]:
+    """What still comes, and the code that the connection closes with."""
+    messages = []
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            messages.append(json.loads(socket.recv(timeout=10)))
+    assert socket.close_code is not None
+    return messages, socket.close_code  # 1006 if it broke off
+
+
+UPGRADE = (
+    b"GET /calls/native HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+TEXT, BINARY = 0x81, 0x82
+
+
+def frame(kind: int, data: bytes) -> bytes:
+    return struct.pack("!BBH", kind, 0x80 | 126, len(data)) + bytes(4) + data  # masked with zeros
+
+
+def raw(server: Running) -> sockets.socket:
+    """A connection that may be treated badly; nobody has answered yet."""
+    host, port = server.address.split(":")
+    socket = sockets.create_connection((host, int(port)), timeout=10)
+    socket.sendall(UPGRADE)
+    return socket
+
+
+def reset(socket: sockets.socket) -> None:
+    """The connection is gone at once, as when a machine loses its power and comes back."""
+    socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
+    socket.close()
+
+
+@contextlib.contextmanager
+def nothing_left(server: Running) -> Iterator[None]:
+    """After the block no call is live and no task runs that did not run before."""
+    server.get("/healthz")
+    before = server.tasks()
+    yield
+    until(lambda: len(server.parts.calls) == 0)
+    until(lambda: server.tasks() <= before)
+
+
+@pytest.fixture(autouse=True)
+def _faultless(service: Running, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever a client does, nothing is logged as an error."""
+    with caplog.at_level(logging.ERROR):
+        yield
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+# From start to stop.
+
+
+def test_a_call_is_told_all_and_then_that_it_is_over(service: Running) -> None:
+    with nothing_left(service), service.socket() as socket:
+        socket.send(start("whole"))
+        speak(socket)
+        socket.send(STOP)
+        messages, code = closed(socket)
+    assert code == 1000
+    assert (messages[0]["type"], messages[-1]["type"]) == ("started", "stopped")
+    summary = messages[-1]["summary"]
+    assert summary["readings"] == len(readings(messages)) > 2
+    assert summary["duration_s"] == len(SPOKEN) / 8000
+    fired = [m for m in messages if m["type"] == "alert" and m["state"] == "firing"]
+    assert summary["alerts"] == len(fired) == 2
+    assert summary["dropped"] == 0
+
+
+def test_readings_come_while_the_call_lasts(service: Running) -> None:
+    with service.socket() as socket:
+        socket.send(start("live"))
+        speak(socket)
+        assert told(socket, "reading")[-1]["number"] == 1
+        assert service.get("/readyz").status_code == 200
+        socket.send(STOP)
+        told(socket)
+
+
+def test_a_call_without_audio_is_a_call(service: Running) -> None:
+    with service.socket() as socket:
+        socket.send(start("mute"))
+        socket.send(STOP)
+        messages, code = closed(socket)
+    assert [message["type"] for message in messages] == ["started", "stopped"]
+    assert messages[-1]["summary"] == {
+        "duration_s": 0,
+        "speech_s": 0,
+        "readings": 0,
+        "alerts": 0,
+        "dropped": 0,
+    }
+    assert code == 1000
+
+
+# What the client does wrong.
+
+
+@pytest.mark.parametrize(
+    ("message", "error", "code"),
+    [
+        (start("x", encoding="opus"), "bad_start", 1003),
+        (start("x", sample_rate=96_000), "bad_start", 1008),
+        (start("x", tracks=[]), "bad_start", 1008),
+        (start(""), "bad_start", 1008),
+        (STOP, "not_started", 1008),
+    ],
+    ids=["encoding", "rate", "tracks", "call_id", "stop first"],
+)
+def test_a_beginning_that_is_none_ends_the_connection(
+    service: Running, message: str, error: str, code: int
+) -> None:
+    with nothing_left(service), service.socket() as socket:
+        socket.send(message)
+        messages, close_code = closed(socket)
+    assert [(m["type"], m["code"], m["fatal"]) for m in messages] == [("error", error, True)]
+    assert close_code == code
+
+
+def test_what_is_wrong_in_the_middle_is_answered_and_the_call_goes_on(service: Running) -> None:
+    plain = call(service, "plain")
+    with nothing_left(service), service.socket() as socket:
+        socket.send(start("patient"))
+        socket.send("{no json")
+        socket.send('{"type": "song"}')
+        socket.send(start("patient"))
+        socket.send("audio as text " * 1000)
+        socket.send("x" * 70_000)
+        socket.send(b"")
+        speak(socket)
+        socket.send(STOP)
+        messages, code = closed(socket)
+    assert code == 1000
+    errors = [m["code"] for m in messages if m["type"] == "error"]
+    assert errors == ["bad_json", "unknown_type", "already_started", "bad_json", "text_too_large"]
+    assert [m["probabilities"] for m in readings(messages)] == [
+        m["probabilities"] for m in readings(plain)
+    ]
+
+
+def test_frames_that_are_too_large_are_time_that_passed(service: Running) -> None:
+    with nothing_left(service), service.socket() as socket:
+        socket.send(start("gross"))
+        for _ in range(3):
+            socket.send(bytes(1_048_576))
+        speak(socket)
+        socket.send(STOP)
+        messages, code = closed(socket)
+    assert code == 1000
+    assert [m["code"] for m in messages if m["type"] == "error"] == ["frame_too_large"] * 3
+    passed_s = 3 * 1_048_576 / 8000
+    assert messages[-1]["summary"]["duration_s"] == pytest.approx(
+        passed_s + len(SPOKEN) / 8000, abs=0.001
+    )
+    assert all(reading["start_s"] > passed_s for reading in readings(messages))
+    assert len(readings(messages)) > 2
+
+
+def test_a_frame_beyond_all_bounds_closes_the_connection(service: Running) -> None:
+    with nothing_left(service), service.socket() as socket:
+        socket.send(start("monstrous"))
+        told(socket, "started")
+        socket.send(bytes(service.parts.settings.ws_max_size + 1))
+        _, code = closed(socket)
+    assert code == 1009
+
+
+def test_audio_before_start_is_heard(service: Running) -> None:
+    plain = call(service, "in order")
+    with service.socket() as socket:
+        speak(socket, SPOKEN[:40_000])
+        socket.send(start("late"))
+        speak(socket, SPOKEN[40_000:])
+        socket.send(STOP)
+        assert readings(told(socket)) == readings(plain)
+
+
+# Clients that go, or do not read, or say nothing.
+
+
+@pytest.mark.parametrize("speaking", [False, True])
+def test_a_client_that_closes_without_stop_ends_its_call(service: Running, speaking: bool) -> None:
+    call_id = f"closed {speaking}"
+    with nothing_left(service), service.socket() as socket:
+        socket.send(start(call_id))
+        told(socket, "started")
+        if speaking:
+            speak(socket)
+    until(lambda: service.get(f"/calls/{call_id}").json()["state"] == "ended")
+    view = service.get(f"/calls/{call_id}").json()
+    assert view["reason"] == "disconnected"
+    assert bool(view["readings"]) is speaking  # what was heard is read
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        frame(TEXT, start("reset").encode()),
+        frame(TEXT, start("reset").encode()) + frame(BINARY, bytes(8000)) * 5,
+        frame(TEXT, start("reset").encode()) + frame(BINARY, bytes(8000))[:100],
+        frame(TEXT, start("reset").encode())[:20],
+    ],
+    ids=["connected", "started", "speaking", "in a frame", "in its start"],
+)
+def test_a_client_that_breaks_off_leaves_nothing(service: Running, sent: bytes) -> None:
+    with nothing_left(service):
+        for _ in range(10):
+            socket = raw(service)
+            assert socket.recv(4096).startswith(b"HTTP/1.1 101 ")
+            socket.sendall(sent)
+            reset(socket)
+
+
+def test_a_client_that_is_gone_before_it_is_answered_leaves_nothing(service: Running) -> None:
+    with nothing_left(service):
+        for _ in range(50):
+            reset(raw(service))
+
+
+def test_a_connection_without_a_start_is_closed(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "START_WITHIN_S", 0.5)
+    with nothing_left(service), service.socket() as silent, service.socket() as talking:
+        for _ in range(5):
+            talking.send(b"\xff" * 160)  # audio, but never a start
+        for socket in (silent, talking):
+            messages, code = closed(socket)
+            assert [(m["code"], m["message"]) for m in messages] == [
+                ("not_started", "got no start, expected one within 0.5 s")
+            ]
+            assert code == 1008
+
+
+def test_a_call_that_falls_silent_for_good_is_ended(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "QUIET_S", 0.5)
+    with nothing_left(service), service.socket() as socket:
+        socket.send(start("fell asleep"))
+        speak(socket)
+        messages, code = closed(socket)
+    assert code == 1000
+    assert messages[-1]["reason"] == "quiet"
+    assert messages[-1]["summary"]["readings"] == len(readings(messages)) > 2
+
+
+def test_a_client_that_never_reads_is_heard_to_the_end_and_then_left(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "LAST_WORDS_S", 0.3)
+    host, port = service.address.split(":")
+    deaf = sockets.socket()
+    deaf.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+    deaf.connect((host, int(port)))
+    call_id = "\N{PILE OF POO}" * 128  # makes answers long
+    with nothing_left(service), service.socket(sock=deaf, close_timeout=0.1, max_queue=1) as socket:
+        socket.send(start(call_id))
+        again = start(call_id)
+        for _ in range(6_000):  # answers for more than the buffers on the way can hold
+            socket.send(again)
+        speak(socket)
+        socket.send(STOP)
+        until(lambda: service.get(f"/calls/{call_id}").json()["state"] == "ended")
+        view = service.get(f"/calls/{call_id}").json()
+        assert view["reason"] == "stop"
+        assert len(view["readings"]) > 2
+        until(lambda: len(service.parts.calls) == 0)
+
+
+def test_a_slow_reader_gets_the_newest_answers_and_the_last_word(service: Running) -> None:
+    host, port = service.address.split(":")
+    slow = sockets.socket()
+    slow.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+    slow.connect((host, int(port)))
+    call_id = "\N{SNAIL}" * 128
+    with service.socket(sock=slow, max_queue=1) as socket:
+        socket.send(start(call_id))
+        again = start(call_id)
+        for _ in range(6_000):
+            socket.send(again)
+        socket.send(STOP)
+        until(lambda: service.get(f"/calls/{call_id}").json()["state"] == "ended")
+        messages, code = closed(socket)
+    assert messages[0]["type"] == "started"
+    assert messages[-1]["type"] == "stopped"
+    assert len(messages) < 6_000, "none was dropped: the buffers held them all"
+    assert code == 1000
+
+
+# What reaches no other.
+
+
+async def test_a_flood_of_messages_lets_others_run(service: Running) -> None:
+    """The messages are there already: only the conversation itself can give way."""
+    floods = 500
+    turns = 0
+    incoming = [start("flood"), *["{"] * floods, STOP]
+    messages: list[Message] = [{"type": "websocket.connect"}]
+    messages += [{"type": "websocket.receive", "text": text} for text in incoming]
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(_: Message) -> None:
+        pass
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    socket = WebSocket({"type": "websocket", "headers": []}, receive, send)
+    neighbour = asyncio.create_task(other())
+    await Conversation(socket, NativeBridge(frozenset(Track)), service.parts).hold()
+    neighbour.cancel()
+    assert messages == []
+    assert turns >= floods
+
+
+def test_a_fault_in_one_call_ends_that_call_alone(
+    service: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hear = Call.hear
+
+    async def faulty(self: Call, fact: Audio | Gap) -> None:
+        if self.call_id == "cursed":
+            raise ZeroDivisionError("a fault of ours")
+        await hear(self, fact)
+
+    alone = call(service, "alone")
+    failures = service.metric("kanjo_bridge_failures_total")
+    monkeypatch.setattr(Call, "hear", faulty)
+    with nothing_left(service), service.socket() as good, service.socket() as bad:
+        good.send(start("blessed"))
+        speak(good, SPOKEN[:32_000])
+        bad.send(start("cursed"))
+        speak(bad)
+        messages, code = closed(bad)
+        speak(good, SPOKEN[32_000:])
+        good.send(STOP)
+        assert [m["probabilities"] for m in readings(told(good))] == [
+            m["probabilities"] for m in readings(alone)
+        ]
+    assert code == 1011
+    assert (messages[-1]["code"], messages[-1]["fatal"]) == ("internal", True)
+    assert "ZeroDivisionError" not in json.dumps(messages)
+    assert service.metric("kanjo_bridge_failures_total") == failures + 1
+    until(lambda: service.get("/calls/cursed").json()["state"] == "ended")
+    assert service.get("/calls/cursed").json()["reason"] == "failed"
+    assert service.get("/calls/blessed").json()["reason"] == "stop"
+    caplog.clear()
+
+
+def test_a_fault_in_what_is_read_ends_that_call_alone(
+    service: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def faulty(*_: object) -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    with nothing_left(service), monkeypatch.context() as patch, service.socket() as socket:
+        patch.setattr(Call, "_hear_reading", faulty)
+        socket.send(start("unreadable"))
+        speak(socket)
+        messages, code = closed(socket)
+    assert code == 1011
+    assert messages[-1]["code"] == "internal"
+    assert call(service, "unreadable")[-1]["reason"] == "stop"
+    caplog.clear()

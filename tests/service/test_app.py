@@ -1,0 +1,145 @@
+import asyncio
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+import uvicorn
+
+from model import SHIPPED
+from model.artifact import ArtifactError, load
+from model.features import Frames
+from model.labels import Emotion
+from service.app import alert_rules, create_app
+from service.outbox import OutboxInUse
+from service.routes.parts import Parts
+from service.scorer import NoSuchDevice, TorchScorer
+from service.settings import Settings
+
+ENOUGH_S = 20.0  # for anything that must happen, however busy the machine
+
+
+def quick(**named: Any) -> Settings:
+    """Few shapes to warm up."""
+    return Settings(batch_max=1, **named)
+
+
+def test_a_model_that_is_missing_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"none\.pt: found No such file.*expected a readable"):
+        create_app(quick(model=tmp_path / "none.pt"))
+
+
+@pytest.mark.parametrize("kept", [0, 1000, 0.5, 0.999])
+def test_a_model_that_is_truncated_stops_the_start(tmp_path: Path, kept: float) -> None:
+    whole = SHIPPED.read_bytes()
+    path = tmp_path / "truncated.pt"
+    path.write_bytes(whole[: int(kept * len(whole)) if kept < 1 else int(kept)])
+    with pytest.raises(ArtifactError, match=r"truncated\.pt: found .*expected"):
+        create_app(quick(model=path))
+
+
+def test_a_device_that_is_not_there_stops_the_start() -> None:
+    with pytest.raises(NoSuchDevice, match="cuda:99"):
+        create_app(quick(device="cuda:99"))
+
+
+def test_a_state_folder_in_use_stops_the_start(tmp_path: Path) -> None:
+    async def twice() -> None:
+        # Nobody answers at this address; the outbox is opened all the same.
+        settings = quick(redis_url="redis://127.0.0.1:1/0", state_dir=tmp_path, shutdown_s=1)
+        one = create_app(settings)
+        with pytest.raises(OutboxInUse, match="outbox.sqlite3 is in use"):
+            create_app(settings)
+        async with one.router.lifespan_context(one):
+            pass
+        other = create_app(settings)
+        async with other.router.lifespan_context(other):
+            pass
+
+    asyncio.run(twice())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(ENOUGH_S):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
+def only_this_task() -> bool:
+    return asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def window(frames: int) -> Frames:
+    return np.zeros((frames, 40), np.float32)
+
+
+async def _work() -> None:
+    app = create_app(quick())
+    async with app.router.lifespan_context(app):
+        parts: Parts = app.state.parts
+        assert parts.store.embedded
+        assert not parts.stopping.is_set()
+        await until(lambda: parts.warm.is_set() and parts.store.redis_up)
+        await asyncio.wait_for(parts.batcher.submit(window(748)), ENOUGH_S)
+    assert parts.stopping.is_set()
+    # The embedded Redis ends a read that nobody waits for any more in its own time, two seconds.
+    await until(only_this_task)
+
+
+def test_a_stop_leaves_no_task_and_no_thread_behind() -> None:
+    before = set(threading.enumerate())
+    for _ in range(2):
+        asyncio.run(_work())
+    deadline = time.monotonic() + ENOUGH_S
+    while time.monotonic() < deadline and set(threading.enumerate()) - before:
+        time.sleep(0.01)
+    assert set(threading.enumerate()) - before == set()
+
+
+async def test_a_failure_of_whoever_runs_it_stops_it_in_order() -> None:
+    app = create_app(quick())
+    with pytest.raises(ExceptionGroup) as caught:
+        async with app.router.lifespan_context(app):
+            raise LookupError("not ours")
+    assert caught.group_contains(LookupError)
+    await until(only_this_task)
+
+
+def test_a_part_that_fails_stops_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: TorchScorer) -> None:
+        raise MemoryError("no room for the model")
+
+    caught: list[int] = []
+
+    def catch(number: int, _: FrameType | None) -> None:
+        caught.append(number)
+
+    monkeypatch.setattr(TorchScorer, "warm_up", fail)
+    before = signal.signal(signal.SIGTERM, catch)
+    try:
+        app = create_app(quick())
+        server = uvicorn.Server(uvicorn.Config(app, port=0, ws="none", log_config=None))
+        server.run()  # until it has stopped
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert server.started
+    assert caught == [signal.SIGTERM]  # the process ends by it, not as if all were well
+    assert app.state.parts.stopping.is_set()
+
+
+def test_alerts_follow_the_model_unless_the_settings_say_otherwise() -> None:
+    meta = load(SHIPPED).meta
+    anger, happiness = alert_rules(
+        Settings(anger_fire_at=0.91, anger_clear_at=0.81, hold_s=2, release_s=5, smooth_s=1), meta
+    )
+    assert (anger.emotion, anger.fire_at, anger.clear_at) == (Emotion.ANGER, 0.91, 0.81)
+    own = meta.thresholds[Emotion.HAPPINESS]
+    assert happiness.emotion is Emotion.HAPPINESS
+    assert (happiness.fire_at, happiness.clear_at) == (own.fire_at, own.clear_at)
+    for rule in (anger, happiness):
+        assert (rule.hold_s, rule.release_s, rule.smooth_s) == (2, 5, 1)
