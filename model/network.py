@@ -148,10 +148,12 @@ class EmotionNetwork(nn.Module):
         if not self.mask_padding:
             frames = pad(frames, (0, 0, 0, max(0, self.padded_frames - frames.shape[1])))
             lengths = torch.full_like(lengths, frames.shape[1])
+        bands = frames.transpose(1, 2)  # (B, n_mels, T)
         for convolution in self.convolutions:
-            frames = convolution(frames.transpose(1, 2)).transpose(1, 2)
+            bands = convolution(bands)  # (B, C, T / 2)
             lengths = torch.div(lengths + 1, 2, rounding_mode="floor")
-            frames = frames.masked_fill(~mask_of(lengths, frames.shape[1])[:, :, None], 0.0)
+            bands = bands.masked_fill(~mask_of(lengths, bands.shape[2])[:, None, :], 0.0)
+        frames = bands.transpose(1, 2).contiguous()
         turn = reversal(lengths, frames.shape[1])
         for lstm in self.lstms:
             frames = self.dropout(lstm(frames, turn))  # (B, T, 2H)

@@ -143,6 +143,7 @@ async def _needed(part: Callable[[], Awaitable[None]], parts: Parts) -> None:
         await part()
     except Exception as failure:
         log.critical("part_failed", exc_info=failure)
+        parts.failed.set()
         parts.stopping.set()
         signal.raise_signal(signal.SIGTERM)
 

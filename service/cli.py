@@ -18,6 +18,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     import uvicorn
+    from fastapi import FastAPI
 
     from service.recording import Channel, Classification
     from service.replay import AlertHeard, Summary
@@ -57,10 +58,14 @@ def serve(
     ] = None,
 ) -> None:
     """Take calls, show the dashboard, raise alerts. Settings are environment variables KANJO_*."""
-    server = _server(_settings(host=host, port=port))
+    settings = _settings(host=host, port=port)
+    application = _application(settings)
+    server = _server(application, settings)
+    # uvicorn stops in order and then raises the signal again, for whoever asked: all is well.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with suppress(KeyboardInterrupt):
         server.run()
-    if not server.started:
+    if not server.started or application.state.parts.failed.is_set():
         raise typer.Exit(1)
 
 
@@ -81,16 +86,16 @@ def _settings(**given: object) -> "Settings":
                     _say(f"{name}: got {problem['input']!r}: no such setting")
                 case "value_error":  # our own sentence, which says what came
                     _say(f"{name}: {problem['msg'].removeprefix('Value error, ')}")
+                case _ if name == "KANJO_REDIS_URL":  # there may be a password in it
+                    _say(f"{name}: {problem['msg']}")
                 case _:
                     _say(f"{name}: got {problem['input']!r}: {problem['msg']}")
         raise typer.Exit(2) from None
 
 
-def _server(settings: "Settings") -> "uvicorn.Server":
-    """Ready to run; what stands in its way is told here, in a sentence."""
+def _application(settings: "Settings") -> "FastAPI":
+    """Ready to be served; what stands in its way is told here, in a sentence."""
     _check_free(settings.host, settings.port)
-
-    import uvicorn
 
     from model.artifact import ArtifactError
     from service import logs
@@ -99,9 +104,14 @@ def _server(settings: "Settings") -> "uvicorn.Server":
 
     logs.configure(settings.log_level, settings.log_format)
     try:
-        application = create_app(settings)
+        return create_app(settings)
     except (ArtifactError, KanjoError) as error:
         _fail(error)
+
+
+def _server(application: "FastAPI", settings: "Settings") -> "uvicorn.Server":
+    import uvicorn
+
     return uvicorn.Server(
         uvicorn.Config(
             application,
@@ -365,7 +375,7 @@ def demo(
 
     try:
         with _progress(summary):
-            server = _server(settings)
+            server = _server(_application(settings), settings)
             asyncio.run(run())
     except KanjoError as error:
         _fail(error)

@@ -16,7 +16,7 @@ from service.errors import KanjoError
 
 # TorchScript is slow when it meets a shape, so there are few, all met before the first call.
 LENGTHS = (200, 400, 748)  # frames
-BATCHES = (1, 2, 4, 8, 16, 32)
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
 WARM_UPS = 3  # the profiling executor settles at the third run of a shape
 
 

@@ -45,7 +45,7 @@ class Settings(BaseModel):
     model: Path = Field(SHIPPED, description="artifact to load")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda")
     torch_threads: int = Field(1, ge=1, description="CPU threads of one batch")
-    batch_max: int = Field(32, ge=1, le=256, description="windows scored at once")
+    batch_max: int = Field(64, ge=1, le=256, description="windows scored at once")
     batch_wait_ms: float = Field(10, ge=0, description="longest a window waits for company")
     queue_max: int = Field(512, ge=1, description="waiting windows; one more drops the oldest")
     window_max_age_s: float = Field(3.0, gt=0, description="a window that waited longer is dropped")

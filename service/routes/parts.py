@@ -32,6 +32,7 @@ class Parts:
     recordings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     warm: asyncio.Event = field(default_factory=asyncio.Event)  # the model has met every shape
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    failed: asyncio.Event = field(default_factory=asyncio.Event)  # a part did; the service stops
 
     def require_warm(self) -> None:
         """Raises Problem 503 while the model is not ready."""
