@@ -27,5 +27,11 @@ ADJECTIVES = {
     Emotion.NEUTRAL: "neutral",
 }
 
+
+def sounds(emotion: Emotion, probability: float) -> str:
+    """In words for people: `sounds angry (0.83)`."""
+    return f"sounds {ADJECTIVES[emotion]} ({probability:.2f})"
+
+
 EMOTIONS = tuple(Emotion)
 STYLES = tuple(Style)

@@ -60,31 +60,34 @@ def mask_of(lengths: Tensor, steps: int) -> Tensor:
 
 
 def reversal(lengths: Tensor, steps: int) -> Tensor:
-    """(B,) lengths to (B * steps,) row numbers that turn each row of a flat (B * steps, C) round.
+    """(B,) lengths to the (steps * B,) row numbers that turn a flat (steps * B, C) round in time.
 
-    A row is turned within its own length; what lies behind it stays.
+    Each utterance is turned within its own length; what lies behind it stays.
     """
-    at = torch.arange(steps, device=lengths.device)[None, :]  # (1, T)
-    mirrored = lengths[:, None] - 1 - at  # (B, T)
+    at = torch.arange(steps, device=lengths.device)[:, None]  # (T, 1)
+    mirrored = lengths[None, :] - 1 - at  # (T, B)
     source = torch.where(mirrored >= 0, mirrored, at)
-    first = torch.arange(lengths.shape[0], device=lengths.device)[:, None] * steps  # (B, 1)
-    return (first + source).flatten()
+    rows = torch.arange(lengths.shape[0], device=lengths.device)[None, :]  # (1, B)
+    return (source * lengths.shape[0] + rows).flatten()
 
 
 class BiLstm(nn.Module):
-    """One Bi-LSTM layer that never hears padding: both directions begin at an utterance's end."""
+    """One Bi-LSTM layer that never hears padding: both directions begin at an utterance's end.
+
+    Time comes first, as the kernels want it: anything else costs a copy at every layer.
+    """
 
     def __init__(self, d_in: int, d_lstm: int) -> None:
         super().__init__()
-        self.forward_lstm = nn.LSTM(d_in, d_lstm, batch_first=True)
-        self.backward_lstm = nn.LSTM(d_in, d_lstm, batch_first=True)
+        self.forward_lstm = nn.LSTM(d_in, d_lstm)
+        self.backward_lstm = nn.LSTM(d_in, d_lstm)
 
     def forward(self, frames: Tensor, turn: Tensor) -> Tensor:
-        ahead, _ = self.forward_lstm(frames)  # (B, T, H)
+        ahead, _ = self.forward_lstm(frames)  # (T, B, H)
         turned = frames.flatten(0, 1).index_select(0, turn).view_as(frames)
-        back, _ = self.backward_lstm(turned)  # (B, T, H)
+        back, _ = self.backward_lstm(turned)  # (T, B, H)
         back = back.flatten(0, 1).index_select(0, turn).view_as(ahead)
-        return torch.cat((ahead, back), dim=2)  # (B, T, 2H)
+        return torch.cat((ahead, back), dim=2)  # (T, B, 2H)
 
 
 class SelfAttention(nn.Module):
@@ -96,10 +99,11 @@ class SelfAttention(nn.Module):
         self.w2 = nn.Linear(d_att, n_head, bias=False)
 
     def forward(self, hidden: Tensor, lengths: Tensor) -> Tensor:
-        energy = self.w2(torch.tanh(self.w1(hidden)))  # (B, T, heads)
-        heard = mask_of(lengths, hidden.shape[1])[:, :, None]  # (B, T, 1)
-        weights = energy.masked_fill(~heard, float("-inf")).softmax(dim=1)  # (B, T, heads)
-        return torch.bmm(weights.transpose(1, 2), hidden).flatten(1)  # (B, heads * 2H)
+        energy = self.w2(torch.tanh(self.w1(hidden)))  # (T, B, heads)
+        heard = mask_of(lengths, hidden.shape[0]).transpose(0, 1)[:, :, None]  # (T, B, 1)
+        weights = energy.masked_fill(~heard, float("-inf")).softmax(dim=0)  # (T, B, heads)
+        sums = torch.bmm(weights.permute(1, 2, 0), hidden.transpose(0, 1))  # (B, heads, 2H)
+        return sums.flatten(1)
 
 
 class EmotionNetwork(nn.Module):
@@ -153,11 +157,11 @@ class EmotionNetwork(nn.Module):
             bands = convolution(bands)  # (B, C, T / 2)
             lengths = torch.div(lengths + 1, 2, rounding_mode="floor")
             bands = bands.masked_fill(~mask_of(lengths, bands.shape[2])[:, None, :], 0.0)
-        frames = bands.transpose(1, 2).contiguous()
-        turn = reversal(lengths, frames.shape[1])
+        hidden = bands.permute(2, 0, 1).contiguous()  # (T, B, C)
+        turn = reversal(lengths, hidden.shape[0])
         for lstm in self.lstms:
-            frames = self.dropout(lstm(frames, turn))  # (B, T, 2H)
-        heard = self.attention(frames, lengths)  # (B, heads * 2H)
+            hidden = self.dropout(lstm(hidden, turn))  # (T, B, 2H)
+        heard = self.attention(hidden, lengths)  # (B, heads * 2H)
         return self.emotion(heard), self.style(heard)
 
 

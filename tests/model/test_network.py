@@ -150,14 +150,14 @@ def test_the_whole_window_is_heard(config: NetworkConfig) -> None:
 
 def test_attention_is_equations_1_and_2() -> None:
     attention = EmotionNetwork(TINY).attention
-    hidden = torch.randn(1, 12, 10)
+    hidden = torch.randn(12, 10)
     w1, w2 = attention.w1.weight, attention.w2.weight
     heard = []
     for head in range(TINY.n_head):
-        energy = w2[head] @ torch.tanh(w1 @ hidden[0].T)  # (T,)
-        heard.append(energy.softmax(0) @ hidden[0])
+        energy = w2[head] @ torch.tanh(w1 @ hidden.T)  # (T,)
+        heard.append(energy.softmax(0) @ hidden)
     torch.testing.assert_close(
-        attention(hidden, torch.tensor([12])), torch.cat(heard)[None], rtol=1e-5, atol=1e-6
+        attention(hidden[:, None], torch.tensor([12])), torch.cat(heard)[None], rtol=1e-5, atol=1e-6
     )
 
 
@@ -172,7 +172,8 @@ def test_both_directions_together_are_a_bidirectional_lstm() -> None:
     frames, lengths = torch.randn(3, 9, 6), torch.tensor([9, 4, 1])
     packed = torch.nn.utils.rnn.pack_padded_sequence(frames, lengths, batch_first=True)
     expected, _ = torch.nn.utils.rnn.pad_packed_sequence(whole(packed)[0], batch_first=True)
-    found = layer(frames, reversal(lengths, 9)).masked_fill(~mask_of(lengths, 9)[:, :, None], 0.0)
+    found = layer(frames.transpose(0, 1), reversal(lengths, 9)).transpose(0, 1)
+    found = found.masked_fill(~mask_of(lengths, 9)[:, :, None], 0.0)
     torch.testing.assert_close(found, expected)
 
 
