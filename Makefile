@@ -56,7 +56,7 @@ tools:
 	if (( $${#missing[@]} )); then $(call packages,$${missing[*]}); fi
 
 test: install tools lint ## all tests but those of the containers, after lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 3 --dist loadfile # calls in real time mostly wait
 
 test-docker: install ## build, start and call the containers, with the Docker engine running
 	$(BIN)/pytest -m docker tests/test_compose.py

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import uvicorn
 
-from service.errors import KanjoError, ServiceUnreachable
+from service.errors import KanjoError, ServiceFailed, ServiceUnreachable
 from service.replay import AlertHeard, Recording, Summary, replay
 
 # The first call is the one with the first alert.
@@ -65,6 +65,10 @@ async def demo(
             )
         if serving.done():
             raise ServiceEnded
+    except ServiceFailed as error:
+        if server.should_exit:  # it was on its way out when it was called
+            raise ServiceEnded from error
+        raise
     finally:
         server.should_exit = True
         await serving
