@@ -3,7 +3,11 @@
     KanjoError
     ├── CallRefused            the service does not take this call
     │   ├── CallExists         a live call has this id already
-    │   └── Overloaded         as many calls are live as this service takes
+    │   ├── NotStarted         a connection that never became a call
+    │   └── TryLater           another time, or elsewhere, it may be taken
+    │       ├── Overloaded     as many calls are live as this service takes
+    │       └── Stopping       the service is about to end
+    ├── CantListen             an address at which no connections can be taken
     ├── UnreadableRecording    a file that is no recording of one or two voices
     └── ServiceFailed          the service, seen from outside
         ├── ServiceUnreachable nobody answered
@@ -38,7 +42,22 @@ class CallExists(CallRefused):
         return f"got call_id {self.call_id!r}, expected one that no live call has"
 
 
-class Overloaded(CallRefused):
+class NotStarted(CallRefused):
+    """A connection that never became a call."""
+
+    def __init__(self, within_s: float) -> None:
+        super().__init__(within_s)
+        self.within_s = within_s
+
+    def __str__(self) -> str:
+        return f"got no start, expected one within {self.within_s:g} s"
+
+
+class TryLater(CallRefused):
+    """Another time, or elsewhere, it may be taken."""
+
+
+class Overloaded(TryLater):
     """As many calls are live as this service takes."""
 
     def __init__(self, max_calls: int) -> None:
@@ -47,6 +66,26 @@ class Overloaded(CallRefused):
 
     def __str__(self) -> str:
         return f"all {self.max_calls} calls that this service takes are in use; try again later"
+
+
+class Stopping(TryLater):
+    """The service is about to end."""
+
+    def __str__(self) -> str:
+        return "the service is stopping; try again later"
+
+
+class CantListen(KanjoError):
+    """An address at which no connections can be taken."""
+
+    def __init__(self, host: str, port: int, problem: str) -> None:
+        super().__init__(host, port, problem)
+        self.host = host
+        self.port = port
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"can't listen at {self.host}:{self.port}: {self.problem}"
 
 
 class UnreadableRecording(KanjoError):

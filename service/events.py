@@ -10,7 +10,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from model.labels import Emotion
+from model.labels import Emotion, sounds
 
 Pcm = NDArray[np.int16]
 
@@ -101,6 +101,13 @@ class Transition:
     at_s: float  # where this step was taken
     probability: float  # smoothed, at this step
     peak: float  # the highest smoothed probability of the episode so far
+
+    @property
+    def text(self) -> str:
+        """In words for people: `sounds angry (0.83)`, `no longer sounds angry (0.31)`."""
+        over = self.state in (AlertState.RESOLVED, AlertState.LAPSED)
+        said = sounds(self.emotion, self.probability)
+        return f"no longer {said}" if over else said
 
 
 @dataclass(frozen=True, slots=True)

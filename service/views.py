@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, computed_field
 
-from model.labels import ADJECTIVES, Emotion
+from model.labels import Emotion, sounds
 from service.events import AlertState, Track
 
 
@@ -42,7 +42,7 @@ class AlertView(BaseModel, frozen=True):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def text(self) -> str:
-        return f"sounds {ADJECTIVES[self.emotion]} ({self.peak:.2f})"
+        return sounds(self.emotion, self.peak)
 
     @classmethod
     def of(cls, fields: Mapping[str, str]) -> Self:

@@ -62,10 +62,13 @@ class Interleaved:
         self._tail = data[count * self._dtype.itemsize * self._width :]
         if not count:
             return []
+        if not self._lanes:
+            return []
         samples = np.frombuffer(data, self._dtype, count * self._width)
-        samples = samples.reshape(count, self._width)
+        if self._width == 1:
+            return [Audio(self._lanes[0][1], self._decode(samples))]
         return [
-            Audio(track, self._decode(np.ascontiguousarray(samples[:, lane])))
+            Audio(track, self._decode(np.ascontiguousarray(samples[lane :: self._width])))
             for lane, track in self._lanes
         ]
 

@@ -4,22 +4,23 @@
 """
 
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
-from enum import Enum, IntEnum, StrEnum
+from enum import Enum, StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from model.labels import ADJECTIVES
+from service.bridges.bridge import Bridge, CloseCode
 from service.bridges.interleaved import Encoding, Interleaved
+from service.errors import CallExists, CallRefused, NotStarted, Overloaded, Stopping
 from service.events import (
-    AlertState,
     CallStarted,
     CallStopped,
     Event,
     Reading,
+    Summary,
     Track,
     Transition,
 )
@@ -43,18 +44,8 @@ class ErrorCode(StrEnum):
     AFTER_STOP = "after_stop"
     CALL_EXISTS = "call_exists"
     OVERLOADED = "overloaded"
+    STOPPING = "stopping"
     INTERNAL = "internal"
-
-
-class CloseCode(IntEnum):
-    """How the connection ends (RFC 6455 section 7.4.1)."""
-
-    NORMAL = 1000
-    GOING_AWAY = 1001
-    UNSUPPORTED = 1003
-    POLICY = 1008
-    INTERNAL = 1011
-    TRY_AGAIN_LATER = 1013
 
 
 # After these errors the connection ends; after all others the call goes on.
@@ -63,7 +54,14 @@ CLOSES = {
     ErrorCode.NOT_STARTED: CloseCode.POLICY,
     ErrorCode.CALL_EXISTS: CloseCode.POLICY,
     ErrorCode.OVERLOADED: CloseCode.TRY_AGAIN_LATER,
+    ErrorCode.STOPPING: CloseCode.TRY_AGAIN_LATER,
     ErrorCode.INTERNAL: CloseCode.INTERNAL,
+}
+REFUSALS: dict[type[CallRefused], ErrorCode] = {
+    CallExists: ErrorCode.CALL_EXISTS,
+    NotStarted: ErrorCode.NOT_STARTED,
+    Overloaded: ErrorCode.OVERLOADED,
+    Stopping: ErrorCode.STOPPING,
 }
 
 
@@ -109,11 +107,11 @@ class _State(Enum):
     STOPPED = "stopped"
 
 
-class NativeBridge:
-    """One connection's protocol: messages in, facts out, replies back; no I/O.
+class NativeBridge(Bridge):
+    """One call of one client, which is told all there is to say of it.
 
-    The edge sends `replies()` after every call of another method, and then closes the connection
-    when `close_code` says so. Replies that are not fetched are bounded: the oldest are dropped.
+    Replies that are not fetched are bounded: the oldest are dropped. Ids are the clients' own
+    choice, so one that a live call has is a mistake, and refused.
 
     Only `analyse` tracks become events; the others' samples are dropped undecoded.
     """
@@ -125,6 +123,7 @@ class NativeBridge:
         max_held_bytes: int = 65_536,
     ) -> None:
         self.close_code: CloseCode | None = None
+        self.problems: Counter[str] = Counter()
         self._analyse = analyse
         self._max_frame_bytes = max_frame_bytes
         self._max_held_bytes = max_held_bytes
@@ -145,7 +144,7 @@ class NativeBridge:
         if self._state is _State.STOPPED:
             if not self._after_stop_told:
                 self._after_stop_told = True
-                self.error(ErrorCode.AFTER_STOP, "got a message after stop, expected none")
+                self._error(ErrorCode.AFTER_STOP, "got a message after stop, expected none")
             return []
         return self._text(message) if isinstance(message, str) else self._audio(message)
 
@@ -156,7 +155,7 @@ class NativeBridge:
 
     def _text(self, text: str) -> list[Event]:
         if len(text) > MAX_TEXT_CHARS:
-            self.error(
+            self._error(
                 ErrorCode.TEXT_TOO_LARGE,
                 f"got a text of {len(text)} characters, expected at most {MAX_TEXT_CHARS}",
             )
@@ -173,12 +172,12 @@ class NativeBridge:
         if first["loc"]:
             self._bad_start(details)
         elif first["type"].startswith("union_tag"):
-            self.error(
+            self._error(
                 ErrorCode.UNKNOWN_TYPE,
                 f"got {_brief(first['input'])}, expected a message of type 'start' or 'stop'",
             )
         else:
-            self.error(
+            self._error(
                 ErrorCode.BAD_JSON,
                 f"got {_brief(first['input'])}, expected a JSON object ({first['msg']})",
             )
@@ -192,7 +191,7 @@ class NativeBridge:
             detail["loc"] == ("start", "encoding") and detail["type"] == "enum"
             for detail in details
         )
-        self.error(
+        self._error(
             ErrorCode.BAD_START,
             "; ".join(f"{p['field']}: got {p['got']}, expected {p['expected']}" for p in problems),
             close_code=CloseCode.UNSUPPORTED if unknown_encoding else None,
@@ -201,7 +200,7 @@ class NativeBridge:
         self._held.clear()
 
     def _already_started(self) -> None:
-        self.error(
+        self._error(
             ErrorCode.ALREADY_STARTED,
             f"got a second start, expected audio or stop of call {self._call_id!r}",
         )
@@ -224,7 +223,7 @@ class NativeBridge:
 
     def _stop(self) -> list[Event]:
         if self._state is _State.WAITING:
-            self.error(ErrorCode.NOT_STARTED, "got stop, expected start")
+            self._error(ErrorCode.NOT_STARTED, "got stop, expected start")
             return []
         self._state = _State.STOPPED
         return [CallStopped("stop")]
@@ -236,7 +235,7 @@ class NativeBridge:
             self._hold(frame)
             return []
         if len(frame) > self._max_frame_bytes:
-            self.error(
+            self._error(
                 ErrorCode.FRAME_TOO_LARGE,
                 f"got a frame of {len(frame)} bytes, expected at most {self._max_frame_bytes}",
             )
@@ -248,7 +247,7 @@ class NativeBridge:
             if len(self._held) + len(frame) <= self._max_held_bytes:
                 self._held += frame
                 return
-            self.error(
+            self._error(
                 ErrorCode.HELD_TOO_MUCH,
                 f"got more audio before start, expected at most {self._max_held_bytes} bytes; "
                 "all until start is dropped",
@@ -263,7 +262,7 @@ class NativeBridge:
         self._replies.clear()
         return messages
 
-    def started(self, *, session: str, model: str, version: str, hop_s: float) -> None:
+    def started(self, session: str, model: str, version: str, hop_s: float) -> None:
         """The call is taken."""
         self._reply(
             "started",
@@ -299,36 +298,34 @@ class NativeBridge:
             at_s=round(transition.at_s, 3),
             probability=round(float(transition.probability), 4),
             peak=round(float(transition.peak), 4),
-            text=_sentence(transition),
+            text=transition.text,
         )
 
-    def stopped(
-        self,
-        *,
-        reason: str,
-        duration_s: float,
-        speech_s: float,
-        readings: int,
-        alerts: int,
-        dropped: int,
-        close_code: CloseCode = CloseCode.NORMAL,
-    ) -> None:
-        """The call is over and this is what was made of it; `dropped` counts windows."""
+    def refused(self, refusal: CallRefused) -> None:
+        """The call is not taken."""
+        self._error(REFUSALS[type(refusal)], str(refusal))
+
+    def stopped(self, reason: str, summary: Summary) -> None:
+        """The call is over, and this is what was made of it."""
         self._state = _State.STOPPED
         self._reply(
             "stopped",
             reason=reason,
             summary={
-                "duration_s": round(duration_s, 3),
-                "speech_s": round(speech_s, 3),
-                "readings": readings,
-                "alerts": alerts,
-                "dropped": dropped,
+                "duration_s": round(summary.duration_s, 3),
+                "speech_s": round(summary.speech_s, 3),
+                "readings": summary.readings,
+                "alerts": summary.alerts,
+                "dropped": summary.dropped,
             },
         )
-        self.close_code = close_code
+        self.close_code = CloseCode.NORMAL
 
-    def error(
+    def failed(self) -> None:
+        """The service can't go on with this call."""
+        self._error(ErrorCode.INTERNAL, "the service failed; this call is given up")
+
+    def _error(
         self,
         code: ErrorCode,
         message: str,
@@ -337,6 +334,7 @@ class NativeBridge:
         problems: Sequence[dict[str, str]] = (),
     ) -> None:
         """Something went wrong; some codes (`CLOSES`) end the connection."""
+        self.problems[code] += 1
         close_code = close_code or CLOSES.get(code)
         more = {"problems": problems} if problems else {}
         self._reply("error", code=code, message=message, fatal=close_code is not None, **more)
@@ -345,12 +343,6 @@ class NativeBridge:
 
     def _reply(self, kind: str, **content: Any) -> None:
         self._replies.append(json.dumps({"type": kind, **content}, allow_nan=False))
-
-
-def _sentence(transition: Transition) -> str:
-    over = transition.state in (AlertState.RESOLVED, AlertState.LAPSED)
-    verb = "no longer sounds" if over else "sounds"
-    return f"{verb} {ADJECTIVES[transition.emotion]} ({transition.probability:.2f})"
 
 
 def _brief(value: object) -> str:

@@ -12,15 +12,16 @@ from jsonschema import Draft202012Validator
 
 from model.audio import alaw_decode, mulaw_decode
 from model.labels import EMOTIONS, Emotion
+from service.bridges.bridge import CloseCode
 from service.bridges.native import (
     CLOSES,
     MAX_REPLIES,
     MAX_TEXT_CHARS,
-    CloseCode,
     Encoding,
     ErrorCode,
     NativeBridge,
 )
+from service.errors import CallExists, CallRefused, NotStarted, Overloaded, Stopping
 from service.events import (
     AlertState,
     Audio,
@@ -29,6 +30,7 @@ from service.events import (
     Event,
     Gap,
     Reading,
+    Summary,
     Track,
     Transition,
 )
@@ -162,7 +164,7 @@ def test_any_chunking_gives_the_same_samples(
 
 def test_started_says_what_listens_to_whom() -> None:
     bridge = live(CALLER, tracks=["caller", "agent"])
-    bridge.started(session="s1", model="compact", version="3", hop_s=1.0)
+    bridge.started("s1", "compact", "3", 1.0)
     (message,) = bridge.replies()
     assert valid("server", message) == {
         "type": "started",
@@ -231,7 +233,8 @@ def test_an_alert_says_how_the_caller_sounds(state: AlertState, text: str) -> No
 def test_stopped_sums_up_and_closes() -> None:
     bridge = live()
     bridge.receive(STOP)
-    bridge.stopped(reason="stop", duration_s=12.34567, speech_s=8, readings=7, alerts=1, dropped=0)
+    summary = Summary(duration_s=12.34567, speech_s=8, readings=7, alerts=1, dropped=0)
+    bridge.stopped("stop", summary)
     (message,) = bridge.replies()
     assert valid("server", message) == {
         "type": "stopped",
@@ -421,25 +424,42 @@ def test_after_stop_is_said_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "close_code"),
+    ("refusal", "code", "close_code"),
     [
-        (ErrorCode.CALL_EXISTS, 1008),
-        (ErrorCode.OVERLOADED, 1013),
-        (ErrorCode.INTERNAL, 1011),
+        (CallExists("c1"), ErrorCode.CALL_EXISTS, 1008),
+        (NotStarted(30), ErrorCode.NOT_STARTED, 1008),
+        (Overloaded(2), ErrorCode.OVERLOADED, 1013),
+        (Stopping(), ErrorCode.STOPPING, 1013),
     ],
 )
-def test_the_service_refuses_with_its_own_code(code: ErrorCode, close_code: int) -> None:
+def test_the_service_refuses_with_a_code_of_its_own(
+    refusal: CallRefused, code: ErrorCode, close_code: int
+) -> None:
     bridge = live()
-    bridge.error(code, "because")
+    bridge.refused(refusal)
     (message,) = bridge.replies()
     assert valid("server", message) == {
         "type": "error",
         "code": code,
-        "message": "because",
+        "message": str(refusal),
         "fatal": True,
     }
     assert bridge.close_code == close_code
     assert bridge.receive(b"abc") == []
+
+
+def test_a_failure_of_the_service_is_told_and_closes() -> None:
+    bridge = live()
+    bridge.failed()
+    assert errors(bridge) == ["internal"]
+    assert bridge.close_code == 1011
+
+
+def test_what_was_wrong_is_counted_by_its_code() -> None:
+    bridge = live()
+    for message in ("{", "{", '{"type": "song"}'):
+        bridge.receive(message)
+    assert bridge.problems == {"bad_json": 2, "unknown_type": 1}
 
 
 def test_a_call_whose_client_is_gone_ends_once() -> None:
