@@ -20,17 +20,33 @@ if TYPE_CHECKING:
     import uvicorn
     from fastapi import FastAPI
 
+    from service.players.dialect import AlertHeard
     from service.recording import Channel, Classification
-    from service.replay import AlertHeard, Summary
+    from service.replay import Summary
     from service.settings import Settings
 
 ANSWER_WITHIN_S = 120.0
+
+Bridge = Literal[
+    "native",
+    "audiohook",
+    "twilio",
+    "freeswitch",
+    "jambonz",
+    "asterisk",
+    "vonage",
+    "telnyx",
+    "plivo",
+    "exotel",
+]
+ACCESS = "Access, where the service asks for it"
 
 app = typer.Typer(
     name="kanjo",
     help="Listens to live telephone calls and says, while they last, how the caller sounds.",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_show_locals=False,  # there may be a secret among them
 )
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -83,7 +99,7 @@ def _settings(**given: object) -> "Settings":
             name = "_".join(("KANJO", *map(str, problem["loc"] or "*"))).upper()
             match problem["type"]:
                 case "extra_forbidden":
-                    _say(f"{name}: got {problem['input']!r}: no such setting")
+                    _say(f"{name}: no such setting")  # nor is its value shown: it may be a secret
                 case "value_error":  # our own sentence, which says what came
                     _say(f"{name}: {problem['msg'].removeprefix('Value error, ')}")
                 case _ if name == "KANJO_REDIS_URL":  # there may be a password in it
@@ -95,7 +111,7 @@ def _settings(**given: object) -> "Settings":
 
 def _application(settings: "Settings") -> "FastAPI":
     """Ready to be served; what stands in its way is told here, in a sentence."""
-    _check_free(settings.host, settings.port)
+    _check_free(settings.listens_at, settings.port)
 
     from model.artifact import ArtifactError
     from service import logs
@@ -110,18 +126,9 @@ def _application(settings: "Settings") -> "FastAPI":
 
 
 def _server(application: "FastAPI", settings: "Settings") -> "uvicorn.Server":
-    import uvicorn
+    from service.server import Server
 
-    return uvicorn.Server(
-        uvicorn.Config(
-            application,
-            host=settings.host,
-            port=settings.port,
-            ws_max_size=settings.ws_max_size,
-            log_config=None,
-            timeout_graceful_shutdown=settings.shutdown_s,
-        )
-    )
+    return Server(application, settings)
 
 
 def _check_free(host: str, port: int) -> None:
@@ -227,9 +234,15 @@ def replay(
         list[Path],
         typer.Argument(help="Recordings: mono is the caller, stereo caller left and agent right."),
     ],
+    bridge: Annotated[Bridge, typer.Option(help="Call as this bridge's provider does.")] = "native",
     url: Annotated[
-        str, typer.Option(help="Where calls are taken.", metavar="WS-URL")
-    ] = "ws://127.0.0.1:8000/calls/native",
+        str | None,
+        typer.Option(
+            help="Where calls are taken.",
+            metavar="WS-URL",
+            show_default="ws://127.0.0.1:8000/calls/BRIDGE",
+        ),
+    ] = None,
     calls: Annotated[
         int, typer.Option(min=1, help="Calls at a time; files are dealt round robin.")
     ] = 1,
@@ -240,30 +253,83 @@ def replay(
     swap: Annotated[
         bool, typer.Option("--swap", help="Stereo is agent left and caller right.")
     ] = False,
-    bridge: Annotated[
-        Literal["native"],
-        typer.Option(help="Dialect to speak.", rich_help_panel="On the wire"),
-    ] = "native",
     encoding: Annotated[
-        Literal["mulaw", "alaw", "l16"],
-        typer.Option(help="How samples travel, at 8 kHz.", rich_help_panel="On the wire"),
-    ] = "mulaw",
+        Literal["mulaw", "alaw", "l16"] | None,
+        typer.Option(
+            help="How samples travel, at 8 kHz.", show_default="as is usual for the bridge"
+        ),
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REPLAY_API_KEY", help="audiohook's X-API-KEY.", rich_help_panel=ACCESS
+        ),
+    ] = None,
+    secret: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REPLAY_SECRET",
+            help="What signs the handshake: audiohook (the client secret, base64), twilio and "
+            "plivo (the auth token).",
+            rich_help_panel=ACCESS,
+        ),
+    ] = None,
+    public_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REPLAY_PUBLIC_URL",
+            help="What is signed, where the service is known by another address.",
+            metavar="WS-URL",
+            show_default="--url",
+            rich_help_panel=ACCESS,
+        ),
+    ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REPLAY_USER",
+            help="HTTP Basic: asterisk, exotel, freeswitch, jambonz.",
+            rich_help_panel=ACCESS,
+        ),
+    ] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(envvar="REPLAY_PASSWORD", help="Goes with it.", rich_help_panel=ACCESS),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REPLAY_TOKEN",
+            help="Bearer: native, telnyx, vonage; twilio's stream parameter.",
+            rich_help_panel=ACCESS,
+        ),
+    ] = None,
 ) -> None:
-    """Play recordings at a service as live calls; tell the alerts, and how late readings came."""
+    """Play recordings at a service as live calls; tell what the service told of them."""
     from service.bridges.interleaved import Encoding
     from service.errors import KanjoError
-    from service.replay import Recording, Summary
+    from service.players.dialect import Access
+    from service.players.recording import Recording
+    from service.replay import Summary
     from service.replay import replay as play
 
     async def run() -> None:
         await play(
             recordings,
-            url,
+            url or f"ws://127.0.0.1:8000/calls/{bridge}",
             calls=calls,
             speed=speed,
             repeat=repeat,
             bridge=bridge,
-            encoding=Encoding(encoding),
+            encoding=Encoding(encoding) if encoding else None,
+            access=Access(
+                api_key=api_key,
+                secret=secret,
+                user=user,
+                password=password,
+                token=token,
+                public_url=public_url,
+            ),
             stop=_stop_on_signal(),
             summary=summary,
             on_alert=_tell,
@@ -303,11 +369,17 @@ def _tell(alert: "AlertHeard") -> None:
 
 
 def _progress(summary: "Summary") -> Live:
+    from service.players.dialect import Ear
+
     def line() -> str:
+        told = {
+            Ear.READINGS: f"{summary.readings} readings, {summary.fired.total()} alerts, ",
+            Ear.ALERTS: f"{summary.fired.total()} alerts, ",
+            Ear.NOTHING: "",
+        }[summary.ear]
         return (
             f"{summary.live} live of {summary.calls} calls, {summary.played_s:.0f} s played, "
-            f"{summary.readings} readings, {summary.fired.total()} alerts, "
-            f"{summary.errors.total()} errors"
+            f"{told}{summary.errors.total()} errors"
         )
 
     return Live(get_renderable=line, console=err, refresh_per_second=4, transient=True)
@@ -315,6 +387,7 @@ def _progress(summary: "Summary") -> Live:
 
 def summary_table(summary: "Summary") -> Table:
     """What came of a replay."""
+    from service.players.dialect import Ear
 
     def late(percent: float) -> str:
         late_s = summary.late_percentile_s(percent)
@@ -328,11 +401,18 @@ def summary_table(summary: "Summary") -> Table:
     table.add_column()
     table.add_row("calls", str(summary.calls))
     table.add_row("audio", f"{summary.played_s:.1f} s")
-    table.add_row("readings", str(summary.readings))
-    table.add_row("alerts fired", fired or "none")
-    table.add_row("lateness p50", late(50))
-    table.add_row("lateness p95", late(95))
-    table.add_row("lateness p99", late(99))
+    match summary.ear:
+        case Ear.READINGS:
+            table.add_row("readings", str(summary.readings))
+            table.add_row("alerts fired", fired or "none")
+            table.add_row("lateness p50", late(50))
+            table.add_row("lateness p95", late(95))
+            table.add_row("lateness p99", late(99))
+        case Ear.ALERTS:
+            table.add_row("readings", "this bridge gets none; see the dashboard")
+            table.add_row("alerts fired", fired or "none that this bridge was told of")
+        case Ear.NOTHING:
+            table.add_row("answers", "this bridge gets none; see the dashboard")
     table.add_row("player's own lag", f"{summary.behind_s * 1000:.0f} ms at worst")
     for code, count in sorted(summary.errors.items()):
         table.add_row(f"error {code}", Text(f"{count}, the first: {summary.reasons[code]}"))
@@ -355,12 +435,14 @@ def demo(
 
     from service.demo import demo as play
     from service.errors import KanjoError
+    from service.players.dialect import Access
     from service.replay import Summary
 
     # Alerts are what is to be seen; and few calls make small batches, which are sooner warm.
     own: dict[str, Any] = {"log_level": "warning", "batch_max": min(calls, settings.batch_max)}
     settings = settings.model_copy(update=own | settings.model_dump(exclude_unset=True))
     summary = Summary()
+    token = settings.native_token
 
     async def run() -> None:
         await play(
@@ -371,6 +453,7 @@ def demo(
             summary=summary,
             on_ready=lambda url: out.print(f"{url} shows the calls; Ctrl-C ends them."),
             on_alert=_tell,
+            access=Access(token=token.get_secret_value() if token else None),
         )
 
     try:

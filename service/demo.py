@@ -9,7 +9,9 @@ import httpx
 import uvicorn
 
 from service.errors import KanjoError, ServiceFailed, ServiceUnreachable
-from service.replay import AlertHeard, Recording, Summary, replay
+from service.players.dialect import NO_ACCESS, Access, AlertHeard
+from service.players.recording import Recording
+from service.replay import Summary, replay
 
 # The first call is the one with the first alert.
 SAMPLES = tuple(
@@ -35,6 +37,7 @@ async def demo(
     summary: Summary,
     on_ready: Callable[[str], None],
     on_alert: Callable[[AlertHeard], None],
+    access: Access = NO_ACCESS,
 ) -> None:
     """Plays the samples at a server of its own until they are over or `stop` is set.
 
@@ -62,6 +65,7 @@ async def demo(
                 stop=stop,
                 summary=summary,
                 on_alert=on_alert,
+                access=access,
             )
         if serving.done():
             raise ServiceEnded

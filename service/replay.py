@@ -1,176 +1,79 @@
 """Plays recordings at the service as a telephone bridge would: for a demo, a load test, a check.
 
-kanjo replay call.wav --calls 20
+kanjo replay call.wav --calls 20 --bridge twilio
 """
 
 import asyncio
 import itertools
-import json
 import os
 import secrets
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import numpy as np
-import soundfile
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.frames import CloseCode
+from websockets.typing import Subprotocol
 
-from model.audio import SAMPLE_RATE, alaw_encode, mulaw_encode, quantised, resample
+from model.audio import SAMPLE_RATE
 from service.bridges.interleaved import Encoding
-from service.errors import ServiceFailed, ServiceRefused, ServiceUnreachable, UnreadableRecording
-from service.events import AlertState, Pcm, Track
+from service.errors import ServiceFailed, ServiceRefused, ServiceUnreachable
+from service.events import AlertState
+from service.players.asterisk import AsteriskDialect
+from service.players.audiohook import AudioHookDialect
+from service.players.dialect import (
+    NO_ACCESS,
+    Access,
+    AlertHeard,
+    Dialect,
+    Ear,
+    ErrorHeard,
+    ReadingHeard,
+    StoppedHeard,
+)
+from service.players.exotel import ExotelDialect
+from service.players.freeswitch import FreeswitchDialect
+from service.players.jambonz import JambonzDialect
+from service.players.native import NativeDialect
+from service.players.plivo import PlivoDialect
+from service.players.recording import Recording
+from service.players.telnyx import TelnyxDialect
+from service.players.twilio import TwilioDialect
+from service.players.vonage import VonageDialect
 
 FRAME_SAMPLES = 160  # 20 ms
 STOPPED_WITHIN_S = 10.0  # from our stop to the service's answer
 CALLS_PER_S = 100  # new calls, where there are many
 GOLDEN = 0.618034  # multiples of it, modulo 1, are spread evenly however many there are
 
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """One call as it was recorded."""
-
-    name: str
-    tracks: tuple[Track, ...]
-    pcm: Pcm  # (n, tracks) at 8 kHz
-
-    @classmethod
-    def read(cls, path: Path, *, swap: bool = False) -> "Recording":
-        """Mono is the caller; stereo is the caller left and the agent right, or swapped."""
-        try:
-            samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        except (OSError, soundfile.LibsndfileError) as error:
-            raise UnreadableRecording(path, str(error)) from error
-        count, channels = samples.shape
-        if channels > 2:
-            raise UnreadableRecording(path, f"got {channels} channels, expected 1 or 2")
-        if not count:
-            raise UnreadableRecording(path, "got no samples, expected a recording")
-        tracks = (Track.AGENT, Track.CALLER) if swap else (Track.CALLER, Track.AGENT)
-        return cls(
-            name=path.name.encode(errors="replace").decode(),
-            tracks=tracks if channels == 2 else (Track.CALLER,),
-            pcm=resample(quantised(samples), rate),
-        )
-
-
-# What a call hears from the service.
-
-
-@dataclass(frozen=True, slots=True)
-class ReadingHeard:
-    """A window that ended here was scored."""
-
-    end_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class AlertHeard:
-    """An alert took a step."""
-
-    call_id: str
-    emotion: str
-    state: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorHeard:
-    """Something was wrong; after a fatal one the service closes."""
-
-    code: str
-    message: str
-    fatal: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StoppedHeard:
-    """The service has said all it had to say."""
-
-
-Heard = ReadingHeard | AlertHeard | ErrorHeard | StoppedHeard
-Message = str | bytes
-
-
-class Dialect(Protocol):
-    """One call as one kind of bridge speaks it: frames out, messages in."""
-
-    def start(self) -> Iterable[Message]: ...
-    def frame(self, pcm: Pcm) -> Iterable[Message]: ...  # (n, tracks)
-    def stop(self) -> Iterable[Message]: ...
-    def receive(self, message: Message) -> Iterable[Heard]: ...
-
-
-class NativeDialect:
-    """The client's side of `service.bridges.native`."""
-
-    def __init__(self, call_id: str, recording: Recording, encoding: Encoding) -> None:
-        self._call_id = call_id
-        self._recording = recording
-        self._encoding = encoding
-
-    def start(self) -> Iterable[Message]:
-        yield json.dumps(
-            {
-                "type": "start",
-                "call_id": self._call_id,
-                "encoding": self._encoding,
-                "sample_rate": SAMPLE_RATE,
-                "tracks": self._recording.tracks,
-                "metadata": {"recording": self._recording.name},
-            }
-        )
-
-    def frame(self, pcm: Pcm) -> Iterable[Message]:
-        match self._encoding:
-            case Encoding.MULAW:
-                yield mulaw_encode(pcm).tobytes()
-            case Encoding.ALAW:
-                yield alaw_encode(pcm).tobytes()
-            case Encoding.L16:
-                yield pcm.astype("<i2", copy=False).tobytes()
-
-    def stop(self) -> Iterable[Message]:
-        yield '{"type": "stop"}'
-
-    def receive(self, message: Message) -> Iterable[Heard]:
-        try:
-            heard = self._heard(json.loads(message))
-        except (ValueError, KeyError, TypeError):
-            heard = ErrorHeard("unreadable", f"the service said {message[:80]!r}", fatal=False)
-        if heard is not None:
-            yield heard
-
-    def _heard(self, content: Any) -> Heard | None:
-        match content["type"]:
-            case "reading":
-                return ReadingHeard(float(content["end_s"]))
-            case "alert":
-                return AlertHeard(
-                    self._call_id, content["emotion"], content["state"], content["text"]
-                )
-            case "error":
-                return ErrorHeard(content["code"], content["message"], content["fatal"])
-            case "stopped":
-                return StoppedHeard()
-        return None
-
-
-BRIDGES: dict[str, Callable[[str, Recording, Encoding], Dialect]] = {"native": NativeDialect}
+DIALECTS: Mapping[str, type[Dialect]] = {
+    dialect.name: dialect
+    for dialect in (
+        NativeDialect,
+        AudioHookDialect,
+        TwilioDialect,
+        FreeswitchDialect,
+        JambonzDialect,
+        AsteriskDialect,
+        VonageDialect,
+        TelnyxDialect,
+        PlivoDialect,
+        ExotelDialect,
+    )
+}
 
 
 @dataclass(slots=True)
 class Summary:
-    """What came of it so far."""
+    """What came of it so far, as much of it as the bridge is told."""
 
+    ear: Ear = Ear.READINGS
     calls: int = 0  # connected
     live: int = 0
     played_s: float = 0.0
@@ -199,7 +102,8 @@ async def replay(
     speed: float = 1.0,
     repeat: bool = False,
     bridge: str = "native",
-    encoding: Encoding = Encoding.MULAW,
+    encoding: Encoding | None = None,
+    access: Access = NO_ACCESS,
     stop: asyncio.Event | None = None,
     summary: Summary | None = None,
     on_alert: Callable[[AlertHeard], None] = lambda _: None,
@@ -208,9 +112,16 @@ async def replay(
 
     Setting `stop` ends all calls as a hang-up would. `summary` is filled while the calls run.
     A call that is refused counts as an error; if none is taken, the first refusal is raised.
+
+    Raises:
+        Unplayable: the bridge does not know this encoding, or this access.
+        ServiceFailed: no call was taken.
     """
+    dialect = DIALECTS[bridge]
+    dialect("", recordings[0], encoding, url=url, access=access)  # before anybody is called
     stop = stop or asyncio.Event()
     summary = summary or Summary()
+    summary.ear = dialect.ear
     run = secrets.token_hex(3)
     failures: list[ServiceFailed] = []
     begin_s = asyncio.get_running_loop().time()
@@ -225,9 +136,10 @@ async def replay(
             if stop.is_set():
                 return
             recording = recordings[number % len(recordings)]
-            dialect = BRIDGES[bridge](f"replay-{run}-{number + 1}", recording, encoding)
+            call_id = f"replay-{run}-{number + 1}"
+            connections = dialect.connections(call_id, recording, encoding, url, access)
             try:
-                await _call(dialect, recording, url, speed, stop, summary, on_alert)
+                await _call(connections, recording, url, speed, stop, summary, on_alert)
             except ServiceFailed as failure:
                 failures.append(failure)
                 summary.failed("refused", str(failure))
@@ -241,8 +153,17 @@ async def replay(
     return summary
 
 
+@dataclass(slots=True)
+class _Line:
+    """One connection of a call."""
+
+    dialect: Dialect
+    socket: ClientConnection
+    said_all: bool = False
+
+
 async def _call(
-    dialect: Dialect,
+    connections: Sequence[Dialect],
     recording: Recording,
     url: str,
     speed: float,
@@ -251,25 +172,44 @@ async def _call(
     on_alert: Callable[[AlertHeard], None],
 ) -> None:
     sent_s = array("d")  # when each frame left
-    async with await _connect(url) as socket:
+    async with AsyncExitStack() as open_sockets:
+        lines = [
+            _Line(dialect, await open_sockets.enter_async_context(await _connect(url, dialect)))
+            for dialect in connections
+        ]
         summary.calls += 1
         summary.live += 1
         try:
             async with asyncio.TaskGroup() as group:
-                listening = group.create_task(_listen(dialect, socket, sent_s, summary, on_alert))
+                listening = [
+                    group.create_task(_listen(line, sent_s, summary, on_alert)) for line in lines
+                ]
                 with suppress(ConnectionClosed):
-                    await _speak(dialect, recording, socket, speed, stop, sent_s, summary)
-                if not (await asyncio.wait({listening}, timeout=STOPPED_WITHIN_S))[0]:
+                    await _speak(lines, recording, speed, stop, listening, sent_s, summary)
+                for line in lines:
+                    if line.dialect.hangs_up:
+                        line.said_all = True
+                        await line.socket.close()
+                waiting = (await asyncio.wait(listening, timeout=STOPPED_WITHIN_S))[1]
+                for task in waiting:
                     summary.failed("no_stopped", f"no answer to stop in {STOPPED_WITHIN_S:.0f} s")
-                    listening.cancel()
+                    task.cancel()
         finally:
             summary.live -= 1
 
 
-async def _connect(url: str) -> ClientConnection:
-    local = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+async def _connect(url: str, dialect: Dialect) -> ClientConnection:
+    parts = urlsplit(url)
+    if dialect.query:
+        url += ("&" if parts.query else "?") + dialect.query
     try:
-        return await connect(url, compression=None, proxy=None if local else True)
+        return await connect(
+            url,
+            subprotocols=[Subprotocol(name) for name in dialect.subprotocols] or None,
+            additional_headers=dialect.headers(),
+            compression=None,
+            proxy=None if parts.hostname in ("localhost", "127.0.0.1", "::1") else True,
+        )
     except InvalidStatus as refused:
         response = refused.response
         raise ServiceRefused.from_body(url, response.status_code, bytes(response.body)) from refused
@@ -284,35 +224,41 @@ async def _connect(url: str) -> ClientConnection:
 
 
 async def _speak(
-    dialect: Dialect,
+    lines: Sequence[_Line],
     recording: Recording,
-    socket: ClientConnection,
     speed: float,
     stop: asyncio.Event,
+    listening: Sequence[asyncio.Task[None]],
     sent_s: "array[float]",
     summary: Summary,
 ) -> None:
-    for message in dialect.start():
-        await socket.send(message)
+    """Until all is said, or `stop` is set, or the service has ended the call."""
+    for line in lines:
+        for message in line.dialect.start():
+            await line.socket.send(message)
     origin_s = time.monotonic()
     for number, at in enumerate(range(0, len(recording.pcm), FRAME_SAMPLES)):
         pcm = recording.pcm[at : at + FRAME_SAMPLES]
         due_s = origin_s + at / SAMPLE_RATE / speed
         await asyncio.sleep(due_s - time.monotonic())
+        if any(task.done() for task in listening):
+            return
         if stop.is_set():
             break
         sent_s.append(time.monotonic())
         summary.behind_s = max(summary.behind_s, sent_s[number] - due_s)
         summary.played_s += len(pcm) / SAMPLE_RATE
-        for message in dialect.frame(pcm):
-            await socket.send(message)
-    for message in dialect.stop():
-        await socket.send(message)
+        for line in lines:
+            for message in line.dialect.frame(pcm):
+                await line.socket.send(message)
+    for line in lines:
+        line.said_all = True
+        for message in line.dialect.stop():
+            await line.socket.send(message)
 
 
 async def _listen(
-    dialect: Dialect,
-    socket: ClientConnection,
+    line: _Line,
     sent_s: "array[float]",
     summary: Summary,
     on_alert: Callable[[AlertHeard], None],
@@ -320,9 +266,9 @@ async def _listen(
     explained = False  # a close that follows a fatal error is no second one
     try:
         while True:
-            message = await socket.recv()
+            message = await line.socket.recv()
             arrived_s = time.monotonic()
-            for heard in dialect.receive(message):
+            for heard in line.dialect.receive(message):
                 match heard:
                     case ReadingHeard(end_s):
                         _time(end_s, arrived_s, sent_s, summary)
@@ -335,7 +281,9 @@ async def _listen(
                     case StoppedHeard():
                         return
     except ConnectionClosed as closed:
-        if not explained:
+        code = closed.rcvd.code if closed.rcvd else None
+        hung_up = line.dialect.hangs_up and line.said_all and code == CloseCode.NORMAL_CLOSURE
+        if not hung_up and not explained:
             summary.failed("closed", str(closed))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from model.labels import ADJECTIVES, Emotion
+from model.labels import ADJECTIVES, Emotion, sounds
 
 if TYPE_CHECKING:
     from service.recording import Classification, WindowAnswer
@@ -29,7 +29,7 @@ def answer_table(answer: "Classification") -> Table:
     else:
         likely_first = sorted(answer.probabilities.items(), key=lambda item: -item[1])
         (emotion, p), *others = likely_first
-        table.add_row("emotion", f"sounds {ADJECTIVES[emotion]} ({p:.2f})")
+        table.add_row("emotion", sounds(emotion, p))
         table.add_row("", ", ".join(f"{ADJECTIVES[emotion]} {p:.2f}" for emotion, p in others))
         style, p = max(answer.style.items(), key=lambda item: item[1])
         table.add_row("style", f"{style} ({p:.2f})")

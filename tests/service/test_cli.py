@@ -24,10 +24,12 @@ from model.labels import EMOTIONS
 from service import cli
 from service.cli import app, summary_table
 from service.demo import SAMPLES
+from service.events import Track
 from service.outbox import Outbox
+from service.players.dialect import Ear
 from service.recording import Classification
-from service.replay import Summary
-from tests.service.test_replay import Listener, at_work
+from service.replay import DIALECTS, Summary
+from tests.service.test_replay import DOORS, SECRET, Edge, Listener, at_work
 from training import checkpoint
 from training.train import RECIPES
 
@@ -125,7 +127,7 @@ def _status(url: str) -> int | None:
     ("environ", "sentence"),
     [
         ({"KANJO_PORT": "eighty"}, "kanjo: KANJO_PORT: got 'eighty': "),
-        ({"KANJO_PROT": "80"}, "kanjo: KANJO_PROT: got '80': no such setting"),
+        ({"KANJO_PROT": "80"}, "kanjo: KANJO_PROT: no such setting"),
         ({"KANJO_HOP_S": "0", "KANJO_GATE": "maybe"}, "kanjo: KANJO_GATE: got 'maybe': "),
         ({"KANJO_ANGER_FIRE_AT": "0.5"}, "kanjo: KANJO_ANGER_CLEAR_AT: got None and "),
         (
@@ -183,7 +185,8 @@ def test_a_port_in_use_stops_the_start(command: str, host: str) -> None:
         environ = {"KANJO_HOST": host, "KANJO_PORT": str(port)}
         result = CliRunner().invoke(app, [command], env=environ)
     assert result.exit_code == 1
-    assert f"{host}:{port}: Address already in use" in result.stderr
+    reached = "127.0.0.1" if host == "0.0.0.0" else host  # for want of credentials
+    assert f"{reached}:{port}: Address already in use" in result.stderr
 
 
 # kanjo classify
@@ -329,6 +332,61 @@ def test_replay_of_a_file_that_is_no_recording_is_one_sentence(tmp_path: Path) -
     assert result.stderr.startswith(f"kanjo: {tmp_path}/notes.txt: ")
 
 
+def test_replay_offers_every_bridge() -> None:
+    assert get_args(cli.Bridge) == tuple(DIALECTS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--encoding", "l16"], "twilio: got encoding l16, expected mulaw"),
+        (["--user", "u"], "twilio: got access by user, expected secret, token, public_url or none"),
+    ],
+)
+def test_replay_as_no_provider_calls_is_one_sentence(
+    arguments: list[str], sentence: str, tone: Path
+) -> None:
+    result = CliRunner().invoke(app, ["replay", str(tone), "--bridge", "twilio", *arguments])
+    assert result.exit_code == 1
+    assert result.stderr == f"kanjo: {sentence}\n"
+
+
+async def test_replay_as_a_bridge_says_what_it_is_not_told(tone: Path) -> None:
+    edge = Edge("telnyx", door=DOORS["telnyx"]())
+    async with edge.open() as url:
+        told = await asyncio.create_subprocess_exec(
+            *KANJO, "replay", str(tone), "--bridge", "telnyx", "--url", url, "--speed", "50",
+            "--encoding", "alaw",
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, "REPLAY_TOKEN": SECRET},
+        )  # fmt: skip
+        stdout, stderr = await told.communicate()
+    assert told.returncode == 0, stderr
+    text = stdout.decode()
+    assert "this bridge gets none; see the dashboard" in text
+    assert "readings" not in text
+    assert len(edge.pcm(Track.CALLER)) == 80_000
+
+
+def test_replay_calls_the_path_of_its_bridge_unless_told_another(
+    tone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+
+    async def played(recordings: object, url: str, **_: object) -> None:
+        called.append(url)  # where port 8000 leads is not for a test to try
+
+    monkeypatch.setattr("service.replay.replay", played)
+    for arguments in ([], ["--bridge", "plivo"], ["--url", "ws://kanjo.example.com/"]):
+        result = CliRunner().invoke(app, ["replay", str(tone), *arguments])
+        assert result.exit_code == 0, result.output
+    assert called == [
+        "ws://127.0.0.1:8000/calls/native",
+        "ws://127.0.0.1:8000/calls/plivo",
+        "ws://kanjo.example.com/",
+    ]
+
+
 async def test_replay_tells_alerts_and_sums_up(tone: Path) -> None:
     async with at_work(Listener(fires=True)) as url:
         told = await asyncio.create_subprocess_exec(
@@ -392,7 +450,13 @@ async def test_replay_at_a_service_brings_readings_in_time(service: str, tmp_pat
 async def test_an_interrupted_demo_hangs_up_and_sums_up() -> None:
     port = free_port()
     demo = await asyncio.create_subprocess_exec(
-        *KANJO, "demo", env={**os.environ, "KANJO_PORT": str(port), "PYTHONUNBUFFERED": "1"},
+        *KANJO, "demo",
+        env={
+            **os.environ,
+            "KANJO_PORT": str(port),
+            "KANJO_NATIVE_TOKEN": "t",
+            "PYTHONUNBUFFERED": "1",
+        },
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert demo.stdout is not None
@@ -500,6 +564,16 @@ def test_a_summary_tells_what_came_and_how_late() -> None:
         assert part in text
     assert "happiness" not in text
     assert "none" in printed(summary_table(Summary()))
+
+
+def test_a_summary_of_a_bridge_says_what_it_is_not_told() -> None:
+    alerts, nothing = (
+        printed(summary_table(Summary(ear=ear))) for ear in (Ear.ALERTS, Ear.NOTHING)
+    )
+    assert "this bridge gets none; see the dashboard" in alerts
+    assert "alerts fired" in alerts
+    assert "alerts fired" not in nothing
+    assert "lateness" not in alerts + nothing
 
 
 # kanjo export

@@ -34,9 +34,7 @@ def server(host: str = "127.0.0.1", **settings: object) -> uvicorn.Server:
         free.bind((host, 0))
         port = free.getsockname()[1]
     angry = {"anger_fire_at": 0.0001, "anger_clear_at": 0.0, "hold_s": 0.0}
-    app = create_app(
-        Settings.model_validate({"batch_max": 1, "shutdown_s": 1, **angry, **settings})
-    )
+    app = create_app(Settings.model_validate({"batch_max": 1, "drain_s": 1, **angry, **settings}))
     return uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_config=None))
 
 

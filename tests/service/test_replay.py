@@ -3,36 +3,57 @@ import json
 import socket as sockets
 import time
 from array import array
+from base64 import b64decode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-import soundfile
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
 from model.audio import alaw_decode, alaw_encode, mulaw_decode, mulaw_encode
 from model.labels import Emotion
 from service import replay as player
+from service.bridges.asterisk import AsteriskBridge
+from service.bridges.audiohook import AudioHookBridge
+from service.bridges.bridge import Bridge
+from service.bridges.exotel import ExotelBridge
+from service.bridges.freeswitch import FreeswitchBridge
 from service.bridges.interleaved import Encoding
-from service.bridges.native import ErrorCode, NativeBridge
-from service.errors import ServiceRefused, ServiceUnreachable, UnreadableRecording
+from service.bridges.jambonz import JambonzBridge
+from service.bridges.native import NativeBridge
+from service.bridges.plivo import PlivoBridge
+from service.bridges.telnyx import TelnyxBridge
+from service.bridges.twilio import TwilioBridge
+from service.bridges.vonage import VonageBridge
+from service.doors.audiohook import AudioHookDoor
+from service.doors.basic import BasicDoor
+from service.doors.bearer import BearerDoor
+from service.doors.door import Door, Handshake, Unauthorized
+from service.doors.plivo import PlivoDoor
+from service.doors.twilio import TwilioDoor
+from service.errors import CallRefused, Overloaded, ServiceRefused, ServiceUnreachable
 from service.events import (
     AlertState,
     Audio,
     CallStarted,
     CallStopped,
+    Event,
     Pcm,
     Reading,
     Track,
     Transition,
 )
-from service.replay import AlertHeard, Recording, Summary, replay
+from service.events import Summary as Ended
+from service.players.dialect import Access, AlertHeard, Ear, Unplayable
+from service.players.recording import Recording
+from service.replay import DIALECTS, Summary, replay
 
 CALM = {Emotion.ANGER: 0.1, Emotion.HAPPINESS: 0.1, Emotion.SADNESS: 0.1, Emotion.NEUTRAL: 0.7}
 
@@ -50,7 +71,7 @@ class Listener:
     ahead_s: float = 0.0
     fires: bool = False
     answers_stop: bool = True
-    refusal: ErrorCode | None = None
+    refusal: CallRefused | None = None
     hangs_up: bool = False
     halt: asyncio.Event = field(default_factory=asyncio.Event)  # set after so many readings
     halt_after: int = 0
@@ -83,7 +104,7 @@ class Listener:
                         self.started[call_id] = event
                         self.heard[call_id] = {track: [] for track in event.tracks}
                         if self.refusal:
-                            bridge.error(self.refusal, "not now")
+                            bridge.refused(self.refusal)
                         else:
                             bridge.started(session="s", model="m", version="1", hop_s=0.1)
                     case Audio(track, pcm):
@@ -93,14 +114,8 @@ class Listener:
                     case CallStopped():
                         self.stops += 1
                         if self.answers_stop:
-                            bridge.stopped(
-                                reason="stop",
-                                duration_s=samples / 8000,
-                                speech_s=0,
-                                readings=readings,
-                                alerts=0,
-                                dropped=0,
-                            )
+                            ended = Ended(samples / 8000, 0.0, readings, 0, 0)
+                            bridge.stopped("stop", ended)
             while samples // 800 > readings:
                 readings += 1
                 self.readings += 1
@@ -332,10 +347,10 @@ async def test_calls_refused_beside_others_are_counted() -> None:
 
 
 async def test_a_fatal_error_and_its_close_are_one_error() -> None:
-    async with at_work(Listener(refusal=ErrorCode.OVERLOADED)) as url:
+    async with at_work(Listener(refusal=Overloaded(2))) as url:
         summary = await replay([recording()], url)
     assert summary.errors == {"overloaded": 1}
-    assert summary.reasons == {"overloaded": "not now"}
+    assert summary.reasons == {"overloaded": str(Overloaded(2))}
 
 
 async def test_a_broken_connection_is_an_error_of_its_call() -> None:
@@ -354,49 +369,254 @@ async def test_a_stop_that_nobody_answers_ends_the_call_anyway(
     assert summary.errors == {"no_stopped": 1}
 
 
-# Recordings.
+# Other bridges, each in a server that is little more than it.
+
+ENDED = Ended(duration_s=0.5, speech_s=0.0, readings=0, alerts=0, dropped=0)
+BOTH = frozenset(Track)
+SECRET = "c2VjcmV0"
+BASIC = ("freeswitch", "jambonz", "asterisk", "exotel")
+PUBLIC = "wss://kanjo.example.com/calls"
+DOORS: dict[str, Callable[[], Door]] = {
+    "audiohook": lambda: AudioHookDoor({"k": b64decode(SECRET)}),
+    "twilio": lambda: TwilioDoor(f"{PUBLIC}/twilio", SECRET),
+    "plivo": lambda: PlivoDoor(f"{PUBLIC}/plivo", SECRET),
+    "telnyx": lambda: BearerDoor([SECRET]),
+    "vonage": lambda: BearerDoor([SECRET]),
+    **{name: lambda: BasicDoor({"u": SECRET}) for name in BASIC},
+}
+ACCESS = {
+    "audiohook": Access(api_key="k", secret=SECRET),
+    "twilio": Access(secret=SECRET, public_url=f"{PUBLIC}/twilio"),
+    "plivo": Access(secret=SECRET, public_url=f"{PUBLIC}/plivo"),
+    "telnyx": Access(token=SECRET),
+    "vonage": Access(token=SECRET),
+    **{name: Access(user="u", password=SECRET) for name in BASIC},
+}
 
 
-def test_mono_is_the_caller(tmp_path: Path) -> None:
-    pcm = np.array([0, 1, -1, 32767, -32768], np.int16)
-    soundfile.write(tmp_path / "a.wav", pcm, 8000)
-    read = Recording.read(tmp_path / "a.wav")
-    assert (read.name, read.tracks) == ("a.wav", (Track.CALLER,))
-    assert read.pcm.dtype == np.int16
-    assert read.pcm[:, 0].tolist() == pcm.tolist()
+def _asterisk(request: Request) -> Bridge:
+    query = parse_qs(urlsplit(request.path).query)
+    return AsteriskBridge(BOTH, call_id_hint=query["callId"][0], side_hint=query["side"][0])
 
 
-@pytest.mark.parametrize(
-    ("swap", "tracks"),
-    [(False, (Track.CALLER, Track.AGENT)), (True, (Track.AGENT, Track.CALLER))],
-)
-def test_stereo_is_the_caller_left_unless_swapped(
-    tmp_path: Path, swap: bool, tracks: tuple[Track, ...]
+BRIDGES: dict[str, Callable[[Request], Bridge]] = {
+    "audiohook": lambda request: AudioHookBridge(
+        request.headers["audiohook-session-id"],
+        request.headers["audiohook-organization-id"],
+        analyse=BOTH,
+    ),
+    "twilio": lambda _: TwilioBridge(BOTH),
+    "freeswitch": lambda _: FreeswitchBridge(BOTH, call_id_hint="hint", alerts=True),
+    "jambonz": lambda _: JambonzBridge(BOTH),
+    "asterisk": _asterisk,
+    "vonage": lambda _: VonageBridge(BOTH, analyse_mix=True),
+    "telnyx": lambda _: TelnyxBridge(BOTH),
+    "plivo": lambda _: PlivoBridge(BOTH),
+    "exotel": lambda _: ExotelBridge(BOTH),
+}
+SUBPROTOCOLS = {
+    "freeswitch": Subprotocol("audio.drachtio.org"),
+    "jambonz": Subprotocol("audio.jambonz.org"),
+    "asterisk": Subprotocol("media"),
+}
+
+
+@dataclass
+class Edge:
+    """One bridge a connection, behind a door; every call fires an alert at its end."""
+
+    bridge: str
+    door: Door | None = None
+    refusal: CallRefused | None = None
+    fails_after: int | None = None  # messages
+    connected: list[Bridge] = field(default_factory=list)
+    subprotocols: list[str | None] = field(default_factory=list)
+    heard: list[list[Event]] = field(default_factory=list)
+    audible: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def call(self, socket: ServerConnection) -> None:
+        assert socket.request is not None
+        bridge = BRIDGES[self.bridge](socket.request)
+        heard: list[Event] = []
+        self.connected.append(bridge)
+        self.subprotocols.append(socket.subprotocol)
+        self.heard.append(heard)
+        messages = 0
+        try:
+            while bridge.close_code is None:
+                message = await socket.recv()
+                messages += 1
+                for event in bridge.receive(message):
+                    heard.append(event)
+                    self._answer(bridge, event)
+                if messages == self.fails_after:
+                    bridge.failed()
+                for reply in bridge.replies():
+                    await socket.send(reply)
+            await socket.close(bridge.close_code, getattr(bridge, "close_reason", ""))
+        except ConnectionClosed:
+            heard += bridge.disconnected()
+
+    def _answer(self, bridge: Bridge, event: Event) -> None:
+        match event:
+            case CallStarted() if self.refusal:
+                bridge.refused(self.refusal)
+            case CallStarted():
+                bridge.started("s", "kanjo", "1", 1.0)
+                for number, state in enumerate([AlertState.PENDING, AlertState.FIRING], 1):
+                    place = (Emotion.ANGER, state, 0.0, 2.0, 0.83, 0.83)
+                    bridge.alert(Transition("a", number, event.call_id, Track.CALLER, *place))
+            case Audio():
+                self.audible.set()
+            case CallStopped():
+                bridge.stopped(event.reason, ENDED)
+
+    def enter(self, connection: ServerConnection, request: Request) -> Response | None:
+        headers = {name.lower(): value for name, value in request.headers.raw_items()}
+        try:
+            if self.door is not None:
+                self.door.check(Handshake(request.path, headers), time.time())
+        except Unauthorized as refusal:
+            return connection.respond(HTTPStatus.UNAUTHORIZED, str(refusal))
+        return None
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[str]:
+        protocols = [SUBPROTOCOLS[self.bridge]] if self.bridge in SUBPROTOCOLS else None
+        async with serve(
+            self.call, "127.0.0.1", 0, process_request=self.enter, subprotocols=protocols
+        ) as server:
+            port = server.sockets[0].getsockname()[1]
+            yield f"ws://127.0.0.1:{port}/calls/{self.bridge}"
+
+    def pcm(self, track: Track) -> Pcm:
+        parts = [
+            event.pcm
+            for heard in self.heard
+            for event in heard
+            if isinstance(event, Audio) and event.track is track
+        ]
+        return np.concatenate(parts) if parts else np.zeros(0, np.int16)
+
+
+def expected(bridge: str, played: Recording, lane: int) -> Pcm:
+    if bridge == "vonage":
+        mix = played.pcm.sum(axis=1, dtype=np.int32)
+        return mix.clip(-32_768, 32_767).astype(np.int16)
+    pcm = np.ascontiguousarray(played.pcm[:, lane])
+    mulaw = DIALECTS[bridge].encodings[0] is Encoding.MULAW
+    return mulaw_decode(mulaw_encode(pcm)) if mulaw else pcm
+
+
+@pytest.mark.parametrize("bridge", BRIDGES)
+async def test_every_bridge_hears_every_sample_once_until_it_is_hung_up(bridge: str) -> None:
+    edge, stereo = Edge(bridge), recording(0.513, tracks=2)
+    async with edge.open() as url:
+        summary = await replay([stereo], url, bridge=bridge, speed=5)
+    for lane, track in enumerate(stereo.tracks[: 1 if bridge in ("vonage", "exotel") else 2]):
+        np.testing.assert_array_equal(edge.pcm(track), expected(bridge, stereo, lane))
+    for heard in edge.heard:
+        kinds = [type(event) for event in heard]
+        assert kinds.count(CallStarted) == kinds.count(CallStopped) == 1
+        assert kinds[-1] is CallStopped
+    assert not any(getattr(bridge, "problems", None) for bridge in edge.connected)
+    assert set(edge.subprotocols) == {SUBPROTOCOLS.get(bridge)}
+    assert not summary.errors, summary.reasons
+    assert (summary.calls, summary.live) == (1, 0)
+    assert summary.played_s == pytest.approx(0.513)
+
+
+async def test_both_voices_of_an_asterisk_call_are_connections_of_one_call() -> None:
+    edge = Edge("asterisk")
+    async with edge.open() as url:
+        summary = await replay([recording(0.1, tracks=2)], url, bridge="asterisk", speed=5)
+    assert summary.calls == 1
+    started = [event for heard in edge.heard for event in heard if isinstance(event, CallStarted)]
+    assert sorted(event.tracks for event in started) == [(Track.AGENT,), (Track.CALLER,)]
+    assert len({event.call_id for event in started}) == 1
+    assert all(getattr(bridge, "joins", False) for bridge in edge.connected)
+
+
+@pytest.mark.parametrize("encoding", ["mulaw", "alaw", "l16"])
+async def test_samples_travel_as_they_are_told_to(encoding: str) -> None:
+    edge, mono = Edge("telnyx"), recording(0.1)
+    async with edge.open() as url:
+        await replay([mono], url, bridge="telnyx", encoding=Encoding(encoding), speed=5)
+    through = {
+        "mulaw": lambda pcm: mulaw_decode(mulaw_encode(pcm)),
+        "alaw": lambda pcm: alaw_decode(alaw_encode(pcm)),
+        "l16": lambda pcm: pcm,
+    }[encoding]
+    np.testing.assert_array_equal(edge.pcm(Track.CALLER), through(mono.pcm[:, 0].copy()))
+
+
+@pytest.mark.parametrize("bridge", DOORS)
+async def test_a_provider_proves_itself_and_is_refused_when_it_does_not(bridge: str) -> None:
+    async with Edge(bridge, door=DOORS[bridge]()).open() as url:
+        summary = await replay([recording(0.1)], url, bridge=bridge, access=ACCESS[bridge], speed=5)
+        assert summary.calls == 1
+        assert not summary.errors, summary.reasons
+        with pytest.raises(ServiceRefused, match="HTTP 401"):
+            await replay([recording(0.1)], url, bridge=bridge)
+
+
+async def test_what_no_provider_says_is_told_before_anybody_is_called() -> None:
+    edge = Edge("twilio")
+    async with edge.open() as url:
+        with pytest.raises(Unplayable, match="twilio: got encoding l16, expected mulaw"):
+            await replay([recording()], url, bridge="twilio", encoding=Encoding.L16)
+    assert not edge.connected
+
+
+@pytest.mark.parametrize("bridge", BRIDGES)
+async def test_what_a_bridge_is_told_is_in_the_summary(bridge: str) -> None:
+    told: list[AlertHeard] = []
+    async with Edge(bridge).open() as url:
+        summary = await replay([recording(0.4)], url, bridge=bridge, on_alert=told.append)
+    ear = Ear.ALERTS if bridge in ("audiohook", "freeswitch") else Ear.NOTHING
+    assert summary.ear is ear
+    assert summary.fired == ({"anger": 1} if ear is Ear.ALERTS else {})
+    assert {alert.text for alert in told} <= {"sounds angry (0.83)"}
+    assert summary.readings == 0
+
+
+@pytest.mark.parametrize("bridge", BRIDGES)
+@pytest.mark.parametrize("refused", [True, False])
+async def test_a_call_that_the_service_ends_is_one_error_and_stops_playing(
+    bridge: str, refused: bool
 ) -> None:
-    soundfile.write(tmp_path / "a.flac", np.array([[1, 2], [3, 4]], np.int16), 8000)
-    read = Recording.read(tmp_path / "a.flac", swap=swap)
-    assert read.tracks == tracks
-    assert read.pcm.tolist() == [[1, 2], [3, 4]]
+    refusal = Overloaded(2) if refused else None
+    edge = Edge(bridge, refusal=refusal, fails_after=None if refused else 4)
+    async with edge.open() as url, asyncio.timeout(10):
+        summary = await replay([recording(30)], url, bridge=bridge)
+    assert summary.errors.total() == 1, summary.reasons
+    (reason,) = summary.reasons.values()
+    assert ("all 2 calls" if refused else "the service failed") in reason
+    assert summary.played_s < 5
+    assert summary.live == 0
 
 
-def test_float_and_wide_band_files_sound_the_same_at_8_khz(tmp_path: Path) -> None:
-    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(44_100) / 44_100)
-    soundfile.write(tmp_path / "a.wav", tone, 44_100, subtype="FLOAT")
-    read = Recording.read(tmp_path / "a.wav")
-    assert read.pcm.shape == (8000, 1)
-    expected = 16_384 * np.sin(2 * np.pi * 440 * np.arange(8000) / 8000)
-    np.testing.assert_allclose(read.pcm[1000:7000, 0], expected[1000:7000], atol=40)
+@pytest.mark.parametrize("bridge", BRIDGES)
+async def test_stopping_ends_a_call_of_any_bridge_as_a_hang_up_would(bridge: str) -> None:
+    edge, halt = Edge(bridge), asyncio.Event()
+    async with edge.open() as url, asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        playing = tasks.create_task(replay([recording(60)], url, bridge=bridge, stop=halt))
+        await edge.audible.wait()
+        halt.set()
+        summary = await playing
+    assert isinstance(edge.heard[0][-1], CallStopped)
+    assert not summary.errors, summary.reasons
 
 
-def test_a_file_that_is_no_recording_is_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "text.wav").write_text("no sound at all")
-    soundfile.write(tmp_path / "six.wav", np.zeros((9, 6), np.int16), 8000)
-    soundfile.write(tmp_path / "none.wav", np.zeros(0, np.int16), 8000)
-    for name, problem in [
-        ("text.wav", "text.wav: "),
-        ("absent.wav", "absent.wav: "),
-        ("six.wav", "got 6 channels, expected 1 or 2"),
-        ("none.wav", "got no samples"),
-    ]:
-        with pytest.raises(UnreadableRecording, match=problem):
-            Recording.read(tmp_path / name)
+async def test_a_service_that_never_answers_a_hang_up_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def deaf(socket: ServerConnection) -> None:
+        socket.transport.pause_reading()
+        await asyncio.sleep(1)
+        socket.transport.abort()
+
+    async with serve(deaf, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        summary = await replay([recording(0.1)], url, bridge="twilio", speed=5)
+    assert summary.errors == {"closed": 1}

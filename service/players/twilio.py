@@ -1,0 +1,99 @@
+"""Twilio's side of a one-way Media Stream ("Media Streams - WebSocket Messages")."""
+
+import json
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+
+from model.audio import SAMPLE_RATE
+from service.bridges.interleaved import Encoding
+from service.bridges.twilio import TOKEN
+from service.doors.twilio import SIGNATURE, sign
+from service.events import Pcm, Track
+from service.players.dialect import NO_ACCESS, Access, Dialect, Message, encoded
+from service.players.recording import Recording
+
+TRACKS = {Track.CALLER: "inbound", Track.AGENT: "outbound"}
+
+
+class TwilioDialect(Dialect):
+    """`<Start><Stream>` of one call; mu-law, whatever the recording was.
+
+    The account's auth token, `secret`, signs the handshake; a `token` goes with the start.
+    """
+
+    name = "twilio"
+    encodings = (Encoding.MULAW,)
+    takes = ("secret", "token", "public_url")
+
+    def __init__(
+        self,
+        call_id: str,
+        recording: Recording,
+        encoding: Encoding | None = None,
+        *,
+        url: str = "",
+        access: Access = NO_ACCESS,
+    ) -> None:
+        super().__init__(call_id, recording, encoding, url=url, access=access)
+        self._stream_sid = f"MZ{call_id}"
+        self._sequence = 0
+        self._chunk = 0
+        self._played = 0  # samples
+
+    def headers(self) -> Mapping[str, str]:
+        secret = self._access.secret
+        return {} if secret is None else {SIGNATURE: sign(secret, self._signed_url)}
+
+    def start(self) -> Iterable[Message]:
+        yield json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"})
+        parameters = {"recording": self._recording.name}
+        if self._access.token is not None:
+            parameters[TOKEN] = self._access.token
+        yield self._message(
+            "start",
+            start={
+                "accountSid": "AC00000000000000000000000000000000",
+                "streamSid": self._stream_sid,
+                "callSid": self._call_id,
+                "tracks": [TRACKS[track] for track in self._recording.tracks],
+                "mediaFormat": {
+                    "encoding": "audio/x-mulaw",
+                    "sampleRate": SAMPLE_RATE,
+                    "channels": 1,
+                },
+                "customParameters": parameters,
+            },
+        )
+
+    def frame(self, pcm: Pcm) -> Iterable[Message]:
+        at_ms = self._played * 1000 // SAMPLE_RATE
+        self._played += len(pcm)
+        for lane, track in enumerate(self._recording.tracks):
+            self._chunk += 1
+            yield self._message(
+                "media",
+                media={
+                    "track": TRACKS[track],
+                    "chunk": str(self._chunk),
+                    "timestamp": str(at_ms),
+                    "payload": b64encode(encoded(pcm[:, lane], Encoding.MULAW)).decode(),
+                },
+            )
+
+    def stop(self) -> Iterable[Message]:
+        yield self._message(
+            "stop",
+            stop={"accountSid": "AC00000000000000000000000000000000", "callSid": self._call_id},
+        )
+
+    def _message(self, event: str, **content: object) -> str:
+        self._sequence += 1
+        sequence = str(self._sequence)
+        return json.dumps(
+            {
+                "event": event,
+                "sequenceNumber": sequence,
+                "streamSid": self._stream_sid,
+                **content,
+            }
+        )

@@ -1,0 +1,258 @@
+"""One recording through every bridge of the real service: what is read must not depend on it."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import soundfile
+from streamdouble.api import CallReport
+from streamdouble.api import call as streamdouble_call
+from streamdouble.chaos import Impairments
+from streamdouble.protocol import MediaStreamEncoder
+from streamdouble.session import SessionConfig
+from websockets.asyncio.client import connect
+
+from model.audio import alaw_decode, alaw_encode, mulaw_encode
+from service.bridges.interleaved import Encoding
+from service.demo import SAMPLES
+from service.errors import ServiceRefused
+from service.events import Track
+from service.players.dialect import NO_ACCESS, Access
+from service.players.recording import Recording
+from service.replay import DIALECTS, replay
+from tests.e2e.service import Service, until
+
+SPEED = 4.0
+FRAMES = 400  # of 20 ms, to another client
+FROM_S, TO_S = 9, 21  # of the sample call: the caller begins to sound angry
+PUBLIC = "wss://kanjo.example.com/calls"
+SECRET = "a secret of this test"
+SECRET_64 = base64.b64encode(SECRET.encode()).decode()
+
+CREDENTIALS = {
+    "native_token": SECRET,
+    "telnyx_token": SECRET,
+    "vonage_token": SECRET,
+    "twilio_url": f"{PUBLIC}/twilio",
+    "twilio_auth_token": SECRET,
+    "twilio_token": "t",
+    "plivo_url": f"{PUBLIC}/plivo",
+    "plivo_auth_token": SECRET,
+    "audiohook_keys": f"k:{SECRET_64}",
+    "asterisk_password": SECRET,
+    "exotel_password": SECRET,
+    "freeswitch_password": SECRET,
+    "jambonz_password": SECRET,
+}
+BASIC = Access(user="kanjo", password=SECRET)
+ACCESS = {
+    "native": Access(token=SECRET),
+    "telnyx": Access(token=SECRET),
+    "vonage": Access(token=SECRET),
+    "twilio": Access(secret=SECRET, token="t", public_url=f"{PUBLIC}/twilio"),
+    "plivo": Access(secret=SECRET, public_url=f"{PUBLIC}/plivo"),
+    "audiohook": Access(api_key="k", secret=SECRET_64),
+    "asterisk": BASIC,
+    "exotel": BASIC,
+    "freeswitch": BASIC,
+    "jambonz": BASIC,
+}
+
+Readings = list[dict[str, Any]]
+
+
+def recorded(tracks: int = 2) -> Recording:
+    """As it sounds once it has been on a telephone line."""
+    pcm, rate = soundfile.read(SAMPLES[0], dtype="int16")
+    assert rate == 8000
+    pcm = pcm[FROM_S * rate : TO_S * rate, :tracks]
+    pcm = alaw_decode(alaw_encode(pcm).tobytes()).reshape(pcm.shape)
+    return Recording("sounds-angry", (Track.CALLER, Track.AGENT)[:tracks], pcm)
+
+
+def url(kanjo: Service, bridge: str) -> str:
+    return f"ws://127.0.0.1:{kanjo.port}/calls/{bridge}"
+
+
+@pytest.fixture(scope="module")
+def kanjo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with credentials for every bridge, that may hear mixes."""
+    state = tmp_path_factory.mktemp("kanjo")
+    with Service(state, batch_max=1, analyse_mix=True, **CREDENTIALS) as service:
+        yield service
+
+
+async def kept(kanjo: Service, call_id: str) -> dict[str, Any]:
+    """A call as the service remembers it, once it is over."""
+    found: dict[str, Any] = {}
+
+    async def ended() -> bool:
+        async with kanjo.client() as client:
+            found.update((await client.get(f"/calls/{quote(call_id, safe='')}")).json())
+        return found.get("state") == "ended"
+
+    await until(ended, within_s=20)
+    return found
+
+
+async def call_ids(kanjo: Service) -> dict[str, str]:
+    """The bridges of all calls, by id."""
+    async with kanjo.client() as client:
+        page = (await client.get("/calls", params={"limit": 1000})).json()
+    return {call["call_id"]: call["bridge"] for call in page["calls"]}
+
+
+async def played(kanjo: Service, bridge: str, encoding: Encoding) -> None:
+    # All parties are in one channel of Vonage's; here nobody but the caller is.
+    recording = recorded(1 if bridge == "vonage" else 2)
+    address, access = url(kanjo, bridge), ACCESS[bridge]
+    summary = await replay(
+        [recording], address, speed=SPEED, bridge=bridge, encoding=encoding, access=access
+    )
+    assert not summary.errors, (bridge, summary.reasons)
+    assert summary.calls == 1
+
+
+_read: dict[Encoding, dict[str, Readings]] = {}
+
+
+async def read_by_all(kanjo: Service, encoding: Encoding) -> dict[str, Readings]:
+    """The recording's readings, by bridge, of all bridges that know the encoding; played once."""
+    if encoding not in _read:
+        before = await call_ids(kanjo)
+        bridges = [name for name, dialect in DIALECTS.items() if encoding in dialect.encodings]
+        await asyncio.gather(*(played(kanjo, bridge, encoding) for bridge in bridges))
+        new = {
+            b: call_id for call_id, b in (await call_ids(kanjo)).items() if call_id not in before
+        }
+        assert set(new) == set(bridges)
+        calls = {bridge: await kept(kanjo, call_id) for bridge, call_id in new.items()}
+        _read[encoding] = {bridge: call["readings"] for bridge, call in calls.items()}
+    return _read[encoding]
+
+
+def assert_same(readings: Readings, others: Readings, within: float) -> None:
+    for reading, other in zip(readings, others, strict=True):
+        for name in ("track", "number"):
+            assert reading[name] == other[name]
+        for name in ("start_s", "end_s"):
+            assert reading[name] == pytest.approx(other[name], abs=1e-6)
+        assert reading["probabilities"] == pytest.approx(other["probabilities"], abs=within)
+
+
+@pytest.mark.parametrize("encoding", Encoding)
+async def test_every_bridge_gives_the_readings_of_the_native_one(
+    kanjo: Service, encoding: Encoding
+) -> None:
+    read = await read_by_all(kanjo, encoding)
+    native = read["native"]
+    assert len(native) > 5
+    assert max(reading["probabilities"]["anger"] for reading in native) > 0.5
+    assert {reading["track"] for reading in native} == {"caller"}
+    for readings in read.values():
+        assert_same(readings, native, within=1e-6)
+
+
+@pytest.mark.parametrize("encoding", [Encoding.MULAW, Encoding.ALAW])
+async def test_how_samples_travel_hardly_changes_what_is_read(
+    kanjo: Service, encoding: Encoding
+) -> None:
+    whole = (await read_by_all(kanjo, Encoding.L16))["native"]
+    assert_same((await read_by_all(kanjo, encoding))["native"], whole, within=0.02)
+
+
+@pytest.mark.parametrize("bridge", DIALECTS)
+async def test_a_provider_that_proves_nothing_is_turned_away(kanjo: Service, bridge: str) -> None:
+    before = await call_ids(kanjo)
+    with pytest.raises(ServiceRefused, match="HTTP 401"):
+        await replay([recorded()], url(kanjo, bridge), bridge=bridge, access=NO_ACCESS)
+    assert await call_ids(kanjo) == before
+
+
+async def test_twilio_must_know_the_token_beside_the_signature(kanjo: Service) -> None:
+    before = await call_ids(kanjo)
+    access = Access(secret=SECRET, token="another", public_url=f"{PUBLIC}/twilio")
+    summary = await replay([recorded()], url(kanjo, "twilio"), bridge="twilio", access=access)
+    assert summary.errors == {"closed": 1}
+    assert "1008" in summary.reasons["closed"]
+    assert summary.played_s < 3
+    assert await call_ids(kanjo) == before
+
+
+# A Media Streams client that others wrote.
+
+
+@pytest.fixture(scope="module")
+def twilio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that asks Twilio for its token only: the client signs nothing."""
+    with Service(tmp_path_factory.mktemp("twilio"), batch_max=1, twilio_token="t") as service:
+        yield service
+
+
+def frames(track: int) -> list[bytes]:
+    """Some of the sample call as Twilio sends it, 20 ms a frame."""
+    codes = mulaw_encode(recorded().pcm[: FRAMES * 160, track])
+    return [codes[at : at + 160].tobytes() for at in range(0, len(codes), 160)]
+
+
+async def streamed(kanjo: Service, *tracks: str, **changes: Any) -> tuple[CallReport, Any]:
+    """What the client says of its call, and what the service does."""
+    config = SessionConfig(
+        fork=True,
+        tracks=list(tracks),
+        agent_frames=frames(1) if "outbound" in tracks else [],
+        strict_fork=True,
+        response_timeout_s=0.1,
+        quiet_period_s=0.1,
+        max_drain_s=1.0,
+        custom_parameters={"token": "t"},
+        **changes,
+    )
+    report = await streamdouble_call(url(kanjo, "twilio"), frames=frames(0), config=config)
+    assert report.violations == []
+    call = await kept(kanjo, report.result.identity.call_sid)
+    assert call["bridge"] == "twilio"
+    assert {reading["track"] for reading in call["readings"]} == {"caller"}
+    return report, call
+
+
+async def test_another_twilio_client_is_heard_however_its_network_is(twilio: Service) -> None:
+    jitter = Impairments(jitter_ms=30)
+    (_, well), (_, late), (lossy, lost) = await asyncio.gather(
+        streamed(twilio, "inbound", "outbound"),
+        streamed(twilio, "inbound", impairments=jitter),
+        streamed(twilio, "inbound", impairments=Impairments(loss=0.01), chaos_seed=3),
+    )
+    assert well["tracks"] == ["caller", "agent"]
+    assert well["duration_s"] == pytest.approx(FRAMES * 0.02, abs=0.1)
+    assert len(well["readings"]) >= 3
+    assert_same(late["readings"], well["readings"], within=1e-6)
+    assert lossy.result.frames_dropped > 0
+    assert lost["duration_s"] == pytest.approx(FRAMES * 0.02, abs=0.1)
+
+
+async def is_heard(kanjo: Service, call_id: str) -> bool:
+    """Whether something was read in it."""
+    async with kanjo.client() as client:
+        return bool((await client.get(f"/calls/{call_id}")).json().get("readings"))
+
+
+async def test_a_twilio_connection_that_breaks_ends_its_call(twilio: Service) -> None:
+    encoder = MediaStreamEncoder()
+    async with connect(url(twilio, "twilio"), compression=None, proxy=None) as socket:
+        await socket.send(json.dumps(encoder.connected()))
+        start = encoder.start(tracks=["inbound"], custom_parameters={"token": "t"})
+        await socket.send(json.dumps(start))
+        for frame in frames(0):
+            await socket.send(json.dumps(encoder.media(frame)))
+        call_id = start["start"]["callSid"]
+        await until(partial(is_heard, twilio, call_id), within_s=10)
+        socket.transport.abort()
+    call = await kept(twilio, call_id)
+    assert call["state"] == "ended"
+    assert call["duration_s"] == pytest.approx(FRAMES * 0.02, abs=0.05)
