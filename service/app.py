@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
@@ -18,8 +18,11 @@ from model.labels import Emotion
 from service.alerts import AlertRule
 from service.batcher import Batcher
 from service.call import Calls, Hearing
+from service.doors.unkeyed import ClosedDoor, OpenDoor
 from service.metrics import Metrics
-from service.routes import bridges, calls, classify, events, health, problem
+from service.routes import audiosocket, bridges, calls, classify, events, health, problem
+from service.routes.audiosocket import AudioSocketServer
+from service.routes.doors import doors
 from service.routes.parts import Parts
 from service.scorer import TorchScorer
 from service.settings import Settings
@@ -30,6 +33,7 @@ log = structlog.get_logger()
 DASHBOARD = Path(__file__).parent / "dashboard"
 ALERTED = (Emotion.ANGER, Emotion.HAPPINESS)
 DAY_S = 86_400
+FLUSH_S = 5.0  # at a stop, for Redis to take what calls have left
 
 
 def alert_rules(settings: Settings, meta: ArtifactMeta) -> list[AlertRule]:
@@ -84,35 +88,44 @@ def _parts(settings: Settings, scorer: TorchScorer) -> Parts:
     metrics.outbox_dropped.set_function(lambda: store.dropped)
     metrics.outbox_refused.set_function(lambda: store.refused)
     metrics.redis_up.set_function(lambda: store.redis_up)
-    return Parts(settings, scorer, batcher, store, live, metrics)
+    return Parts(settings, scorer, batcher, store, live, metrics, doors(settings))
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The service, ready to be run once.
+    """The service, ready to be run once, by `service.server.Server`, which drains it at its end.
 
     Raises:
         ArtifactError: the model can't be used.
         NoSuchDevice: not where the settings say.
         OutboxInUse, OutboxUnusable: another service has the state folder, or it can't be written.
+        CantListen: a port for AudioSocket is taken.
     """
     scorer = TorchScorer.load(
         settings.model, settings.device, settings.torch_threads, settings.batch_max
     )
     parts = _parts(settings, scorer)
+    voices = [
+        AudioSocketServer(listener, track, parts)
+        for track, listener in audiosocket.listeners(settings).items()
+    ]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if parts.store.embedded:
             log.warning("embedded_redis", note="nothing is kept after this process ends")
+        _tell_who_may_connect(parts)
+        needed: list[Callable[[], Awaitable[None]]] = [
+            parts.store.run,
+            parts.batcher.run,
+            partial(_warm_up, parts),
+            *(voice.run for voice in voices),
+        ]
         try:
             async with asyncio.TaskGroup() as tasks:
-                owned: Sequence[asyncio.Task[None]] = [
-                    tasks.create_task(_needed(part, parts))
-                    for part in (parts.store.run, parts.batcher.run, partial(_warm_up, parts))
-                ]
+                owned = [tasks.create_task(_needed(part, parts)) for part in needed]
                 yield
                 parts.stopping.set()
-                await parts.store.flush(settings.shutdown_s)
+                await parts.store.flush(FLUSH_S)
                 for task in owned:
                     task.cancel()
         finally:
@@ -135,6 +148,28 @@ def create_app(settings: Settings) -> FastAPI:
         return FileResponse(DASHBOARD / "index.html")
 
     return app
+
+
+def _tell_who_may_connect(parts: Parts) -> None:
+    settings = parts.settings
+    if settings.listens_at != settings.host:
+        log.warning(
+            "loopback_only",
+            host=settings.host,
+            listens_at=settings.listens_at,
+            note="no bridge has credentials: set some, or KANJO_TRUST_NETWORK where only those who "
+            "may call can reach this host",
+        )
+    by_door: dict[str, list[str]] = {"open": [], "closed": [], "with_credentials": []}
+    for bridge, door in parts.doors.items():
+        match door:
+            case OpenDoor() if not (bridge == "twilio" and settings.twilio_token):
+                by_door["open"].append(bridge)
+            case ClosedDoor():
+                by_door["closed"].append(bridge)
+            case _:
+                by_door["with_credentials"].append(bridge)
+    log.info("bridges", **{kind: " ".join(names) for kind, names in by_door.items() if names})
 
 
 async def _needed(part: Callable[[], Awaitable[None]], parts: Parts) -> None:

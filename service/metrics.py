@@ -15,6 +15,18 @@ class Metrics:
         self.refused = Counter(
             "kanjo_calls_refused", "Calls refused", ["bridge", "reason"], registry=registry
         )
+        self.doors = Counter(
+            "kanjo_doors_refused",
+            "Connections of clients that did not prove who they are",
+            ["bridge", "reason"],
+            registry=registry,
+        )
+        self.problems = Counter(
+            "kanjo_bridge_problems",
+            "What was wrong with messages, counted when their connection ends",
+            ["bridge", "code"],
+            registry=registry,
+        )
         self.live = Gauge("kanjo_calls_live", "Calls under way", registry=registry)
         self.errors = Counter(
             "kanjo_bridge_failures", "Calls that ended by a fault of ours", registry=registry
@@ -22,6 +34,9 @@ class Metrics:
         self.readings = Counter("kanjo_readings", "Windows read", ["track"], registry=registry)
         self.dropped = Counter(
             "kanjo_windows_dropped", "Windows never read", ["reason"], registry=registry
+        )
+        self.concealed = Counter(
+            "kanjo_concealed_seconds", "Lost audio that was made up for", registry=registry
         )
         self.batch = Histogram(
             "kanjo_batch_windows", "Windows scored together", buckets=BATCH, registry=registry

@@ -64,6 +64,15 @@ function write.call_started(f)
   announce('call_started', redis.call('HGETALL', call))
 end
 
+-- session, call_id, tracks, metadata: a live call has more tracks now; they only ever get more
+function write.call_joined(f)
+  local call = call_key(f.call_id)
+  local session, state, tracks = unpack(redis.call('HMGET', call, 'session', 'state', 'tracks'))
+  if session ~= f.session or state ~= 'live' or #tracks >= #f.tracks then return end
+  redis.call('HSET', call, 'tracks', f.tracks, 'metadata', f.metadata)
+  announce('call_started', redis.call('HGETALL', call))
+end
+
 -- session, call_id: a call that was taken for lost comes back
 function write.heartbeat(f)
   redis.call('ZADD', LIVE, 'XX', now, f.session)

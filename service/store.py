@@ -212,17 +212,22 @@ class Store:
     # Writes. `at` is the wall clock in epoch seconds.
 
     def call_started(self, session: str, started: CallStarted, at: float) -> None:
-        entry = _entry(
-            "call_started",
-            session=session,
-            call_id=started.call_id,
-            bridge=started.bridge,
-            tracks=json.dumps(started.tracks),
-            metadata=json.dumps(dict(started.metadata)),
-            started_at=at,
-        )
+        entry = _started(session, started, at)
         self._live[session] = (started.call_id, entry)
         self._write(entry)
+
+    def call_joined(self, session: str, started: CallStarted, at: float) -> None:
+        """A live call has more tracks now: `started` and `at` are what would have begun it so."""
+        self._live[session] = (started.call_id, _started(session, started, at))
+        self._write(
+            _entry(
+                "call_joined",
+                session=session,
+                call_id=started.call_id,
+                tracks=json.dumps(started.tracks),
+                metadata=json.dumps(dict(started.metadata)),
+            )
+        )
 
     def reading(self, session: str, reading: Reading, at: float) -> None:
         view = ReadingView(
@@ -589,6 +594,18 @@ def _stop_if_cancelled() -> None:
 def _entry(kind: str, **named: object) -> Entry:
     flat = [text for name, value in named.items() for text in (name, str(value))]
     return Entry(kind, json.dumps(flat), droppable=kind == "reading")
+
+
+def _started(session: str, started: CallStarted, at: float) -> Entry:
+    return _entry(
+        "call_started",
+        session=session,
+        call_id=started.call_id,
+        bridge=started.bridge,
+        tracks=json.dumps(started.tracks),
+        metadata=json.dumps(dict(started.metadata)),
+        started_at=at,
+    )
 
 
 def _event(id: str, named: Mapping[str, str]) -> StreamEvent | None:

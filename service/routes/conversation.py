@@ -1,136 +1,192 @@
-"""A bridge's websocket: its messages to the call, the call's answers back, in any dialect."""
+"""A bridge's connection: its messages to the call, the call's answers back, in any dialect."""
 
 import asyncio
 import contextlib
-from dataclasses import asdict
+import math
+from functools import partial
 from typing import assert_never
 
 import structlog
-from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from service.bridges.native import CloseCode, ErrorCode, NativeBridge
-from service.call import Call
-from service.errors import CallExists, Overloaded
+from service.bridges.bridge import Bridge, CloseCode
+from service.call import Part
+from service.errors import CallRefused, NotStarted, Stopping
 from service.events import Audio, CallStarted, CallStopped, Event, Gap, Reading, Transition
 from service.routes.parts import Parts
+from service.routes.wire import Gone, Wire
 
 log = structlog.get_logger()
 
-START_WITHIN_S = 30.0  # of the connection's beginning
-QUIET_S = 300.0  # without a message, and the client is taken for gone
-LAST_WORDS_S = 5.0  # for a client to read what is still to be said before the connection closes
+LAST_WORDS_S = 3.0  # for a client to read what is still to be said, and the close
 
 
 class Conversation:
-    """One connection from accept to close; what goes wrong in it reaches no other.
+    """One connection from its opening to its close; what goes wrong in it reaches no other.
 
     The client is heard, its windows are read, and it is answered, all at once. A client that reads
     slowly keeps only its own answers waiting, and of those the bridge keeps the newest.
     """
 
-    def __init__(self, socket: WebSocket, bridge: NativeBridge, parts: Parts) -> None:
-        self._socket = socket
+    def __init__(self, wire: Wire, bridge: Bridge, name: str, parts: Parts) -> None:
+        self._wire = wire
         self._bridge = bridge
+        self._name = name  # of the bridge
         self._parts = parts
-        self._call: Call | None = None
+        self._part: Part | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._to_send = asyncio.Event()
         self._gone = False  # the client
         self._over = False  # nothing will be added to the replies
+        self._ends: str | None = None  # from outside, for this reason
+        self._waiting: asyncio.Timeout | None = None  # for a message
+        # On the event loop's clock:
+        self._start_by_s = math.inf
+        self._heard_at_s = 0.0
+        self._deadline_s: float | None = None  # the bridge's, as it was last seen
+        self._due_s = math.inf
+        self._close_by_s = math.inf
+
+    # From outside.
+
+    def reconnect(self) -> None:
+        """The service will stop: the client is asked to go on elsewhere, if that can be said."""
+        self._bridge.reconnect("this server is stopping")
+        self._to_send.set()
+
+    def end(self, reason: str) -> None:
+        """Whatever goes on here ends, in the bridge's words."""
+        self._ends = reason
+        if self._waiting:
+            self._waiting.reschedule(asyncio.get_running_loop().time())
+
+    # From within.
 
     async def hold(self) -> None:
-        """Until either side ends it.
-
-        Raises:
-            Problem: the model is not ready; the answer is HTTP's, before the upgrade.
-        """
-        self._parts.require_warm()
+        """Until either side ends it."""
+        self._parts.conversations.add(self)
         try:
-            await self._socket.accept()
-        except WebSocketDisconnect:  # gone before it was answered
-            return
+            if not await self._converse():
+                if self._part:
+                    self._part.abandon("failed")
+                    self._part = None
+                self._bridge.failed()
+                self._to_send.set()
+                await self._converse()  # some dialects have more to say than a close
+        finally:
+            self._parts.conversations.discard(self)
+            if self._part:
+                self._part.abandon("failed")
+            for code, count in self._bridge.problems.items():
+                self._parts.metrics.problems.labels(self._name, code).inc(count)
+        if not self._gone:
+            # It may just have gone, or take nothing more, not even this.
+            with contextlib.suppress(Gone, TimeoutError):
+                async with asyncio.timeout_at(self._close_by_s):
+                    await self._wire.close(
+                        self._bridge.close_code or CloseCode.INTERNAL, self._bridge.close_reason
+                    )
+
+    async def _converse(self) -> bool:
+        """Whether it came to its end without a fault of ours."""
+        failed = False
         try:
             async with asyncio.TaskGroup() as tasks:
                 answering = tasks.create_task(self._answer())
                 await self._hear(tasks)
                 self._over = True
                 self._to_send.set()
+                self._close_by_s = asyncio.get_running_loop().time() + LAST_WORDS_S
                 if not self._gone:
                     await asyncio.wait((answering,), timeout=LAST_WORDS_S)
                 answering.cancel()
         except* Exception as failures:
             self._parts.metrics.errors.inc()
-            log.error("call_failed", exc_info=failures)
-            self._bridge.error(ErrorCode.INTERNAL, "the service failed; this call is given up")
-            self._over = True
-            self._to_send.set()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._answer(), LAST_WORDS_S)
-        finally:
-            if self._call:
-                self._parts.calls.close(self._call)
-                self._call.abandon("failed")
-        if not self._gone:
-            # It may just have gone, or take nothing more, not even this.
-            with contextlib.suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
-                async with asyncio.timeout(LAST_WORDS_S):
-                    await self._socket.close(self._bridge.close_code or CloseCode.NORMAL)
+            log.error("call_failed", bridge=self._name, exc_info=failures)
+            failed = True
+        return not failed
 
     async def _hear(self, tasks: asyncio.TaskGroup) -> None:
-        reading: asyncio.Task[None] | None = None
-        start_by_s = asyncio.get_running_loop().time() + START_WITHIN_S
+        now_s = asyncio.get_running_loop().time()
+        self._heard_at_s = now_s
+        if self._bridge.deadline_s is None:  # else it knows itself how long to wait
+            self._start_by_s = now_s + self._parts.settings.start_within_s
         while self._bridge.close_code is None and not self._gone:
-            for event in await self._receive(start_by_s):
+            for event in await self._next():
                 match event:
                     case CallStarted():
-                        self._call = self._open(event)
-                        reading = tasks.create_task(self._call.run()) if self._call else None
+                        self._start_by_s = math.inf
+                        self._open(event, tasks)
                     case Audio() | Gap():
-                        if self._call:
-                            await self._call.hear(event)
+                        if self._part:
+                            await self._part.hear(event)
                     case CallStopped(reason):
-                        await self._end(reason)
+                        await self._stop(reason)
                     case _:
                         assert_never(event)
             self._to_send.set()
-        if reading:
-            reading.cancel()
+        if self._reading:
+            self._reading.cancel()
 
-    async def _receive(self, start_by_s: float) -> list[Event]:
+    async def _next(self) -> list[Event]:
+        """The facts in the next message, or in none having come."""
         await asyncio.sleep(0)  # messages that are there already come without a pause
-        last_s = asyncio.get_running_loop().time() + QUIET_S if self._call else start_by_s
+        now_s = asyncio.get_running_loop().time()
+        deadline_s = self._bridge.deadline_s
+        if deadline_s != self._deadline_s:
+            self._deadline_s = deadline_s
+            self._due_s = math.inf if deadline_s is None else now_s + deadline_s
+        last_s = min(self._due_s, self._start_by_s, self._heard_at_s + self._parts.settings.idle_s)
+        if self._ends is not None or last_s <= now_s:
+            return self._late(now_s)
         try:
-            async with asyncio.timeout_at(last_s):
-                message = await self._socket.receive()
+            async with asyncio.timeout_at(last_s) as self._waiting:
+                message = await self._wire.receive()
         except TimeoutError:
-            if self._call:
-                return [CallStopped("quiet")]
-            self._bridge.error(
-                ErrorCode.NOT_STARTED, f"got no start, expected one within {START_WITHIN_S:g} s"
-            )
-            return []
-        if message["type"] == "websocket.disconnect":
+            return self._late(asyncio.get_running_loop().time())
+        finally:
+            self._waiting = None
+        if message is None:
             self._gone = True
             return self._bridge.disconnected()
-        text: str | None = message.get("text")
-        return self._bridge.receive(message["bytes"] if text is None else text)
+        self._heard_at_s = now_s
+        return self._bridge.receive(message)
 
-    def _open(self, started: CallStarted) -> Call | None:
-        hearing = self._parts.calls.hearing
+    def _late(self, now_s: float) -> list[Event]:
+        refusal: CallRefused = NotStarted(self._parts.settings.start_within_s)
+        if self._ends is not None:
+            reason, self._ends = self._ends, None
+            refusal = Stopping()
+        elif self._due_s <= now_s:
+            self._deadline_s = None  # counted anew, though it may be as long as before
+            return self._bridge.overdue()
+        else:
+            reason = "quiet"
+        self._start_by_s = math.inf
+        self._heard_at_s = now_s
+        if self._part:
+            return [CallStopped(reason)]
+        self._bridge.refused(refusal)
+        return []
+
+    def _open(self, started: CallStarted, tasks: asyncio.TaskGroup) -> None:
+        calls = self._parts.calls
         try:
-            call = self._parts.calls.open(started, self._tell)
-        except CallExists as refusal:
-            self._bridge.error(ErrorCode.CALL_EXISTS, str(refusal))
-            return None
-        except Overloaded as refusal:
-            self._bridge.error(ErrorCode.OVERLOADED, str(refusal))
-            return None
-        self._bridge.started(
-            session=call.session,
-            model=hearing.meta.name,
-            version=hearing.meta.version,
-            hop_s=hearing.hop_s,
-        )
-        return call
+            if self._parts.stopping.is_set():
+                calls.hearing.metrics.refused.labels(started.bridge, Stopping.__name__).inc()
+                raise Stopping
+            self._part = calls.open(
+                started,
+                self._tell,
+                joins=self._bridge.joins,
+                replaces=self._bridge.replaces,
+                replaced=partial(self.end, "replaced"),
+            )
+        except CallRefused as refusal:
+            self._bridge.refused(refusal)
+            return
+        self._reading = tasks.create_task(self._part.run())
+        meta = calls.hearing.meta
+        self._bridge.started(self._part.call.session, meta.name, meta.version, calls.hearing.hop_s)
 
     def _tell(self, said: Reading | Transition) -> None:
         if isinstance(said, Reading):
@@ -139,12 +195,17 @@ class Conversation:
             self._bridge.alert(said)
         self._to_send.set()
 
-    async def _end(self, reason: str) -> None:
-        if self._call:
-            summary = await self._call.end(reason)
-            self._parts.calls.close(self._call)
-            self._call = None
-            self._bridge.stopped(reason=reason, **asdict(summary))
+    async def _stop(self, reason: str) -> None:
+        if self._part is None:
+            return
+        part = self._part
+        try:
+            async with asyncio.timeout(self._bridge.deadline_s):  # the client waits no longer
+                summary = await part.end(reason)
+        except TimeoutError:
+            summary = part.abandon(reason)
+        self._part = None
+        self._bridge.stopped(reason, summary)
 
     async def _answer(self) -> None:
         try:
@@ -153,8 +214,8 @@ class Conversation:
                 self._to_send.clear()
                 last = self._over
                 for message in self._bridge.replies():
-                    await self._socket.send_text(message)
+                    await self._wire.send(message)
                 if last:
                     return
-        except (WebSocketDisconnect, RuntimeError):  # gone; `_receive` is told so too
+        except Gone:  # `_next` is told so too
             return

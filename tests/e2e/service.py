@@ -16,7 +16,7 @@ import httpx
 
 ROOT = Path(__file__).parents[2]
 STARTED_WITHIN_S = 60.0
-STOPPED_WITHIN_S = 15.0  # shutdown_s is 10
+STOPPED_WITHIN_S = 35.0  # drain_s is 20
 
 
 async def until(holds: Callable[[], Awaitable[bool]], within_s: float) -> None:
@@ -67,8 +67,16 @@ class Service:
 
     def stop(self, within_s: float = STOPPED_WITHIN_S) -> None:
         """As a supervisor does; it must end in time and say that all is well."""
+        self.signal(signal.SIGTERM)
+        self.stopped(within_s)
+
+    def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(number)
+
+    def stopped(self, within_s: float = STOPPED_WITHIN_S) -> None:
+        """It was told to: it must end in time and say that all is well."""
+        assert self._process is not None
         try:
             code = self._process.wait(within_s)
         finally:
@@ -119,6 +127,15 @@ class Service:
             for line in text.splitlines()
             if line.replace("{", " ").split()[0] == name
         )
+
+    async def labelled(self, line: str) -> float:
+        """One line of /metrics, named with its labels; 0 where nothing was counted yet."""
+        async with self.client() as client:
+            text = (await client.get("/metrics")).text
+        (value,) = [
+            said.removeprefix(line) for said in text.splitlines() if said.startswith(line)
+        ] or ["0"]
+        return float(value)
 
     async def live(self) -> list[str]:
         """The ids of the calls that the store has for live."""

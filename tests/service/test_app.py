@@ -51,7 +51,7 @@ def test_a_device_that_is_not_there_stops_the_start() -> None:
 def test_a_state_folder_in_use_stops_the_start(tmp_path: Path) -> None:
     async def twice() -> None:
         # Nobody answers at this address; the outbox is opened all the same.
-        settings = quick(redis_url="redis://127.0.0.1:1/0", state_dir=tmp_path, shutdown_s=1)
+        settings = quick(redis_url="redis://127.0.0.1:1/0", state_dir=tmp_path, drain_s=1)
         one = create_app(settings)
         with pytest.raises(OutboxInUse, match="outbox.sqlite3 is in use"):
             create_app(settings)

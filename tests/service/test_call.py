@@ -1,10 +1,12 @@
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,9 +21,18 @@ from model.labels import EMOTIONS, STYLES, Emotion
 from service import call as module
 from service.alerts import AlertRule
 from service.batcher import Batcher
-from service.call import IN_FLIGHT_MAX, Call, Calls, Hearing
+from service.call import IN_FLIGHT_MAX, Calls, Hearing, Part
 from service.errors import CallExists, Overloaded
-from service.events import AlertState, Audio, CallStarted, Gap, Reading, Track, Transition
+from service.events import (
+    AlertState,
+    Audio,
+    CallStarted,
+    Gap,
+    Reading,
+    Summary,
+    Track,
+    Transition,
+)
 from service.metrics import Metrics
 from service.recording import cut
 from service.scorer import Posterior, Scorer, TorchScorer
@@ -129,28 +140,35 @@ async def service(
 class Line:
     """A call that is read while it lasts, and what was said about it."""
 
-    def __init__(self, calls: Calls, start: CallStarted) -> None:
+    def __init__(
+        self, calls: Calls, start: CallStarted, *, joins: bool = False, replaces: bool = False
+    ) -> None:
         self.said: list[Reading | Transition] = []
-        self.calls = calls
-        self.call: Call = calls.open(start, self.said.append)
+        self.replaced = 0
+        self.part: Part = calls.open(
+            start, self.said.append, joins=joins, replaces=replaces, replaced=self._count
+        )
+
+    def _count(self) -> None:
+        self.replaced += 1
 
     async def __aenter__(self) -> "Line":
-        self._reading = asyncio.create_task(self.call.run())
+        self._reading = asyncio.create_task(self.part.run())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._reading.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._reading
-        self.calls.close(self.call)
+        self.part.abandon("left")
 
     async def hear(self, pcm: Pcm, track: Track = CALLER, frame_samples: int = 1600) -> None:
         for start in range(0, len(pcm), frame_samples):
-            await self.call.hear(Audio(track, pcm[start : start + frame_samples]))
+            await self.part.hear(Audio(track, pcm[start : start + frame_samples]))
             await asyncio.sleep(0.001)
 
-    async def end(self) -> module.Summary:
-        return await asyncio.wait_for(self.call.end("hangup"), ENOUGH_S)
+    async def end(self) -> Summary:
+        return await asyncio.wait_for(self.part.end("hangup"), ENOUGH_S)
 
     @property
     def readings(self) -> list[Reading]:
@@ -177,7 +195,7 @@ async def test_readings_are_numbered_in_order_and_each_track_is_heard_apart() ->
         async with Line(calls, started()) as spoken:
             for start in range(0, len(heard[CALLER]), 800):
                 for track, pcm in heard.items():
-                    await spoken.call.hear(Audio(track, pcm[start : start + 800]))
+                    await spoken.part.hear(Audio(track, pcm[start : start + 800]))
                 await asyncio.sleep(0)
             summary = await spoken.end()
         assert await calls.hearing.store.flush(ENOUGH_S)
@@ -235,7 +253,7 @@ async def test_an_alert_that_has_cleared_is_resolved_in_the_silence_after(silenc
             if silence == "audio":
                 await spoken.hear(line(1))
             else:
-                await spoken.call.hear(Gap(CALLER, SAMPLE_RATE))
+                await spoken.part.hear(Gap(CALLER, SAMPLE_RATE))
             await until(lambda: len(calls.hearing.batcher) == 0)
             await asyncio.sleep(0.01)
         assert spoken.steps == [PENDING, FIRING, RESOLVED]
@@ -248,13 +266,32 @@ async def test_after_a_gap_call_time_has_gone_on() -> None:
     async with service(Loudness()) as calls, Line(calls, started()) as spoken:
         await spoken.hear(sample()[: 8 * SAMPLE_RATE])
         before = len(cut(sample()[: 8 * SAMPLE_RATE], META, FIRST_S, HOP_S).windows)
-        await spoken.call.hear(Gap(CALLER, 100 * SAMPLE_RATE))
+        await spoken.part.hear(Gap(CALLER, 100 * SAMPLE_RATE))
         await spoken.hear(sample())
         summary = await spoken.end()
     after = spoken.readings[before:]
     alone = cut(sample(), META, FIRST_S, HOP_S).windows
     assert [r.end_s for r in after] == pytest.approx([w.end_s + 108 for w in alone])
     assert summary.duration_s == 108 + len(sample()) / SAMPLE_RATE
+
+
+async def test_one_packet_in_ten_may_be_lost_without_ending_a_sentence() -> None:
+    frames = np.split(sample()[: 20 * SAMPLE_RATE], 1000)  # of 20 ms
+    lost = set(np.random.default_rng(0).choice(np.arange(1, 1000), 100, replace=False).tolist())
+    whole = cut(np.concatenate(frames), META, FIRST_S, HOP_S).windows
+    async with service(Loudness()) as calls, Line(calls, started()) as spoken:
+        for number, frame in enumerate(frames):
+            if number in lost:
+                await spoken.part.hear(Gap(CALLER, len(frame)))
+            else:
+                await spoken.part.hear(Audio(CALLER, frame))
+        summary = await spoken.end()
+        concealed = calls.hearing.metrics.registry.get_sample_value("kanjo_concealed_seconds_total")
+    assert concealed == pytest.approx(2)
+    assert summary.duration_s == pytest.approx(20)
+    assert abs(len(spoken.readings) - len(whole)) <= 1
+    heard_s = sum(reading.heard_s for reading in spoken.readings)
+    assert heard_s == pytest.approx(sum(window.heard_s for window in whole), abs=0.5)
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
@@ -275,9 +312,9 @@ async def test_other_sample_rates_are_cut_as_8_khz_is(rate: int) -> None:
 async def test_a_gap_at_another_sample_rate_lasts_as_long() -> None:
     rate = 44_100
     async with service(Loudness()) as calls, Line(calls, started(rate=rate)) as spoken:
-        await spoken.call.hear(Gap(CALLER, 2 * rate))
-        await spoken.call.hear(Audio(CALLER, np.zeros(rate, np.int16)))
-        await spoken.call.hear(Gap(CALLER, rate))
+        await spoken.part.hear(Gap(CALLER, 2 * rate))
+        await spoken.part.hear(Audio(CALLER, np.zeros(rate, np.int16)))
+        await spoken.part.hear(Gap(CALLER, rate))
         assert (await spoken.end()).duration_s == pytest.approx(4, abs=0.001)
 
 
@@ -292,7 +329,7 @@ async def test_audio_faster_than_real_time_gives_way_between_seconds() -> None:
 
     async with service(Loudness()) as calls, Line(calls, started()) as spoken:
         counting = asyncio.create_task(count())
-        await spoken.call.hear(Audio(CALLER, sample()[: 30 * SAMPLE_RATE]))
+        await spoken.part.hear(Audio(CALLER, sample()[: 30 * SAMPLE_RATE]))
         counting.cancel()
         await spoken.end()
     assert turns >= 28  # the task that counts may miss the first and the last
@@ -302,7 +339,7 @@ async def test_audio_faster_than_it_can_be_read_is_kept_waiting_and_nothing_is_l
     pcm = np.tile(sample(), 4)
     slow = Slow()
     async with service(slow) as calls, Line(calls, started()) as spoken:
-        hearing = asyncio.create_task(spoken.call.hear(Audio(CALLER, pcm)))
+        hearing = asyncio.create_task(spoken.part.hear(Audio(CALLER, pcm)))
         batcher = calls.hearing.batcher
         await until(lambda: len(batcher) >= IN_FLIGHT_MAX - 8)  # a batch is in the scorer's hand
         await asyncio.sleep(0.1)
@@ -321,9 +358,9 @@ async def test_the_hop_grows_under_pressure(waiting: int, windows: int) -> None:
     async with service(Loudness(), gate=False, queue_max=8000, scoring=False) as calls:
         for _ in range(waiting):
             calls.hearing.batcher.submit(nothing)
-        call = calls.open(started(), lambda _: None)
-        await call.hear(Audio(CALLER, line(20)))
-        assert call.abandon("hung up").dropped == windows
+        part = calls.open(started(), lambda _: None)
+        await part.hear(Audio(CALLER, line(20)))
+        assert part.abandon("hung up").dropped == windows
 
 
 async def test_windows_that_were_dropped_are_counted_and_not_read() -> None:
@@ -345,7 +382,7 @@ async def test_a_call_that_is_given_up_reads_no_more_and_leaves_nothing_open() -
     async with service(slow) as calls:
         async with Line(calls, started()) as spoken:
             await spoken.hear(speech(10))
-            summary = spoken.call.abandon("disconnected")
+            summary = spoken.part.abandon("disconnected")
             slow.go.set()
             await until(lambda: len(calls.hearing.batcher) == 0)
         async with Line(calls, started("call-2")) as other:
@@ -365,14 +402,14 @@ async def test_an_open_alert_of_a_call_that_is_given_up_is_resolved() -> None:
     async with service(Loudness()) as calls, Line(calls, started()) as spoken:
         await spoken.hear(speech(6))
         await until(lambda: FIRING in spoken.steps)
-        assert spoken.call.abandon("disconnected").alerts == 1
+        assert spoken.part.abandon("disconnected").alerts == 1
     assert spoken.steps == [PENDING, FIRING, RESOLVED]
 
 
 async def test_a_call_without_audio_ends_with_nothing() -> None:
     async with service(Loudness()) as calls, Line(calls, started()) as spoken:
         summary = await spoken.end()
-    assert summary == module.Summary(0.0, 0.0, 0, 0, 0)
+    assert summary == Summary(0.0, 0.0, 0, 0, 0)
 
 
 async def test_an_id_is_refused_while_a_call_has_it_and_free_after_its_end() -> None:
@@ -383,7 +420,7 @@ async def test_an_id_is_refused_while_a_call_has_it_and_free_after_its_end() -> 
             assert len(calls) == 1
             await spoken.end()
         async with Line(calls, started()) as again:
-            assert again.call.session != spoken.call.session
+            assert again.part.call.session != spoken.part.call.session
             await again.end()
         assert len(calls) == 0
         refused = calls.hearing.metrics.registry.get_sample_value(
@@ -400,7 +437,7 @@ async def test_one_call_more_than_the_service_takes_is_refused_and_harms_none() 
             await a.hear(speech(4))
             assert (await a.end()).readings > 1
             metrics = calls.hearing.metrics.registry
-            assert metrics.get_sample_value("kanjo_calls_live") == 2
+            assert metrics.get_sample_value("kanjo_calls_live") == 1
             assert await calls.hearing.store.flush(ENOUGH_S)
             assert await calls.hearing.store.call("c") is None
         async with Line(calls, started("c")) as c:
@@ -425,3 +462,153 @@ async def test_a_call_whose_window_the_network_cannot_read_goes_on() -> None:
         summary = await spoken.end()
     assert summary.dropped == 1
     assert summary.readings == len(spoken.readings) > 3
+
+
+# Several connections of one call.
+
+
+def side(track: Track, rate: int = SAMPLE_RATE, bridge: str = "asterisk") -> CallStarted:
+    return CallStarted("call-1", bridge, (track,), rate, {track: str(rate)})
+
+
+async def test_connections_of_other_tracks_join_into_one_call_each_at_its_own_rate() -> None:
+    agent_rate = 16_000
+    heard = {CALLER: sample("neutral", 0), AGENT: sample("neutral", 1)}
+    wide = soxr.resample(heard[AGENT], SAMPLE_RATE, agent_rate, quality="VHQ")
+    async with service(torch_scorer()) as calls:
+        async with Line(calls, side(CALLER), joins=True) as caller:
+            async with Line(calls, side(AGENT, agent_rate), joins=True) as agent:
+                assert len(calls) == 1
+                await asyncio.gather(
+                    caller.hear(heard[CALLER]),
+                    agent.hear(wide, AGENT, frame_samples=3200),
+                )
+                before = await agent.end()
+                assert await calls.hearing.store.flush(ENOUGH_S)
+                live = await calls.hearing.store.call("call-1")
+            assert len(calls) == 1
+            summary = await caller.end()
+        assert len(calls) == 0
+        assert await calls.hearing.store.flush(ENOUGH_S)
+        kept = await calls.hearing.store.call("call-1")
+        counted = calls.hearing.metrics.registry.get_sample_value(
+            "kanjo_calls_total", {"bridge": "asterisk"}
+        )
+    assert counted == 1
+    assert live is not None
+    assert kept is not None
+    assert (live.state, kept.state) == ("live", "ended")
+    assert kept.tracks == [CALLER, AGENT]
+    assert kept.metadata == {"caller": "8000", "agent": "16000"}
+    readings = sorted(caller.readings + agent.readings, key=lambda reading: reading.number)
+    assert [r.number for r in readings] == list(range(1, summary.readings + 1))
+    assert [r.number for r in kept.readings] == [r.number for r in readings]
+    for line_, track in ((caller, CALLER), (agent, AGENT)):
+        assert {r.track for r in line_.readings} == {track}
+        alone = cut(heard[track], META, FIRST_S, HOP_S).windows
+        assert len(line_.readings) == pytest.approx(len(alone), abs=1)
+    assert before.readings <= summary.readings
+    assert summary.duration_s == pytest.approx(len(heard[CALLER]) / SAMPLE_RATE, abs=0.5)
+
+
+async def test_a_part_that_comes_later_begins_where_the_call_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s = 1000.0
+    clock = SimpleNamespace(monotonic=lambda: now_s, time=time.time)
+    monkeypatch.setattr(module, "time", clock)
+    pcm = sample("neutral")[: 12 * SAMPLE_RATE]
+    async with service(Loudness()) as calls:
+        async with Line(calls, side(CALLER), joins=True) as caller:
+            now_s += 7  # silence on the wire: the call has not begun
+            await caller.hear(pcm)
+            now_s += 2.5
+            async with Line(calls, side(AGENT), joins=True) as agent:
+                await agent.hear(pcm, AGENT)
+                await agent.end()
+                await caller.end()
+    assert len(caller.readings) > 3
+    assert [r.end_s for r in agent.readings] == pytest.approx(
+        [r.end_s + 2.5 for r in caller.readings]
+    )
+
+
+async def test_an_alert_of_one_part_survives_the_end_of_another_and_ends_with_the_call() -> None:
+    async with service(Loudness()) as calls, Line(calls, side(CALLER), joins=True) as caller:
+        async with Line(calls, side(AGENT), joins=True) as agent:
+            await caller.hear(speech(6))
+            await until(lambda: FIRING in caller.steps)
+            await agent.end()
+        assert caller.steps == [PENDING, FIRING]
+        assert agent.steps == []
+        await caller.end()
+        assert caller.steps == [PENDING, FIRING, RESOLVED]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "bridge"),
+    [(False, True, "asterisk"), (True, False, "asterisk"), (True, True, "audiosocket")],
+)
+async def test_what_cannot_join_is_refused(first: bool, second: bool, bridge: str) -> None:
+    async with service(Loudness()) as calls, Line(calls, side(CALLER), joins=first):
+        with pytest.raises(CallExists):
+            Line(calls, side(AGENT, bridge=bridge), joins=second, replaces=True)
+        assert len(calls) == 1
+
+
+async def test_a_call_that_comes_again_replaces_the_live_one_and_ends_it() -> None:
+    slow = Slow()
+    async with service(slow) as calls:
+        async with Line(calls, side(CALLER), replaces=True) as older:
+            await older.hear(speech(4))
+            async with Line(calls, side(CALLER), replaces=True) as newer:
+                assert (older.replaced, newer.replaced) == (1, 0)
+                assert len(calls) == 1
+                assert newer.part.call.session != older.part.call.session
+                summary = await older.end()  # nothing is left to be read
+                await older.hear(speech(4))
+                slow.go.set()
+                await newer.hear(speech(4))
+                assert (await newer.end()).readings > 1
+        assert await calls.hearing.store.flush(ENOUGH_S)
+        kept = await calls.hearing.store.call("call-1")
+    assert older.said == []
+    assert (summary.readings, summary.duration_s) == (0, 4)
+    assert summary.dropped > 0
+    assert kept is not None
+    assert kept.session == newer.part.call.session
+    assert kept.reason == "hangup"
+    assert kept.duration_s == 4
+
+
+async def test_a_replaced_call_frees_its_place() -> None:
+    async with service(Loudness(), max_calls=1) as calls:
+        async with Line(calls, side(CALLER), replaces=True):
+            Line(calls, side(CALLER), replaces=True).part.abandon("left")
+        assert len(calls) == 0
+
+
+async def test_a_retry_must_be_of_the_same_dialect_and_voice() -> None:
+    async with service(Loudness()) as calls, Line(calls, side(CALLER), replaces=True) as live:
+        for other in (side(CALLER, bridge="twilio"), side(AGENT)):
+            with pytest.raises(CallExists):
+                Line(calls, other, replaces=True)
+        assert live.replaced == 0
+
+
+async def test_a_part_that_comes_again_replaces_that_part_alone() -> None:
+    async with service(Loudness()) as calls, Line(calls, side(AGENT), joins=True) as agent:
+        async with Line(calls, side(CALLER), joins=True) as older:
+            await older.hear(speech(8))
+            await until(lambda: len(older.readings) > 3)
+            async with Line(calls, side(CALLER), joins=True, replaces=True) as newer:
+                assert (older.replaced, agent.replaced) == (1, 0)
+                assert newer.part.call is agent.part.call
+                await newer.hear(speech(4))
+                summary = await newer.end()
+        assert newer.readings
+        # It came in no time, but what was heard stays before what is.
+        assert newer.readings[0].start_s >= 8
+        assert summary.duration_s == pytest.approx(12)
+        await agent.end()
+    assert len(calls) == 0

@@ -71,7 +71,24 @@ def test_the_trainings_variable_is_none_of_the_services() -> None:
         ("PORT", "http"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
-        ("SHUTDOWN_S", "0"),
+        ("DRAIN_S", "-1"),
+        ("TRUST_NETWORK", "perhaps"),
+        ("AUDIOHOOK_KEYS", ""),
+        ("AUDIOHOOK_KEYS", "key"),
+        ("AUDIOHOOK_KEYS", "key:not base64!"),
+        ("AUDIOHOOK_KEYS", "key:c2VjcmV0,key:c2VjcmV0"),
+        ("TWILIO_URL", "https://x/calls/twilio"),
+        ("TWILIO_URL", "wss://x/calls/twilio?queue=1"),
+        ("PLIVO_URL", "x"),
+        ("ASTERISK_USER", "a:b"),
+        ("EXOTEL_USER", ""),
+        ("NATIVE_TOKEN", ""),
+        ("JAMBONZ_PASSWORD", " "),
+        ("AUDIOSOCKET_CALLER_PORT", "0"),
+        ("START_WITHIN_S", "0"),
+        ("IDLE_S", "0"),
+        ("AGENT_LEGS", "audiohook"),
+        ("AGENT_LEGS", ""),
         ("ANALYSE_AGENT", "yes"),
         ("ANALYSE_AGENT", "            "),
         ("GATE", "perhaps"),
@@ -148,3 +165,77 @@ def test_settings_stay_as_they_were_read() -> None:
 def test_a_message_a_little_too_large_is_still_read_so_that_it_can_be_answered() -> None:
     for max_frame_bytes in (1024, 524_288, 10_000_000):
         assert Settings(max_frame_bytes=max_frame_bytes).ws_max_size >= 2 * max_frame_bytes
+
+
+SECRETS = {
+    "KANJO_AUDIOHOOK_KEYS": "key:c2VzYW1l,other:",
+    "KANJO_TWILIO_URL": "wss://x/calls/twilio",
+    "KANJO_TWILIO_AUTH_TOKEN": "sesame",
+    "KANJO_TWILIO_SHARED_KEYS": "SK1:sesame, SK2:sesame:2",
+    "KANJO_FREESWITCH_PASSWORD": "sesame",
+}
+
+
+def test_secrets_are_read_by_their_names_and_never_shown() -> None:
+    settings = Settings.from_env(SECRETS)
+    assert settings.audiohook_secrets == {"key": b"sesame", "other": None}
+    assert settings.twilio_secrets == {"SK1": "sesame", "SK2": "sesame:2"}
+    assert settings.credentials
+    for shown in (repr(settings), str(settings), settings.model_dump_json()):
+        assert "sesame" not in shown
+        assert "c2VzYW1l" not in shown
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"KANJO_AUDIOHOOK_KEYS": "sesame"},
+        {"KANJO_AUDIOHOOK_KEYS": "key:sesame!"},
+        {"KANJO_TWILIO_URL": "wss://x", "KANJO_TWILIO_SHARED_KEYS": "sesame:"},
+        {"KANJO_TWILIO_AUTH_TOKEN": "sesame"},
+        {"KANJO_PLIVO_AUTH_TOKEN": "sesame"},
+        {"KANJO_NATIVE_TOKN": "sesame"},
+    ],
+)
+def test_a_secret_that_is_refused_is_not_shown_either(environ: dict[str, str]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.from_env(environ)
+    assert "sesame" not in str(caught.value)
+    for problem in caught.value.errors(include_input=False, include_url=False):
+        assert "sesame" not in problem["msg"]
+
+
+def test_what_is_signed_must_be_known() -> None:
+    for bridge in ("twilio", "plivo"):
+        where, message = refused(**{f"KANJO_{bridge.upper()}_AUTH_TOKEN": "sesame"})
+        assert where == (f"{bridge}_auth_token",)
+        assert f"got no {bridge}_url, expected the public address that is signed" in message
+
+
+def test_a_bridge_may_be_connected_to_the_agents_leg() -> None:
+    settings = Settings.from_env({"KANJO_AGENT_LEGS": "twilio, freeswitch"})
+    assert settings.agent_legs == {"twilio", "freeswitch"}
+    assert Settings().agent_legs is None
+
+
+@pytest.mark.parametrize(
+    ("host", "more", "listens_at"),
+    [
+        ("127.0.0.1", {}, "127.0.0.1"),
+        ("127.0.0.2", {}, "127.0.0.2"),
+        ("localhost", {}, "localhost"),
+        ("::1", {}, "::1"),
+        ("0.0.0.0", {}, "127.0.0.1"),
+        ("::", {}, "127.0.0.1"),
+        ("10.0.0.7", {}, "127.0.0.1"),
+        ("kanjo.example.com", {}, "127.0.0.1"),
+        ("0.0.0.0", {"native_token": "t"}, "0.0.0.0"),
+        ("0.0.0.0", {"twilio_token": "t"}, "0.0.0.0"),
+        ("0.0.0.0", {"twilio_url": "wss://x"}, "127.0.0.1"),
+        ("0.0.0.0", {"trust_network": "true"}, "0.0.0.0"),
+    ],
+)
+def test_it_listens_beyond_loopback_only_where_not_everybody_may_call(
+    host: str, more: dict[str, str], listens_at: str
+) -> None:
+    assert Settings.model_validate({"host": host, **more}).listens_at == listens_at

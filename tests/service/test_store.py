@@ -233,6 +233,38 @@ async def test_a_new_session_with_a_used_call_id_replaces_call_and_readings(
         ]
 
 
+async def test_a_call_that_gets_more_tracks_stays_one_call_and_a_replay_changes_nothing(
+    backend: Backend,
+) -> None:
+    first = CallStarted("call-1", "asterisk", (Track.CALLER,), 8000, {"channel": "1"})
+    both = started("call-1", channel="1", other="2")
+    async with running(backend.store()) as store:
+
+        def joined() -> None:
+            store.call_started("s1", first, NOW)
+            store.reading("s1", reading(1), NOW)
+            store.call_joined("s1", both, NOW)
+
+        joined()
+        await delivered(store)
+        once = await backend.everything()
+        call = await store.call("call-1")
+        joined()
+        await delivered(store)
+        assert await backend.everything() == once
+        kinds = await backend.event_kinds()
+        store.call_ended("s1", "call-1", "hangup", 3.0, NOW + 3)
+        store.call_joined("s1", started("call-1", late="yes"), NOW)
+        await delivered(store)
+        after = await store.call("call-1")
+    assert kinds == ["call_started", "reading", "call_started"]
+    assert call is not None
+    assert after is not None
+    assert call.tracks == [Track.CALLER, Track.AGENT]
+    assert call.metadata == after.metadata == {"channel": "1", "other": "2"}
+    assert (call.state, call.bridge, len(call.readings)) == ("live", "asterisk", 1)
+
+
 async def test_an_alert_that_has_ended_takes_no_further_step(backend: Backend) -> None:
     async with running(backend.store()) as store:
         store.transition("s1", transition(1, PENDING), NOW)

@@ -13,7 +13,6 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
-import uvicorn
 from websockets.sync.client import ClientConnection, connect
 
 from model.audio import mulaw_encode
@@ -22,6 +21,7 @@ from service import scorer
 from service.app import create_app
 from service.events import Pcm
 from service.routes.parts import Parts
+from service.server import Server
 from service.settings import Settings
 
 SAMPLES = Path(scorer.__file__).parent / "samples"
@@ -29,20 +29,13 @@ ANGRY: Pcm = soundfile.read(SAMPLES / "sounds-angry.flac", dtype="int16")[0]  # 
 SPOKEN = ANGRY[:, 0][: 9 * 8000]  # of the caller, with a pause
 
 
-class Running(uvicorn.Server):
+class Running(Server):
     """One service and what a client needs of it."""
 
     def __init__(self, settings: Settings) -> None:
         self.app = create_app(settings)
-        super().__init__(
-            uvicorn.Config(
-                self.app,
-                port=0,
-                ws_max_size=settings.ws_max_size,
-                log_config=None,
-                timeout_graceful_shutdown=5,
-            )
-        )
+        super().__init__(self.app, settings)
+        self.config.port = 0
         self.thread = threading.Thread(target=self.run)
 
     @property
@@ -71,9 +64,9 @@ class Running(uvicorn.Server):
         )
         return float(value)
 
-    def socket(self, **more: Any) -> ClientConnection:
+    def socket(self, path: str = "/calls/native", **more: Any) -> ClientConnection:
         options: dict[str, Any] = {"compression": None, "proxy": None, **more}
-        return connect(f"ws://{self.address}/calls/native", **options)
+        return connect(f"ws://{self.address}{path}", **options)
 
     def tasks(self) -> int:
         """Of the event loop, now."""
@@ -91,7 +84,7 @@ class Running(uvicorn.Server):
 
 @contextmanager
 def running(**settings: Any) -> Iterator[Running]:
-    server = Running(Settings.model_validate({"batch_max": 4, **settings}))
+    server = Running(Settings.model_validate({"batch_max": 4, "drain_s": 0, **settings}))
     server.thread.start()
     try:
         until(lambda: server.started)

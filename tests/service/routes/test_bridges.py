@@ -1,11 +1,16 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
+from starlette.websockets import WebSocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from service.bridges.native import Encoding
-from service.events import Track
+from service.bridges.interleaved import Encoding
+from service.doors.door import Handshake, Unauthorized
+from service.events import CallStarted, Track
+from service.routes.bridges import DIALECTS, _handshake
+from service.settings import Settings
 from tests.service.routes.conftest import (
     ANGRY,
     STOP,
@@ -125,9 +130,162 @@ def test_before_the_model_is_warm_a_call_is_refused_before_the_upgrade(cold: Run
 
 
 def test_a_dialect_that_nobody_speaks_is_refused(service: Running) -> None:
-    from websockets.sync.client import connect
-
-    url = f"ws://{service.address}/calls/klingon"
-    with pytest.raises(InvalidStatus) as refusal, connect(url, proxy=None):
+    with pytest.raises(InvalidStatus) as refusal, service.socket("/calls/klingon"):
         pass
     assert refusal.value.response.status_code in (403, 404)
+
+
+# What a handshake says.
+
+
+@pytest.mark.parametrize(
+    ("path", "offered", "taken"),
+    [
+        ("/calls/asterisk", ["media"], "media"),
+        ("/calls/freeswitch", ["other", "audio.drachtio.org"], "audio.drachtio.org"),
+        ("/calls/jambonz", ["audio.jambonz.org"], "audio.jambonz.org"),
+        ("/calls/asterisk", None, None),
+        ("/calls/twilio", ["media"], None),
+    ],
+)
+def test_a_subprotocol_is_taken_if_it_is_the_dialects_and_none_is_needed(
+    service: Running, path: str, offered: list[str] | None, taken: str | None
+) -> None:
+    with service.socket(path, subprotocols=offered) as socket:
+        assert socket.subprotocol == taken
+
+
+@pytest.mark.parametrize("query", ["mix=quad", "rate=8k", "rate=-1", "rate=123456", "mix="])
+def test_a_query_that_says_nothing_sensible_is_refused_before_the_upgrade(
+    service: Running, query: str
+) -> None:
+    with pytest.raises(InvalidStatus) as refusal, service.socket(f"/calls/freeswitch?{query}"):
+        pass
+    response = refusal.value.response
+    assert response.status_code == 400
+    assert "expected" in json.loads(bytes(response.body))["detail"]
+
+
+def test_a_fork_that_says_all_in_its_query_needs_no_metadata(service: Running) -> None:
+    path = "/calls/freeswitch?call_id=by%20query&rate=16000&mix=stereo"
+    wide = np.repeat(ANGRY[: 8 * 8000], 2, axis=0).astype("<i2")  # at 16 kHz
+    with service.socket(path) as socket:
+        for at in range(0, len(wide), 320):
+            socket.send(wide[at : at + 320].tobytes())
+    until(lambda: service.get("/calls/by query").json().get("state") == "ended")
+    kept = service.get("/calls/by query").json()
+    assert (kept["bridge"], kept["tracks"]) == ("freeswitch", BOTH)
+    assert kept["duration_s"] == pytest.approx(8)
+    assert kept["readings"]
+
+
+def test_forks_without_an_id_are_calls_of_their_own(service: Running) -> None:
+    before = {call["call_id"] for call in service.get("/calls").json()["calls"]}
+    path = "/calls/freeswitch?rate=8000&mix=mono"
+    with service.socket(path) as one, service.socket(path) as other:
+        for socket in (one, other):
+            socket.send(bytes(70_000))
+        until(lambda: len(service.parts.calls) == 2)
+    until(lambda: len(service.parts.calls) == 0)
+    after = {call["call_id"] for call in service.get("/calls").json()["calls"]}
+    assert len(after - before) == 2
+
+
+def test_a_handshake_is_what_came_and_repeated_headers_are_one() -> None:
+    scope = {
+        "type": "websocket",
+        "path": "/calls/audiohook ü",
+        "raw_path": b"/calls/audiohook%20%C3%BC",
+        "query_string": b"a=%20&b=\xff",
+        "headers": [(b"x-one", b"1"), (b"signature", b"a=:b:"), (b"signature", b"c=:d:")],
+    }
+
+    async def nothing(*_: Any) -> Any:
+        raise AssertionError
+
+    handshake = _handshake(WebSocket(scope, nothing, nothing))
+    assert handshake.target == "/calls/audiohook%20%C3%BC?a=%20&b=\xff"
+    assert handshake.headers == {"x-one": "1", "signature": "a=:b:, c=:d:"}
+    bare = _handshake(WebSocket({**scope, "query_string": b""}, nothing, nothing))
+    assert bare.target == "/calls/audiohook%20%C3%BC"
+
+
+def test_an_audiohook_session_without_its_id_may_not_connect() -> None:
+    with pytest.raises(Unauthorized, match="missing"):
+        DIALECTS["audiohook"](Settings(), Handshake("/calls/audiohook", {}), {})
+
+
+# Who is who.
+
+MEDIA_FORMAT = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
+TELNYX_FORMAT = {"encoding": "PCMU", "sample_rate": 8000, "channels": 1}
+STARTS: dict[str, tuple[dict[str, Any], list[Track]]] = {
+    "asterisk": (
+        {
+            "event": "MEDIA_START",
+            "channel_id": "c",
+            "format": "ulaw",
+            "channel_variables": {"callId": "c", "side": "in"},
+        },
+        [Track.CALLER],
+    ),
+    "freeswitch": ({"call_id": "c", "sampleRate": 8000, "mixType": "stereo"}, [*Track]),
+    "jambonz": ({"callSid": "c", "sampleRate": 8000, "mixType": "mono"}, [Track.CALLER]),
+    "twilio": (
+        {
+            "event": "start",
+            "start": {
+                "callSid": "c",
+                "streamSid": "s",
+                "tracks": ["inbound"],
+                "mediaFormat": MEDIA_FORMAT,
+            },
+        },
+        [Track.CALLER],
+    ),
+    "plivo": (
+        {
+            "event": "start",
+            "start": {
+                "callId": "c",
+                "streamId": "s",
+                "tracks": ["inbound"],
+                "mediaFormat": MEDIA_FORMAT,
+            },
+        },
+        [Track.CALLER],
+    ),
+    "telnyx": (
+        {
+            "event": "start",
+            "stream_id": "s",
+            "start": {"call_control_id": "c", "media_format": TELNYX_FORMAT},
+        },
+        [*Track],
+    ),
+    "exotel": (
+        {
+            "event": "start",
+            "start": {
+                "call_sid": "c",
+                "stream_sid": "s",
+                "media_format": {"encoding": "audio/x-raw", "sample_rate": 8000},
+            },
+        },
+        [Track.CALLER],
+    ),
+}
+
+
+@pytest.mark.parametrize("bridge", STARTS)
+def test_a_bridge_on_the_agents_leg_has_the_sides_the_other_way_round(bridge: str) -> None:
+    said, tracks = STARTS[bridge]
+    other = {Track.CALLER: Track.AGENT, Track.AGENT: Track.CALLER}
+    for settings, expected in (
+        (Settings(), tracks),
+        (Settings.from_env({"KANJO_AGENT_LEGS": bridge}), [other[track] for track in tracks]),
+    ):
+        made = DIALECTS[bridge](settings, Handshake(f"/calls/{bridge}", {}), {})
+        (event,) = made.receive(json.dumps(said))
+        assert isinstance(event, CallStarted)
+        assert event.tracks == tuple(expected)

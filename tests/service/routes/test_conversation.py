@@ -4,26 +4,29 @@ import json
 import logging
 import socket as sockets
 import struct
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from starlette.types import Message
-from starlette.websockets import WebSocket
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
+from service.bridges import audiohook
 from service.bridges.native import NativeBridge
-from service.call import Call
+from service.call import Part
 from service.events import Audio, Gap, Track
 from service.routes import conversation
 from service.routes.conversation import Conversation
+from service.routes.wire import Gone
 from tests.service.routes.conftest import (
     SPOKEN,
     STOP,
     Running,
     call,
     readings,
+    ready,
+    running,
     speak,
     start,
     told,
@@ -82,6 +85,13 @@ def _faultless(service: Running, caplog: pytest.LogCaptureFixture) -> Iterator[N
     with caplog.at_level(logging.ERROR):
         yield
     assert [record.getMessage() for record in caplog.records] == []
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[Running]:
+    """A service that waits for nobody."""
+    with running(start_within_s=0.6, idle_s=0.7, batch_max=1) as server:
+        yield ready(server)
 
 
 # From start to stop.
@@ -196,7 +206,8 @@ def test_a_frame_beyond_all_bounds_closes_the_connection(service: Running) -> No
     with nothing_left(service), service.socket() as socket:
         socket.send(start("monstrous"))
         told(socket, "started")
-        socket.send(bytes(service.parts.settings.ws_max_size + 1))
+        with contextlib.suppress(ConnectionClosed):  # while it is still being sent
+            socket.send(bytes(service.parts.settings.ws_max_size + 1))
         _, code = closed(socket)
     assert code == 1009
 
@@ -254,26 +265,44 @@ def test_a_client_that_is_gone_before_it_is_answered_leaves_nothing(service: Run
             reset(raw(service))
 
 
-def test_a_connection_without_a_start_is_closed(
-    service: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(conversation, "START_WITHIN_S", 0.5)
+class Deaf:
+    """A wire of these messages; nobody takes an answer."""
+
+    def __init__(self, *messages: str | bytes) -> None:
+        self.messages = [*messages]
+
+    async def receive(self) -> str | bytes | None:
+        return self.messages.pop(0) if self.messages else None
+
+    async def send(self, message: str | bytes) -> None:
+        raise Gone
+
+    async def close(self, code: int, reason: str) -> None:
+        raise Gone
+
+
+async def test_a_client_that_goes_while_it_is_answered_is_no_fault(service: Running) -> None:
+    wire = Deaf(start("gone"), "{", "{")
+    await Conversation(wire, NativeBridge(frozenset(Track)), "native", service.parts).hold()
+    assert len(service.parts.calls) == 0
+    until(lambda: not service.parts.conversations)
+
+
+def test_a_connection_without_a_start_is_closed(impatient: Running) -> None:
+    service = impatient
     with nothing_left(service), service.socket() as silent, service.socket() as talking:
         for _ in range(5):
             talking.send(b"\xff" * 160)  # audio, but never a start
         for socket in (silent, talking):
             messages, code = closed(socket)
             assert [(m["code"], m["message"]) for m in messages] == [
-                ("not_started", "got no start, expected one within 0.5 s")
+                ("not_started", "got no start, expected one within 0.6 s")
             ]
             assert code == 1008
 
 
-def test_a_call_that_falls_silent_for_good_is_ended(
-    service: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(conversation, "QUIET_S", 0.5)
-    with nothing_left(service), service.socket() as socket:
+def test_a_call_that_falls_silent_for_good_is_ended(impatient: Running) -> None:
+    with nothing_left(impatient), impatient.socket() as socket:
         socket.send(start("fell asleep"))
         speak(socket)
         messages, code = closed(socket)
@@ -291,7 +320,9 @@ def test_a_client_that_never_reads_is_heard_to_the_end_and_then_left(
     deaf.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
     deaf.connect((host, int(port)))
     call_id = "\N{PILE OF POO}" * 128  # makes answers long
-    with nothing_left(service), service.socket(sock=deaf, close_timeout=0.1, max_queue=1) as socket:
+    service.get("/healthz")
+    before = service.tasks()
+    with service.socket(sock=deaf, close_timeout=0.1, max_queue=1) as socket:
         socket.send(start(call_id))
         again = start(call_id)
         for _ in range(6_000):  # answers for more than the buffers on the way can hold
@@ -303,6 +334,7 @@ def test_a_client_that_never_reads_is_heard_to_the_end_and_then_left(
         assert view["reason"] == "stop"
         assert len(view["readings"]) > 2
         until(lambda: len(service.parts.calls) == 0)
+        until(lambda: service.tasks() <= before)  # though the client is still there
 
 
 def test_a_slow_reader_gets_the_newest_answers_and_the_last_word(service: Running) -> None:
@@ -332,15 +364,7 @@ async def test_a_flood_of_messages_lets_others_run(service: Running) -> None:
     """The messages are there already: only the conversation itself can give way."""
     floods = 500
     turns = 0
-    incoming = [start("flood"), *["{"] * floods, STOP]
-    messages: list[Message] = [{"type": "websocket.connect"}]
-    messages += [{"type": "websocket.receive", "text": text} for text in incoming]
-
-    async def receive() -> Message:
-        return messages.pop(0)
-
-    async def send(_: Message) -> None:
-        pass
+    wire = Deaf(start("flood"), *["{"] * floods, STOP)
 
     async def other() -> None:
         nonlocal turns
@@ -348,27 +372,26 @@ async def test_a_flood_of_messages_lets_others_run(service: Running) -> None:
             turns += 1
             await asyncio.sleep(0)
 
-    socket = WebSocket({"type": "websocket", "headers": []}, receive, send)
     neighbour = asyncio.create_task(other())
-    await Conversation(socket, NativeBridge(frozenset(Track)), service.parts).hold()
+    await Conversation(wire, NativeBridge(frozenset(Track)), "native", service.parts).hold()
     neighbour.cancel()
-    assert messages == []
+    assert wire.messages == []
     assert turns >= floods
 
 
 def test_a_fault_in_one_call_ends_that_call_alone(
     service: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hear = Call.hear
+    hear = Part.hear
 
-    async def faulty(self: Call, fact: Audio | Gap) -> None:
-        if self.call_id == "cursed":
+    async def faulty(self: Part, fact: Audio | Gap) -> None:
+        if self.call.started.call_id == "cursed":
             raise ZeroDivisionError("a fault of ours")
         await hear(self, fact)
 
     alone = call(service, "alone")
     failures = service.metric("kanjo_bridge_failures_total")
-    monkeypatch.setattr(Call, "hear", faulty)
+    monkeypatch.setattr(Part, "hear", faulty)
     with nothing_left(service), service.socket() as good, service.socket() as bad:
         good.send(start("blessed"))
         speak(good, SPOKEN[:32_000])
@@ -397,7 +420,7 @@ def test_a_fault_in_what_is_read_ends_that_call_alone(
         raise ZeroDivisionError("a fault of ours")
 
     with nothing_left(service), monkeypatch.context() as patch, service.socket() as socket:
-        patch.setattr(Call, "_hear_reading", faulty)
+        patch.setattr(Part, "_hear_reading", faulty)
         socket.send(start("unreadable"))
         speak(socket)
         messages, code = closed(socket)
@@ -405,3 +428,101 @@ def test_a_fault_in_what_is_read_ends_that_call_alone(
     assert messages[-1]["code"] == "internal"
     assert call(service, "unreadable")[-1]["reason"] == "stop"
     caplog.clear()
+
+
+# A dialect that says goodbye before it goes.
+
+SESSION = "11111111-2222-3333-4444-555555555555"
+
+
+class AudioHook:
+    """One session, by hand."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.seq = 0
+
+    def say(self, kind: str, **parameters: Any) -> None:
+        self.seq += 1
+        message = {"version": "2", "type": kind, "id": SESSION, "seq": self.seq, "serverseq": 0}
+        message |= {"position": "PT0S", "parameters": parameters}
+        self.socket.send(json.dumps(message))
+
+    def open(self, conversation: str) -> None:
+        media = {"type": "audio", "format": "PCMU", "channels": ["external"], "rate": 8000}
+        self.say(
+            "open",
+            organizationId="o",
+            conversationId=conversation,
+            participant={"id": "p"},
+            media=[media],
+        )
+
+
+@contextlib.contextmanager
+def audiohook_session(service: Running) -> Iterator[AudioHook]:
+    headers = {"Audiohook-Session-Id": SESSION, "Audiohook-Organization-Id": "o"}
+    with service.socket("/calls/audiohook", additional_headers=headers) as socket:
+        yield AudioHook(socket)
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines = dict.fromkeys(audiohook._DEADLINES_S, 0.4)
+    monkeypatch.setattr(audiohook, "_DEADLINES_S", deadlines)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_who_does_not_open_in_time_is_asked_to_leave_and_then_left(service: Running) -> None:
+    with nothing_left(service), audiohook_session(service) as session:
+        began = time.monotonic()
+        messages, code = closed(session.socket)
+        assert 0.7 < time.monotonic() - began < 3  # one deadline, and then the next
+    (message,) = messages
+    assert (message["type"], message["parameters"]["reason"]) == ("disconnect", "error")
+    assert "got no open" in message["parameters"]["info"]
+    assert code == 1008
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_session_that_lasts_has_no_deadline_until_it_ends(service: Running) -> None:
+    with nothing_left(service), audiohook_session(service) as session:
+        session.open("patient")
+        assert json.loads(session.socket.recv(timeout=10))["type"] == "opened"
+        with pytest.raises(TimeoutError):
+            session.socket.recv(timeout=1)
+        session.say("close", reason="end")
+        messages, code = closed(session.socket)  # the client does not go
+    assert [m["type"] for m in messages] == ["event", "closed"]
+    assert code == 1000
+    assert service.get("/calls/patient").json()["reason"] == "end"
+
+
+def test_a_fault_of_ours_is_told_in_a_dialect_that_has_words_for_it(
+    service: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def faulty(*_: object) -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    with nothing_left(service), audiohook_session(service) as session:
+        monkeypatch.setattr(Part, "hear", faulty)
+        session.open("cursed session")
+        assert json.loads(session.socket.recv(timeout=10))["type"] == "opened"
+        session.socket.send(bytes(1600))
+        message = json.loads(session.socket.recv(timeout=10))
+        assert (message["type"], message["parameters"]["reason"]) == ("disconnect", "error")
+        session.say("close", reason="disconnect")
+        assert json.loads(session.socket.recv(timeout=10))["type"] == "closed"
+    assert service.get("/calls/cursed session").json()["reason"] == "failed"
+    caplog.clear()
+
+
+def test_what_was_wrong_is_counted_by_bridge_and_code(service: Running) -> None:
+    with service.socket("/calls/twilio") as socket:
+        socket.send("{")
+        socket.send("{")
+        socket.send(b"audio")
+    name = 'kanjo_bridge_problems_total{bridge="twilio",code="%s"}'
+    until(lambda: not service.parts.conversations)
+    assert service.metric(name % "bad_json") == 2
+    assert service.metric(name % "unexpected_binary") == 1

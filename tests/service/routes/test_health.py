@@ -49,7 +49,7 @@ def test_readyz_says_no_until_the_model_is_warm(cold: Running) -> None:
 
 
 def test_without_redis_calls_are_taken_and_readyz_says_no(tmp_path: Path) -> None:
-    away = {"redis_url": "redis://127.0.0.1:1/0", "state_dir": tmp_path, "shutdown_s": 1}
+    away = {"redis_url": "redis://127.0.0.1:1/0", "state_dir": tmp_path, "drain_s": 1}
     with running(**away) as server:
         until(lambda: server.get("/readyz").json()["model_warm"])
         response = server.get("/readyz")

@@ -1,0 +1,252 @@
+"""Connections of the same call at the real service, and what Redis keeps of them."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from service.demo import SAMPLES
+from service.events import Track
+from service.players.asterisk import AsteriskDialect
+from service.players.audiohook import AudioHookDialect
+from service.players.dialect import Dialect, StoppedHeard
+from service.players.recording import Recording
+from service.replay import DIALECTS
+from tests.e2e.service import Service, until
+from tests.redis_server import RedisServer
+
+FRAME_SAMPLES = 160
+STEREO = Recording.read(SAMPLES[0])
+MONO = Recording("caller", (Track.CALLER,), STEREO.pcm[:, :1])
+HEARD_S = 8
+PURPOSE = "safety of ambulance dispatchers"
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def kanjo(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Service]:
+    """A service that may hear agents and mixes, and whose every voice raises an alert."""
+    always = {f"{e}_{at}": 0 for e in ("anger", "happiness") for at in ("fire_at", "clear_at")}
+    settings = {"analyse_agent": PURPOSE, "analyse_mix": True, "hold_s": 0, "batch_max": 8}
+    folder = tmp_path_factory.mktemp("kanjo")
+    with Service(folder, redis_url=redis_server.url, **settings, **always) as service:
+        yield service
+
+
+class Line:
+    """One connection, as a provider makes it."""
+
+    def __init__(self, kanjo: Service, dialect: Dialect) -> None:
+        self.dialect = dialect
+        query = f"?{dialect.query}" if dialect.query else ""
+        self._connection = connect(
+            f"ws://127.0.0.1:{kanjo.port}/calls/{dialect.name}{query}",
+            additional_headers=dialect.headers(),
+            subprotocols=dialect.subprotocols or None,  # type: ignore[arg-type]
+            compression=None,
+            proxy=None,
+        )
+
+    async def __aenter__(self) -> "Line":
+        self.socket: ClientConnection = await self._connection.__aenter__()
+        for message in self.dialect.start():
+            await self.socket.send(message)
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self._connection.__aexit__(*error)
+
+    async def speak(self, recording: Recording, seconds: float, speed: float = 8.0) -> None:
+        for at in range(0, round(seconds * 8000), FRAME_SAMPLES):
+            for message in self.dialect.frame(recording.pcm[at : at + FRAME_SAMPLES]):
+                await self.socket.send(message)
+            await asyncio.sleep(FRAME_SAMPLES / 8000 / speed)
+
+    async def hang_up(self) -> None:
+        for message in self.dialect.stop():
+            await self.socket.send(message)
+        await self.socket.close()
+
+    async def end(self) -> tuple[list[dict[str, Any]], int | None, str | None]:
+        """What still comes, and the close's code and reason."""
+        said = []
+        try:
+            async with asyncio.timeout(10):
+                while True:
+                    said.append(json.loads(await self.socket.recv()))
+        except ConnectionClosed:
+            return said, self.socket.close_code, self.socket.close_reason
+
+
+async def found(kanjo: Service, call_id: str) -> dict[str, Any]:
+    async with kanjo.client() as client:
+        answer = await client.get(f"/calls/{call_id}")
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+async def kept(kanjo: Service, call_id: str) -> dict[str, Any]:
+    """A call once it is over."""
+
+    async def ended() -> bool:
+        return (await found(kanjo, call_id)).get("state") == "ended"
+
+    await until(ended, within_s=15)
+    return await found(kanjo, call_id)
+
+
+async def live(kanjo: Service, call_id: str) -> None:
+    """Waits until it has been read."""
+
+    async def is_live() -> bool:
+        call = await found(kanjo, call_id)
+        return call.get("state") == "live" and bool(call["readings"])
+
+    await until(is_live, within_s=15)
+
+
+async def test_two_sockets_are_one_call_with_one_story(
+    kanjo: Service, redis_server: RedisServer
+) -> None:
+    """The agent's socket comes later and leaves sooner, in real time."""
+    name = "two sockets"
+    later_s = 1.5
+    async with Line(kanjo, AsteriskDialect(name, STEREO, track=Track.CALLER)) as caller:
+        speaking = asyncio.create_task(caller.speak(STEREO, HEARD_S, speed=1))
+        await asyncio.sleep(later_s)
+        # The agent's lane has the caller's voice too: what is read of both must be the same.
+        doubled = Recording("agent", (Track.AGENT,), STEREO.pcm[:, :1])
+        async with Line(kanjo, AsteriskDialect(name, doubled, track=Track.AGENT)) as agent:
+            await agent.speak(doubled, HEARD_S - 2 * later_s, speed=1)
+            await agent.hang_up()
+        await speaking
+        call = await found(kanjo, name)
+        assert (call["state"], call["tracks"]) == ("live", ["caller", "agent"])
+        await caller.hang_up()
+    call = await kept(kanjo, name)
+    assert call["bridge"] == "asterisk"
+    numbers = [reading["number"] for reading in call["readings"]]
+    assert numbers == list(range(1, len(numbers) + 1))
+    ends: dict[str, list[float]] = {"caller": [], "agent": []}
+    for reading in call["readings"]:
+        ends[reading["track"]].append(reading["end_s"])
+    assert len(ends["agent"]) >= 2
+    for at_s, own_s in zip(ends["agent"][:-1], ends["caller"], strict=False):
+        assert at_s - own_s == pytest.approx(later_s, abs=0.5)
+    assert call["duration_s"] == pytest.approx(HEARD_S, abs=0.1)
+
+    async with Redis.from_url(redis_server.url, decode_responses=True) as redis:
+        steps = [fields for _, fields in await redis.xrange("kanjo:alerts")]
+        sessions = {step["alert_id"].split("-")[0] for step in steps if step["call_id"] == name}
+        assert sessions == {call["session"]}
+        assert await redis.zscore("kanjo:calls:live", call["session"]) is None
+    alerts = {(alert["track"], alert["emotion"]): alert["state"] for alert in call["alerts"]}
+    assert {track for track, _ in alerts} == {"caller", "agent"}
+    assert set(alerts.values()) == {"resolved"}
+
+
+@pytest.mark.parametrize(
+    "bridge", ["exotel", "freeswitch", "jambonz", "plivo", "telnyx", "twilio", "vonage"]
+)
+async def test_a_provider_that_calls_again_is_the_call_from_then_on(
+    kanjo: Service, bridge: str
+) -> None:
+    name = f"{bridge} again"
+    dialect = DIALECTS[bridge]
+    recording = MONO if bridge == "vonage" else STEREO
+    async with Line(kanjo, dialect(name, recording)) as older:
+        await older.speak(recording, HEARD_S)
+        await live(kanjo, name)
+        first = await found(kanjo, name)
+        async with Line(kanjo, dialect(name, recording)) as newer:
+            await newer.speak(recording, HEARD_S / 2)
+            assert await older.end() == ([], 1000, "replaced")
+            await live(kanjo, name)
+            await newer.hang_up()
+    second = await kept(kanjo, name)
+    assert second["session"] != first["session"]
+    assert second["duration_s"] == pytest.approx(HEARD_S / 2, abs=0.2)
+
+
+async def test_a_side_that_calls_again_takes_its_place_in_the_call(kanjo: Service) -> None:
+    name = "asterisk again"
+    async with Line(kanjo, AsteriskDialect(name, STEREO, track=Track.AGENT)) as agent:
+        await agent.speak(STEREO, 1)
+        async with Line(kanjo, AsteriskDialect(name, STEREO, track=Track.CALLER)) as older:
+            await older.speak(STEREO, HEARD_S)
+            await live(kanjo, name)
+            async with Line(kanjo, AsteriskDialect(name, STEREO, track=Track.CALLER)) as newer:
+                await newer.speak(STEREO, HEARD_S)
+                assert await older.end() == ([], 1000, "replaced")
+                await newer.hang_up()
+        assert (await found(kanjo, name))["state"] == "live"
+        await agent.hang_up()
+    call = await kept(kanjo, name)
+    assert call["duration_s"] > 1.9 * HEARD_S
+
+
+async def closed(line: Line) -> None:
+    """Listens, and so answers, until the service has said its last."""
+    async with asyncio.timeout(30):
+        while StoppedHeard() not in list(line.dialect.receive(await line.socket.recv())):
+            pass
+
+
+async def test_a_conversation_that_comes_back_in_a_new_session_replaces_the_old_one(
+    kanjo: Service,
+) -> None:
+    older_session = AudioHookDialect("reconnected", STEREO)
+    name = older_session.conversation_id
+    async with Line(kanjo, older_session) as older:
+        assert json.loads(await older.socket.recv())["type"] == "opened"
+        newer_session = AudioHookDialect("reconnected", STEREO)
+        async with Line(kanjo, newer_session) as newer:
+            opened = await newer.socket.recv()
+            assert json.loads(opened)["type"] == "opened"
+            list(newer_session.receive(opened))
+            summary, goodbye = [json.loads(await older.socket.recv()) for _ in range(2)]
+            assert summary["parameters"]["entities"][0]["data"]["reason"] == "replaced"
+            assert goodbye["type"] == "disconnect"
+            assert goodbye["parameters"] == {"reason": "completed", "info": "replaced"}
+            await older.socket.close()
+            answered = asyncio.create_task(closed(newer))
+            await newer.speak(STEREO, HEARD_S)
+            await live(kanjo, name)
+            for message in newer_session.stop():
+                await newer.socket.send(message)
+            await answered
+    call = await kept(kanjo, name)
+    assert call["metadata"]["sessionId"] == newer_session.session_id
+    assert call["reason"] == "end"
+
+
+async def test_our_own_dialect_and_other_dialects_replace_nothing(kanjo: Service) -> None:
+    name = "taken"
+    refused = await kanjo.metric("kanjo_calls_refused_total")
+    async with Line(kanjo, DIALECTS["native"](name, STEREO)) as first:
+        assert json.loads(await first.socket.recv())["type"] == "started"
+        async with Line(kanjo, DIALECTS["native"](name, STEREO)) as second:
+            said, code, _ = await second.end()
+            assert [message["code"] for message in said] == ["call_exists"]
+            assert code == 1008
+        async with Line(kanjo, DIALECTS["twilio"](name, STEREO)) as third:
+            _, code, reason = await third.end()
+            assert (code, reason) == (
+                1008,
+                "got call_id 'taken', expected one that no live call has",
+            )
+        assert (await found(kanjo, name))["state"] == "live"
+        await first.hang_up()
+    assert await kanjo.metric("kanjo_calls_refused_total") == refused + 2

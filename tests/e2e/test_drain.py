@@ -1,0 +1,168 @@
+"""A service that is told to stop lets calls end, whoever carries them."""
+
+import asyncio
+import json
+import signal
+import socket
+import struct
+import time
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from redis.asyncio import Redis
+from websockets.exceptions import InvalidStatus
+
+from service.demo import SAMPLES
+from service.players.audiohook import AudioHookDialect
+from service.players.recording import Recording
+from service.replay import DIALECTS
+from tests.e2e.service import Service, until
+from tests.e2e.test_bridges import Line, live
+from tests.redis_server import RedisServer
+
+DRAIN_S = 6
+STEREO = Recording.read(SAMPLES[0])
+LATER = {"freeswitch": 1000, "native": 1000, "twilio": 1000}  # with the codes that they end by
+
+
+async def refused(kanjo: Service, bridge: str) -> bool:
+    """Whether a new call is refused before the upgrade."""
+    try:
+        async with Line(kanjo, DIALECTS[bridge]("too late", STEREO)):
+            return False
+    except InvalidStatus as refusal:
+        return refusal.response.status_code == 503
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+async def test_calls_are_let_end_asked_to_go_elsewhere_or_ended_in_their_own_words(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    always = {f"{e}_{at}": 0 for e in ("anger", "happiness") for at in ("fire_at", "clear_at")}
+    port = free_port()
+    with Service(
+        tmp_path,
+        redis_url=redis_server.url,
+        drain_s=DRAIN_S,
+        hold_s=0,
+        batch_max=8,
+        audiosocket_caller_port=port,
+        **always,
+    ) as kanjo:
+        async with AsyncExitStack() as ends:
+            dialects = {bridge: DIALECTS[bridge](f"{bridge} call", STEREO) for bridge in LATER}
+            lines = {
+                bridge: await ends.enter_async_context(Line(kanjo, dialect))
+                for bridge, dialect in dialects.items()
+            }
+            brief = Line(kanjo, DIALECTS["telnyx"]("ends by itself", STEREO))
+            lines["telnyx"] = await ends.enter_async_context(brief)
+            await asyncio.gather(*(line.speak(STEREO, 8) for line in lines.values()))
+            for bridge in LATER:
+                await live(kanjo, f"{bridge} call")
+            session = AudioHookDialect("genesys", STEREO)
+            genesys = await ends.enter_async_context(Line(kanjo, session))
+            list(session.receive(await genesys.socket.recv()))
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            ends.callback(writer.close)
+            uuid = uuid4()
+            writer.write(b"\x01\x00\x10" + uuid.bytes + struct.pack("!BH", 0x10, 320) + bytes(320))
+
+            began = time.monotonic()
+            kanjo.signal(signal.SIGTERM)
+
+            # The one that can go elsewhere is asked to, and does.
+            said = json.loads(await asyncio.wait_for(genesys.socket.recv(), 5))
+            assert said["type"] == "reconnect"
+            assert time.monotonic() - began < 1
+            await leave(genesys, session, said["seq"])
+
+            # Nobody new comes in.
+            async with kanjo.client() as client:
+                ready = await client.get("/readyz")
+            assert (ready.status_code, ready.json()["not_stopping"]) == (503, False)
+            assert all(await asyncio.gather(*(map(partial(refused, kanjo), DIALECTS))))
+
+            # One ends by itself, the others when time is up.
+            await brief.speak(STEREO, 1)
+            await brief.hang_up()
+            for bridge, code in LATER.items():
+                said_last, close_code, reason = await lines[bridge].end()
+                assert DRAIN_S - 0.5 < time.monotonic() - began < DRAIN_S + 3
+                assert close_code == code
+                if bridge == "native":
+                    assert said_last[-1]["reason"] == "service stopping"
+                else:
+                    assert reason == "service stopping"
+            while await asyncio.wait_for(reader.read(65_536), 5):  # silence, and then the end
+                pass
+            await asyncio.to_thread(kanjo.stopped)
+            assert time.monotonic() - began < DRAIN_S + 6
+
+    calls, alerts = await left(redis_server)
+    reasons = {f"{bridge} call": "service stopping" for bridge in LATER}
+    reasons |= {"ends by itself": "stop", str(uuid): "service stopping"}
+    reasons |= {session.conversation_id: "reconnect"}
+    assert {call_id: call["reason"] for call_id, call in calls.items()} == reasons
+    assert {call["state"] for call in calls.values()} == {"ended"}
+    assert alerts
+    assert {alert["state"] for alert in alerts} == {"resolved"}
+
+
+async def leave(genesys: Line, session: AudioHookDialect, serverseq: int) -> None:
+    """As the client does that has connected elsewhere."""
+    message = json.loads(session._message("close", reason="reconnect"))
+    await genesys.socket.send(json.dumps({**message, "serverseq": serverseq}))
+    said: dict[str, Any] = {}
+    while said.get("type") != "closed":
+        said = json.loads(await asyncio.wait_for(genesys.socket.recv(), 5))
+    await genesys.socket.close()
+
+
+async def left(server: RedisServer) -> tuple[dict[str, dict[str, str]], list[dict[str, str]]]:
+    """All calls by id, and all alerts, as Redis has them after the service."""
+    async with Redis.from_url(server.url, decode_responses=True) as redis:
+        ids = await redis.zrange("kanjo:calls:by-time", 0, -1)
+        calls = {call_id: await redis.hgetall(f"kanjo:call:{call_id}") for call_id in ids}
+        keys = [key async for key in redis.scan_iter("kanjo:alert:*")]
+        return calls, [await redis.hgetall(key) for key in keys]
+
+
+async def test_a_client_that_will_not_go_does_not_keep_the_service_from_stopping(
+    tmp_path: Path,
+) -> None:
+    with Service(tmp_path, drain_s=1, batch_max=1) as kanjo:
+        session = AudioHookDialect("stubborn", STEREO)
+        async with Line(kanjo, session) as genesys:
+            list(session.receive(await genesys.socket.recv()))
+            began = time.monotonic()
+            await asyncio.to_thread(kanjo.stop)
+            assert time.monotonic() - began < 1 + 10
+            kinds = [message["type"] for message in (await genesys.end())[0]]
+    assert kinds[0] == "reconnect"
+    assert kinds[-1] == "disconnect"
+
+
+async def draining(kanjo: Service) -> bool:
+    return not await kanjo.ready()
+
+
+async def test_a_second_interrupt_ends_the_waiting(tmp_path: Path) -> None:
+    with Service(tmp_path, drain_s=60, batch_max=1) as kanjo:
+        async with Line(kanjo, DIALECTS["native"]("patient", STEREO)) as call:
+            assert json.loads(await call.socket.recv())["type"] == "started"
+            kanjo.signal(signal.SIGINT)
+            await until(partial(draining, kanjo), within_s=5)
+            began = time.monotonic()
+            kanjo.signal(signal.SIGINT)
+            await asyncio.to_thread(kanjo.stopped)
+            assert time.monotonic() - began < 10

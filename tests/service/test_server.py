@@ -1,0 +1,103 @@
+import json
+import re
+import socket as sockets
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from service import app, server
+from service.settings import Settings
+from tests.service.routes.conftest import STOP, Running, ready, running, start, told, until
+
+
+def stopped_within_s(service: Running) -> float:
+    began = time.monotonic()
+    service.should_exit = True
+    service.thread.join(30)
+    assert not service.thread.is_alive()
+    return time.monotonic() - began
+
+
+def test_a_stop_waits_for_live_calls_and_takes_no_new_ones() -> None:
+    with running(drain_s=20) as service:
+        ready(service)
+        with service.socket() as live, service.socket() as waiting:
+            live.send(start("live"))
+            told(live, "started")
+            service.should_exit = True
+            until(lambda: service.parts.stopping.is_set())
+            assert service.get("/readyz").json()["not_stopping"] is False
+            with pytest.raises(InvalidStatus) as refused, service.socket():
+                pass
+            assert refused.value.response.status_code == 503
+            waiting.send(start("late"))  # in the connection that it has
+            error = json.loads(waiting.recv(timeout=10))
+            assert (error["code"], error["fatal"]) == ("stopping", True)
+            live.send(STOP)
+            assert told(live)[-1]["reason"] == "stop"
+        assert stopped_within_s(service) < 5
+    assert service.parts.conversations == set()
+
+
+def test_what_is_live_when_time_is_up_ends_in_its_bridges_words() -> None:
+    with running(drain_s=0.5) as service:
+        with ready(service).socket() as live, service.socket() as idle:
+            live.send(start("live"))
+            told(live, "started")
+            stopping = threading.Thread(target=stopped_within_s, args=(service,))
+            stopping.start()
+            assert told(live)[-1]["reason"] == "service stopping"
+            assert told(idle, "error")[-1]["code"] == "stopping"
+            for client, code in ((live, 1000), (idle, 1013)):
+                with pytest.raises(ConnectionClosed) as closed:
+                    client.recv(timeout=10)
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code == code
+            stopping.join()
+
+
+def test_a_service_without_calls_stops_at_once() -> None:
+    with running(drain_s=20) as service:
+        with ready(service).socket():
+            assert stopped_within_s(service) < 6
+
+
+def test_who_is_in_a_hurry_need_not_wait() -> None:
+    with running(drain_s=20) as service:
+        with ready(service).socket() as live:
+            live.send(start("live"))
+            told(live, "started")
+            service.hurry.set()  # as a second Ctrl-C
+            assert stopped_within_s(service) < 5
+
+
+def test_dead_clients_are_found_without_websocket_pings() -> None:
+    with running() as service, ready(service).socket():
+        assert service.config.ws_ping_interval is None
+        connections: list[Any] = [*service.server_state.connections]
+        assert connections
+        for connection in connections:
+            raw = connection.transport.get_extra_info("socket")
+            assert raw.getsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE) == 1
+            assert raw.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_KEEPIDLE) == server.KEEPALIVE_S
+
+
+def test_it_listens_where_the_settings_let_it() -> None:
+    service = Running(Settings(host="0.0.0.0", port=8001, batch_max=1))
+    assert service.config.host == "127.0.0.1"
+    service = Running(Settings(host="0.0.0.0", batch_max=1, native_token="t"))
+    assert service.config.host == "0.0.0.0"
+
+
+def test_containers_are_given_the_time_that_a_stop_takes() -> None:
+    takes_s = Settings().drain_s + server.CLOSING_S + server.PAGES_S + app.FLUSH_S
+    compose = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text())
+    for name in ("kanjo", "kanjo-gpu"):
+        given = re.fullmatch(r"(\d+)s", compose["services"][name]["stop_grace_period"])
+        assert given
+        assert int(given[1]) > takes_s
