@@ -43,6 +43,12 @@ RATES = {
 }
 
 
+# Messages that one read may hold: 20 ms of audio take 323 bytes and more. What sends smaller ones
+# in masses would cost the event loop more than it is worth.
+MESSAGES_AT_ONCE = 64
+LEAST_BYTES = 64  # a message, on average, beyond those
+
+
 class AudioSocketBridge(OneWay):
     """One connection, which is one track of the call with its UUID; `receive` takes any pieces.
 
@@ -78,7 +84,13 @@ class AudioSocketBridge(OneWay):
             message = self._unfinished + message
         events: list[Event] = []
         at, size = 0, len(message)
+        left = MESSAGES_AT_ONCE + size // LEAST_BYTES
         while size - at >= HEADER_BYTES:
+            if not left:
+                self._drop(Problem.TOO_MANY)
+                events += self._end("flooded")
+                break
+            left -= 1
             payload_at = at + HEADER_BYTES
             end = payload_at + (message[at + 1] << 8 | message[at + 2])
             if not self._call_id and message[at:payload_at] != UUID_HEADER:

@@ -32,6 +32,7 @@ class Problem(StrEnum):
     PROVIDER_ERROR = "provider_error"
     SECOND_START = "second_start"
     TEXT_TOO_LARGE = "text_too_large"
+    TOO_MANY = "too_many"
     UNEXPECTED_BINARY = "unexpected_binary"
     UNKNOWN_EVENT = "unknown_event"
     UNKNOWN_TRACK = "unknown_track"

@@ -44,7 +44,7 @@ class Conversation:
         self._heard_at_s = 0.0
         self._deadline_s: float | None = None  # the bridge's, as it was last seen
         self._due_s = math.inf
-        self._close_by_s = math.inf
+        self._close_by_s = 0.0
 
     # From outside.
 
@@ -102,6 +102,7 @@ class Conversation:
         except* Exception as failures:
             self._parts.metrics.errors.inc()
             log.error("call_failed", bridge=self._name, exc_info=failures)
+            self._close_by_s = asyncio.get_running_loop().time() + LAST_WORDS_S
             failed = True
         return not failed
 

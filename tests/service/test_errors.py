@@ -5,11 +5,15 @@ import pytest
 from service.errors import (
     CallExists,
     CallRefused,
+    CantListen,
     KanjoError,
+    NotStarted,
     Overloaded,
     ServiceFailed,
     ServiceRefused,
     ServiceUnreachable,
+    Stopping,
+    TryLater,
     UnreadableRecording,
 )
 
@@ -28,6 +32,18 @@ URL = "http://127.0.0.1:8000/classify"
             Overloaded(200),
             CallRefused,
             "all 200 calls that this service takes are in use; try again later",
+        ),
+        (NotStarted(30), CallRefused, "got no start, expected one within 30 s"),
+        (Stopping(), TryLater, "the service is stopping; try again later"),
+        (
+            Overloaded(1),
+            TryLater,
+            "all 1 calls that this service takes are in use; try again later",
+        ),
+        (
+            CantListen("127.0.0.1", 9019, "Address already in use"),
+            KanjoError,
+            "can't listen at 127.0.0.1:9019: Address already in use",
         ),
         (UnreadableRecording(Path("a.wav"), "no audio"), KanjoError, "a.wav: no audio"),
         (

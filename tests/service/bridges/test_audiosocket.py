@@ -209,3 +209,19 @@ def test_one_unfinished_message_is_all_that_is_kept() -> None:
 
 def test_every_kind_of_audio_has_a_rate() -> None:
     assert list(RATES) == list(range(0x10, 0x19))
+
+
+def test_a_flood_of_tiny_messages_ends_the_call_before_it_costs_much() -> None:
+    bridge = socket()
+    bridge.receive(NAMED + audio(1))
+    events = bridge.receive(message(0x03) * 5_000 + audio(2))
+    assert events == [CallStopped("flooded")]
+    assert bridge.problems == {"too_many": 1}
+    assert bridge.receive(audio(3)) == []
+
+
+def test_a_second_of_audio_in_one_read_is_no_flood() -> None:
+    bridge = socket()
+    heard = bridge.receive(NAMED + audio(*range(160)) * 500)
+    assert len(samples(heard)) == 500 * 160
+    assert bridge.problems == {}

@@ -517,6 +517,27 @@ def test_a_fault_of_ours_is_told_in_a_dialect_that_has_words_for_it(
     caplog.clear()
 
 
+async def test_a_dialect_that_fails_even_at_its_last_words_is_closed(
+    service: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Faulty(NativeBridge):
+        def replies(self) -> list[str]:
+            raise ZeroDivisionError("a fault of ours")
+
+    closes: list[int] = []
+
+    class Wire(Deaf):
+        async def close(self, code: int, reason: str) -> None:
+            closes.append(code)
+
+    failures = service.metric("kanjo_bridge_failures_total")
+    wire = Wire("{", *["{"] * 1000)
+    await Conversation(wire, Faulty(frozenset(Track)), "native", service.parts).hold()
+    assert closes == [1011]
+    assert service.metric("kanjo_bridge_failures_total") == failures + 2
+    caplog.clear()
+
+
 def test_what_was_wrong_is_counted_by_bridge_and_code(service: Running) -> None:
     with service.socket("/calls/twilio") as socket:
         socket.send("{")
