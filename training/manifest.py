@@ -1,12 +1,29 @@
 """The list of a corpus' utterances: `manifest.csv` beside the recordings."""
 
 import csv
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.labels import Emotion, Style
+from model.labels import EMOTIONS, Emotion, Style
 
 COLUMNS = ("path", "corpus", "style", "language", "speaker", "emotion", "duration_s")
+ALL_COLUMNS = (
+    "path",
+    "corpus",
+    "style",
+    "language",
+    "speaker",
+    "session",
+    "recording",
+    "emotion",
+    "original_emotion",
+    "duration_s",
+    "votes",
+)
 
 
 class ManifestError(ValueError):
@@ -21,9 +38,42 @@ class Utterance:
     corpus: str
     style: Style
     language: str
-    speaker: str
+    speaker: str  # "" in a corpus that tells nobody's voice from another's
     emotion: Emotion
     duration_s: float
+    session: str = ""
+    recording: str = ""  # what it was cut out of
+    soft: tuple[float, ...] | None = None  # share of the votes an emotion, as in EMOTIONS
+
+    @property
+    def voice(self) -> str:
+        """Who speaks, as far as is known: the speaker, else the call, else this utterance alone."""
+        return self.speaker or self.recording or str(self.path)
+
+
+def write_votes(votes: Mapping[str, int]) -> str:
+    """Annotators an emotion, most first: `anger=2;neutral=1`."""
+    ordered = sorted(votes.items(), key=lambda vote: (-vote[1], vote[0]))
+    return ";".join(f"{emotion}={count}" for emotion, count in ordered)
+
+
+def read_votes(text: str, emotion: Emotion) -> tuple[float, ...] | None:
+    """The share of the votes for each of EMOTIONS, or None where the text says nothing of them.
+
+    `anger=2;disgust=1`: annotators; those for other emotions do not count. `recognised=90.00%`:
+    listeners who heard the label's emotion; the others are spread evenly, as nobody knows better.
+    """
+    shares = {
+        match["name"]: float(match["number"]) / (100 if match["percent"] else 1)
+        for match in re.finditer(
+            r"(?:^|;)(?P<name>[^=;]+)=(?P<number>\d+(?:\.\d+)?)(?P<percent>%?)(?=;|$)", text
+        )
+    }
+    if 0 <= (recognised := shares.get("recognised", math.nan)) <= 1:
+        rest = (1 - recognised) / (len(EMOTIONS) - 1)
+        return tuple(recognised if e == emotion else rest for e in EMOTIONS)
+    ours = [shares.get(e.value, 0.0) for e in EMOTIONS]
+    return tuple(share / sum(ours) for share in ours) if sum(ours) else None
 
 
 def read_manifest(path: Path) -> list[Utterance]:
@@ -31,10 +81,11 @@ def read_manifest(path: Path) -> list[Utterance]:
 
     Raises:
         ManifestError: a column is missing, a value is not among those expected, a recording is
-            missing or listed twice.
+            missing or listed twice, some utterances have a speaker and some none.
     """
     utterances: list[Utterance] = []
     seen: set[str] = set()
+    without_speaker = ""  # the first such line
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         missing = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
@@ -48,14 +99,18 @@ def read_manifest(path: Path) -> list[Utterance]:
                     f"expected {len(rows.fieldnames or ())}"
                 )
             try:
+                emotion = Emotion(row["emotion"])
                 utterance = Utterance(
                     path=path.parent / row["path"],
                     corpus=row["corpus"],
                     style=Style(row["style"]),
                     language=row["language"],
                     speaker=row["speaker"],
-                    emotion=Emotion(row["emotion"]),
+                    emotion=emotion,
                     duration_s=float(row["duration_s"]),
+                    session=row.get("session", ""),
+                    recording=row.get("recording", ""),
+                    soft=read_votes(row.get("votes", ""), emotion),
                 )
             except ValueError as error:
                 raise ManifestError(
@@ -63,14 +118,28 @@ def read_manifest(path: Path) -> list[Utterance]:
                     f"of {[e.value for e in Emotion]} and a duration in seconds"
                 ) from error
             if not utterance.speaker:
-                raise ManifestError(f"{where}: no speaker, expected one to keep folds apart by")
+                without_speaker = without_speaker or where
             if row["path"] in seen:
                 raise ManifestError(f"{where}: {row['path']} is listed twice")
             if not utterance.path.is_file():
                 raise ManifestError(f"{where}: no recording {utterance.path}")
             seen.add(row["path"])
             utterances.append(utterance)
+    if without_speaker and any(utterance.speaker for utterance in utterances):
+        raise ManifestError(
+            f"{without_speaker}: no speaker, expected one to keep folds apart by, as on other lines"
+        )
     return utterances
+
+
+def write_manifest(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    """Rows of ALL_COLUMNS, written beside, then renamed: nobody ever reads half of them."""
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ALL_COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(unfinished, path)
 
 
 def read_corpora(folder: Path) -> list[Utterance]:

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+from model.labels import Emotion, Style
+from training.corpora.report import Report
+from training.corpora.source import LeftOut, Reason
+from training.manifest import Utterance
+
+
+def utterance(speaker: str, emotion: Emotion) -> Utterance:
+    return Utterance(Path("a.flac"), "stage", Style.ACTED, "xx", speaker, emotion, 900.0)
+
+
+def test_everything_is_counted_and_everything_left_out_is_named() -> None:
+    report = Report(
+        "stage",
+        (
+            utterance("stage_2", Emotion.ANGER),
+            utterance("stage_1", Emotion.ANGER),
+            utterance("stage_1", Emotion.NEUTRAL),
+        ),
+        (
+            LeftOut("b.wav", Reason.OTHER_EMOTION, "fear"),
+            LeftOut("c.wav", Reason.UNLABELLED),
+            LeftOut("d.wav", Reason.OTHER_EMOTION, "disgust"),
+        ),
+        ("less than the paper has",),
+    )
+    assert report.text() == (
+        "stage: 3 utterances, 2 speakers, 0.75 hours\n"
+        "  anger                         2\n"
+        "  happiness                     0\n"
+        "  sadness                       0\n"
+        "  neutral                       1\n"
+        "left out: 3\n"
+        "  another emotion               2\n"
+        "  unlabelled                    1\n"
+        "warning: less than the paper has\n"
+        "\n"
+        "speaker                       anger  happiness    sadness    neutral\n"
+        "stage_1                           1          0          0          1\n"
+        "stage_2                           1          0          0          0\n"
+        "\n"
+        "another emotion:\n"
+        "  b.wav: fear\n"
+        "  d.wav: disgust\n"
+        "unlabelled:\n"
+        "  c.wav\n"
+    )
+
+
+def test_a_corpus_without_speakers_says_so() -> None:
+    report = Report("calls", (utterance("", Emotion.SADNESS),), ())
+    assert report.text().startswith("calls: 1 utterances, speakers not known, 0.25 hours\n")
+    assert "speaker   " not in report.text()

@@ -1,0 +1,213 @@
+"""A corpus as it is distributed to one that can be trained on: `kanjo corpus NAME FOLDER`.
+
+Gives OUT/NAME/manifest.csv and, beside it, every utterance as FLAC: 8 kHz, mono, 16 bits.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+from model.audio import SAMPLE_RATE, Pcm, quantised, resample
+from model.features import FeatureSpec
+from model.labels import EMOTIONS
+from training.cleaning import BACKCHANNELS, Rules, clean, read_backchannels
+from training.corpora import READERS, callcentre, iemocap
+from training.corpora.report import Report
+from training.corpora.source import CorpusError, LeftOut, Reason, Source
+from training.manifest import read_manifest, write_manifest, write_votes
+
+LATE_S = 0.1  # an end so far after the recording's own is a matter of rounding
+LEAST_SAMPLES = FeatureSpec().frame_samples
+NEUTRAL_CALLS = 2000  # of a call centre (paper section 3.2)
+
+
+class _Unusable(Exception):
+    def __init__(self, reason: Reason, detail: str) -> None:
+        self.reason, self.detail = reason, detail
+
+
+def prepare(
+    name: str,
+    folder: Path,
+    out: Path,
+    *,
+    corpus: str | None = None,
+    labels: Path | None = None,
+    backchannels: Path | None = None,
+    neutral: int | None = None,
+    seed: int = 0,
+) -> Report:
+    """Reads a corpus with the reader `name`, cleans it, writes it to `out / corpus`.
+
+    What was already made is not made again, so that one that was interrupted goes on.
+
+    Args:
+        corpus: what it is called from now on; the reader's name, a prepared one's folder's.
+        labels: a call centre's table, if it is not the only one in the folder.
+        backchannels: a list of one's own instead of the paper's, one a line.
+        neutral: so many neutral utterances are drawn, with `seed`; None: 2,000 of a call centre's,
+            all of every other's.
+
+    Raises:
+        CorpusError: there is no such reader, the folder is not laid out as the reader expects, or
+            nothing of it can be used.
+    """
+    if name not in READERS:
+        raise CorpusError(f"no reader {name!r}, expected one of {', '.join(READERS)}")
+    if not folder.is_dir():
+        raise CorpusError(f"{folder}: no such folder")
+    if labels is not None and name != "callcentre":
+        raise CorpusError(
+            f"labels {labels} for {name!r}, which has its own; only callcentre's vary"
+        )
+    if neutral is None and name == "callcentre":
+        neutral = NEUTRAL_CALLS
+    said = BACKCHANNELS if backchannels is None else read_backchannels(backchannels)
+    corpus = corpus or (folder.resolve().name if name == "prepared" else name)
+    if Path(corpus).name != corpus or corpus == "..":
+        raise CorpusError(f"corpus {corpus!r}, expected the name of one folder")
+    target = out / corpus
+    if target.resolve().is_relative_to(folder.resolve()):
+        raise CorpusError(
+            f"{target} lies in the corpus itself, expected another folder to write to"
+        )
+
+    # ---- read and clean ----------------------------------------------------------------------
+    found = callcentre.read(folder, labels) if name == "callcentre" else READERS[name](folder)
+    sources: list[Source] = []
+    left_out: list[LeftOut] = []
+    for one in found:
+        if isinstance(one, Source):
+            sources.append(one)
+        else:
+            left_out.append(one)
+    kept, dropped = clean(sources, Rules(said, neutral, seed))
+    left_out += dropped
+    _all_or_no_speakers(kept)
+
+    # ---- convert -----------------------------------------------------------------------------
+    target.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, str]] = []
+    first_of: dict[bytes, Source] = {}  # by content
+    taken: set[str] = set()
+    for source in tqdm(kept, f"{corpus}, 8 kHz", unit="utt", mininterval=1):
+        path = source.flac.as_posix()
+        if path in taken:
+            left_out.append(source.leave_out(Reason.DUPLICATE, "listed twice"))
+            continue
+        taken.add(path)
+        flac = target / path
+        try:
+            earlier = made_before(source, flac)
+            pcm = cut(source) if earlier is None else earlier
+        except _Unusable as unusable:
+            left_out.append(source.leave_out(unusable.reason, unusable.detail))
+            continue
+        first = first_of.setdefault(hashlib.sha256(pcm.tobytes()).digest(), source)
+        if first is not source:
+            detail = f"same sound as {first.title}"
+            if first.emotion != source.emotion:
+                detail += f", there {first.emotion}, here {source.emotion}"
+            left_out.append(source.leave_out(Reason.DUPLICATE, detail))
+            continue
+        if earlier is None:
+            write_flac(flac, pcm)
+        rows.append(_row(source, corpus, path, len(pcm)))
+
+    # ---- list and report ---------------------------------------------------------------------
+    write_manifest(target / "manifest.csv", rows)
+    utterances = tuple(read_manifest(target / "manifest.csv"))
+    report = Report(corpus, utterances, tuple(left_out))
+    if name == "iemocap" and dict(report.emotions) != iemocap.EXPECTED:
+        counts = [f"{e.value} {report.emotions[e]} of {iemocap.EXPECTED[e]}" for e in EMOTIONS]
+        total = f"{len(utterances)} of {sum(iemocap.EXPECTED.values())} utterances"
+        report = Report(corpus, utterances, report.left_out, (f"{total}: {', '.join(counts)}",))
+    (target / "report.txt").write_text(report.text(), encoding="utf-8")
+    if not utterances:
+        raise CorpusError(f"{folder}: nothing can be used\n{report.summary()}")
+    return report
+
+
+def made_before(source: Source, flac: Path) -> Pcm | None:
+    """The utterance (n,) as an earlier run left it; None if it did not, or has changed since."""
+    if not flac.is_file() or not source.path.is_file():
+        return None
+    if flac.stat().st_mtime < source.path.stat().st_mtime:
+        return None
+    try:
+        made: Pcm = soundfile.read(flac, dtype="int16")[0]
+    except soundfile.LibsndfileError:
+        return None
+    return made
+
+
+def write_flac(flac: Path, pcm: Pcm) -> None:
+    """Written beside, then renamed: a file that is there is whole."""
+    flac.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = flac.with_suffix(".part")
+    soundfile.write(unfinished, pcm, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
+    os.replace(unfinished, flac)
+
+
+def cut(source: Source) -> Pcm:
+    """The utterance (n,) out of its recording, at 8 kHz."""
+    if not source.path.is_file():
+        raise _Unusable(Reason.UNREADABLE, "no such file")
+    try:
+        with soundfile.SoundFile(source.path) as file:
+            rate, channels = file.samplerate, file.channels
+            first, last = 0, file.frames
+            if source.start_s is not None and source.end_s is not None:
+                first, last = round(source.start_s * rate), round(source.end_s * rate)
+                if first >= min(last, file.frames) or last > file.frames + LATE_S * rate:
+                    detail = f"the recording has {file.frames / rate:.3f} s"
+                    raise _Unusable(Reason.OUTSIDE, detail)
+                file.seek(first)
+            samples = file.read(last - first, dtype="float32", always_2d=True)  # (n, channels)
+    except soundfile.LibsndfileError as error:
+        raise _Unusable(Reason.UNREADABLE, str(error)) from error
+    if source.channel is None and channels != 1:
+        raise _Unusable(Reason.CHANNEL, f"{channels} channels, expected to be told which")
+    channel = source.channel or 0
+    if channel >= channels:
+        raise _Unusable(Reason.CHANNEL, f"{channels} channels, expected channel {channel}")
+    voice = samples[:, channel]  # (n,)
+    if not np.isfinite(voice).all():
+        raise _Unusable(Reason.UNREADABLE, "samples that are no numbers")
+    pcm = resample(quantised(voice), rate)
+    if len(pcm) < LEAST_SAMPLES:
+        detail = f"{len(pcm)} samples at 8 kHz, expected {LEAST_SAMPLES} or more"
+        raise _Unusable(Reason.EMPTY, detail)
+    if not pcm.any():
+        raise _Unusable(Reason.EMPTY, "digital silence")
+    return pcm
+
+
+def _all_or_no_speakers(sources: Sequence[Source]) -> None:
+    named = next((source for source in sources if source.speaker), None)
+    nameless = next((source for source in sources if not source.speaker), None)
+    if named and nameless:
+        raise CorpusError(
+            f"{nameless.title}: no speaker, but {named.title} has one, expected one for all or none"
+        )
+
+
+def _row(source: Source, corpus: str, path: str, samples: int) -> dict[str, str]:
+    return {
+        "path": path,
+        "corpus": corpus,
+        "style": source.style.value,
+        "language": source.language,
+        "speaker": source.speaker,
+        "session": source.session,
+        "recording": source.recording,
+        "emotion": source.emotion,
+        "original_emotion": source.original_emotion,
+        "duration_s": f"{samples / SAMPLE_RATE:.3f}",
+        "votes": source.listeners or write_votes(source.votes),
+    }
