@@ -6,7 +6,9 @@ code that built it.
 
 import hashlib
 import io
+import os
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,9 @@ from torch import Tensor
 from model.features import FeatureSpec
 from model.gate import GateSpec
 from model.labels import EMOTIONS, STYLES, Emotion
+from model.voice import functional_count
 
-FORMAT = 1  # of the file; a change that older services can't read counts up
+FORMAT = 2  # of the file; a change that older services can't read counts up
 
 PROBE_FRAMES = 300
 PROBE_TOLERANCE = 1e-3  # between machines; on one machine export holds 1e-5
@@ -62,7 +65,7 @@ class ArtifactMeta:
     operations: int  # floating-point operations of a full window
     training: dict[str, Any]  # config, corpora, speakers held out, scores
     licence: str
-    probe: tuple[float, ...]  # what it answers to `probe_frames`
+    probe: tuple[float, ...]  # what it answers to `probe`
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +88,39 @@ class Artifact:
     device: torch.device
     digest: str  # SHA-256 of the file
 
-    def __call__(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, n_mels) normalised frames and (B,) int64 to posteriors (B, 4) and (B, 2)."""
-        emotion, style = self.module(frames, lengths)
+    def __call__(
+        self,
+        frames: Tensor,  # (B, T, channels), normalised
+        lengths: Tensor,  # (B,) int64
+        functionals: Tensor,  # (B, F) of the same frames, not normalised
+        before: Tensor,  # (B, F) mean of those of the caller's utterances before
+        utterances: Tensor,  # (B,) float, how many those were
+    ) -> tuple[Tensor, Tensor]:
+        """Posteriors (B, 4) and (B, 2)."""
+        emotion, style = self.module(frames, lengths, functionals, before, utterances)
         return emotion, style
 
 
-def probe_frames(spec: FeatureSpec) -> Tensor:
-    """The same input (1, T, n_mels) everywhere, to see that a model answers as when exported."""
-    noise = np.random.default_rng(0).standard_normal((1, PROBE_FRAMES, spec.n_mels))
-    return torch.from_numpy(noise.astype(np.float32))
+Input = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # what an artifact is called with
+
+
+def noise(spec: FeatureSpec, lengths: Sequence[int], seed: int = 0) -> Input:
+    """The same windows everywhere, of noise, padded to the longest: to see how a model answers."""
+    rng = np.random.default_rng(seed)
+    frames = rng.standard_normal((len(lengths), max(lengths), spec.channels)).astype(np.float32)
+    told = rng.standard_normal((2, len(lengths), functional_count(spec))).astype(np.float32)
+    return (
+        torch.from_numpy(frames),
+        torch.tensor(lengths),
+        torch.from_numpy(told[0]),
+        torch.from_numpy(told[1]),
+        torch.arange(len(lengths), dtype=torch.float32),
+    )
+
+
+def probe(spec: FeatureSpec) -> Input:
+    """What every artifact is asked when it is exported, and again when it is loaded."""
+    return noise(spec, [PROBE_FRAMES])
 
 
 def save(module: torch.jit.ScriptModule, meta: ArtifactMeta, path: Path) -> None:
@@ -102,12 +128,34 @@ def save(module: torch.jit.ScriptModule, meta: ArtifactMeta, path: Path) -> None
     torch.jit.save(module, path, _extra_files={"meta.json": _META.dump_json(meta, indent=2)})
 
 
+def rewrite(path: Path, meta: ArtifactMeta) -> Artifact:
+    """Gives an artifact another meta; all else in the file stays bit for bit.
+
+    Written beside, then renamed, once it has been verified.
+
+    Raises:
+        ArtifactError: as `load`, and then the file stays as it was.
+    """
+    load(path)
+    unfinished = path.with_suffix(".part")
+    try:
+        with zipfile.ZipFile(path) as old, zipfile.ZipFile(unfinished, "w") as new:
+            for entry in old.infolist():
+                is_meta = entry.filename.endswith("/extra/meta.json")
+                new.writestr(entry, _META.dump_json(meta, indent=2) if is_meta else old.read(entry))
+        artifact = load(unfinished)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return artifact
+
+
 def load(path: Path, device: torch.device | str = "cpu") -> Artifact:
     """Reads and verifies an artifact.
 
     Raises:
         ArtifactError: there is no such file, it is truncated or something else, of another
-            format, for other labels, or doesn't answer as it did when it was exported.
+            format, for other labels or features, or doesn't answer as it did when exported.
     """
     device = torch.device(device)
     try:
@@ -145,9 +193,15 @@ def load(path: Path, device: torch.device | str = "cpu") -> Artifact:
             raise ArtifactError(path, f"{what} {found}", str(expected))
     digest = hashlib.sha256(data).hexdigest()
     artifact = Artifact(meta, module.eval(), device, digest)
-    frames = probe_frames(meta.features).to(device)
-    with torch.inference_mode():
-        answered, _ = artifact(frames, torch.tensor([PROBE_FRAMES], device=device))
+    try:
+        with torch.inference_mode():
+            answered, _ = artifact(*(tensor.to(device) for tensor in probe(meta.features)))
+    except RuntimeError as error:
+        told = (
+            f"{meta.features.channels} channels and {functional_count(meta.features)} functionals"
+        )
+        last_line = str(error).splitlines()[-1]
+        raise ArtifactError(path, last_line, f"a network that is told {told}") from error
     if not np.allclose(answered[0].cpu().numpy(), meta.probe, atol=PROBE_TOLERANCE):
         said = [round(p, 4) for p in answered[0].tolist()]
         raise ArtifactError(path, f"answer {said} to the probe", f"{meta.probe}")

@@ -20,6 +20,7 @@ from model.features import FeatureSpec
 from model.gate import GateSpec
 from model.labels import EMOTIONS, STYLES, Emotion
 from model.network import EmotionNetwork, NetworkConfig, operations
+from model.voice import functional_count
 
 TOLERANCE = 1e-5  # largest difference of a probability between checkpoint and artifact
 
@@ -38,8 +39,15 @@ class Released(nn.Module):
         self.network = network
         self.temperature = temperature
 
-    def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        emotion, style = self.network(frames, lengths)
+    def forward(
+        self,
+        frames: Tensor,
+        lengths: Tensor,
+        functionals: Tensor,
+        before: Tensor,
+        utterances: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        emotion, style = self.network(frames, lengths, functionals, before, utterances)
         return (emotion / self.temperature).softmax(1), style.softmax(1)
 
 
@@ -74,14 +82,11 @@ def _part(config: Mapping[str, Any], name: str, kind: type[Config]) -> Config:
 @torch.inference_mode()
 def largest_difference(one: nn.Module, other: nn.Module, spec: FeatureSpec) -> float:
     """Of any probability, over windows of several lengths, alone and in a padded batch."""
-    generator = torch.Generator().manual_seed(0)
     longest = spec.window_frames
-    frames = torch.randn(4, longest, spec.n_mels, generator=generator)
-    lengths = torch.tensor([longest, longest // 2, 150, 50])
     worst = 0.0
-    for rows, steps in (([0], longest), ([3], 50), ([0, 1, 2, 3], longest)):
-        heard, length = frames[rows, :steps], lengths[rows]
-        for a, b in zip(one(heard, length), other(heard, length), strict=True):
+    for lengths in ([longest], [50], [longest, longest // 2, 150, 50]):
+        windows = artifact.noise(spec, lengths)
+        for a, b in zip(one(*windows), other(*windows), strict=True):
             worst = max(worst, float((a - b).abs().max()))
     return worst
 
@@ -111,9 +116,16 @@ def export(
     config = state["config"]
     spec = _part(config, "features", FeatureSpec)
     gate = _part(config, "gate", GateSpec)
+    told = (original.network.config.d_frame, original.network.config.functionals)
+    made = (spec.channels, functional_count(spec))
+    if told != made:
+        raise ExportError(
+            f"{checkpoint}: a network that is told {told[0]} channels and {told[1]} functionals, "
+            f"expected the {made[0]} and {made[1]} of its features"
+        )
     scripted = torch.jit.freeze(torch.jit.script(original))
     with torch.inference_mode():
-        probed, _ = scripted(artifact.probe_frames(spec), torch.tensor([artifact.PROBE_FRAMES]))
+        probed, _ = scripted(*artifact.probe(spec))
     meta = ArtifactMeta(
         format=artifact.FORMAT,
         name=name,

@@ -3,11 +3,14 @@
 The filter bank is that of `python_speech_features` (paper section 4.1). Its `logfbank` itself can't
 be used on a stream: it restarts pre-emphasis at every call, pads the last frame and rebuilds its
 filter bank each time.
+
+A spec may ask for more than the paper has: beside its energies, each frame then has its
+autocorrelation at the lags between which a voice's pitch lies, which the mel bands blur.
 """
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +18,11 @@ from python_speech_features import get_filterbanks
 
 from model.audio import SAMPLE_RATE, Pcm
 
-Frames = NDArray[np.float32]  # (T, n_mels)
+Frames = NDArray[np.float32]  # (T, channels)
+
+PITCH_HZ = (70.0, 450.0)  # between which voices lie
+PITCH_SCALE = 6.0  # of the autocorrelations: about as lively as log energies then
+HUM_BINS = 3  # of the spectrum, below 47 Hz: mains and offset are no pitch
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,7 @@ class FeatureSpec:
     preemphasis: float = 0.97
     n_fft: int = 512
     n_mels: int = 40
+    pitch_lags: int = 0  # at which a frame's autocorrelation is taken; the paper has none
     low_hz: float = 0.0
     high_hz: float = 4000.0
     # Least log energy of a band. Digital silence would give -36; 3.0 is about what G.711's own
@@ -35,6 +43,12 @@ class FeatureSpec:
     log_floor: float = 3.0
     window_frames: int = 748  # the network hears at most 7.5 s
     normalisation: Literal["utterance"] = "utterance"  # see `normalise`
+    functionals: bool = False  # whether the network is told those too: see `model.voice`
+
+    @property
+    def channels(self) -> int:
+        """Numbers a frame: energies first, then autocorrelations."""
+        return self.n_mels + self.pitch_lags
 
     @property
     def hop_s(self) -> float:
@@ -53,23 +67,71 @@ def _filters(spec: FeatureSpec) -> NDArray[np.float32]:
     return filters
 
 
-def _energies(emphasised: NDArray[np.float32], spec: FeatureSpec) -> Frames:
-    """Log band energies of every full frame of pre-emphasised samples."""
-    count = spec.frames_in(len(emphasised))
-    step = emphasised.itemsize
-    framed = np.ndarray(
-        (count, spec.frame_samples),
+@cache
+def pitch_lags_of(spec: FeatureSpec) -> NDArray[np.int64]:
+    """(pitch_lags,) in samples, from the highest pitch to the lowest, evenly by ear."""
+    lowest, highest = PITCH_HZ
+    return np.rint(spec.sample_rate / np.geomspace(highest, lowest, spec.pitch_lags)).astype(
+        np.int64
+    )
+
+
+@cache
+def _cosines(spec: FeatureSpec) -> NDArray[np.float32]:
+    """(n_fft / 2 + 1, 1 + pitch_lags): a spectrum to its autocorrelation at lag 0 and at each."""
+    bins = np.arange(spec.n_fft // 2 + 1)
+    lags = np.concatenate(([0], pitch_lags_of(spec)))
+    matrix = np.cos(2 * np.pi * np.outer(bins, lags) / spec.n_fft)
+    matrix[1:-1] *= 2  # the negative frequencies
+    matrix[:HUM_BINS] = 0
+    cosines: NDArray[np.float32] = np.ascontiguousarray(matrix, np.float32)
+    return cosines
+
+
+@cache
+def _hann(samples: int) -> NDArray[np.float32]:
+    window: NDArray[np.float32] = np.hanning(samples).astype(np.float32)
+    return window
+
+
+def _framed(samples: NDArray[np.float32], spec: FeatureSpec) -> NDArray[np.float32]:
+    """A view (T, frame_samples) of every full frame."""
+    step = samples.itemsize
+    return np.ndarray(
+        (spec.frames_in(len(samples)), spec.frame_samples),
         np.float32,
-        emphasised,
+        samples,
         strides=(spec.hop_samples * step, step),
     )
+
+
+def _power(framed: NDArray[np.float32], spec: FeatureSpec) -> NDArray[np.float32]:
     spectrum = np.fft.rfft(framed, spec.n_fft)
-    power = spectrum.real**2 + spectrum.imag**2
-    # One vector-matrix product a frame: a matrix product would round differently with the number
-    # of frames, and a stream would no longer give the same bits as the whole.
+    power = spectrum.real**2 + spectrum.imag**2  # in single precision, as the samples
+    return cast(NDArray[np.float32], power)
+
+
+# Both have one vector-matrix product a frame: a matrix product would round differently with the
+# number of frames, and a stream would no longer give the same bits as the whole.
+
+
+def _energies(emphasised: NDArray[np.float32], spec: FeatureSpec) -> Frames:
+    """Log band energies (T, n_mels) of every full frame of pre-emphasised samples."""
+    power = _power(_framed(emphasised, spec), spec)
     bands = (power[:, None, :] @ _filters(spec))[:, 0, :]
     floored: Frames = np.log(np.maximum(bands, np.float32(np.exp(spec.log_floor))))
     return floored
+
+
+def _autocorrelations(levels: NDArray[np.float32], spec: FeatureSpec) -> Frames:
+    """(T, pitch_lags), 0 to about PITCH_SCALE, of every full frame of samples as they came.
+
+    Of the magnitude, not the power: that tells the pitch better from the formants.
+    """
+    magnitude = np.sqrt(_power(_framed(levels, spec) * _hann(spec.frame_samples), spec))
+    at_lags = (magnitude[:, None, :] @ _cosines(spec))[:, 0, :]
+    relative = at_lags[:, 1:] / np.maximum(at_lags[:, :1], np.float32(1.0))
+    return cast(Frames, relative * np.float32(PITCH_SCALE))
 
 
 class LogMelStream:
@@ -86,37 +148,43 @@ class LogMelStream:
         self._samples = 0  # how many those are
         self._last = np.zeros(1, np.int16)  # the sample before: pre-emphasis goes across pieces
         self._overlap = np.zeros(0, np.float32)  # emphasised samples that later frames need again
+        self._plain_overlap = np.zeros(0, np.float32)  # the same samples as they came
 
     def feed(self, pcm: Pcm) -> Frames:
-        """Samples (n,) int16 at 8 kHz in; the frames (t, n_mels) of blocks now complete out."""
+        """Samples (n,) int16 at 8 kHz in; the frames (t, channels) of blocks now complete out."""
         if pcm.dtype != np.int16 or pcm.ndim != 1:
             raise TypeError(f"log-mel: got {pcm.dtype} samples {pcm.shape}, expected int16 (n,)")
         self._pieces.append(pcm)
         self._samples += len(pcm)
         if self._spec.frames_in(len(self._overlap) + self._samples) < self.BLOCK_FRAMES:
-            return np.zeros((0, self._spec.n_mels), np.float32)
+            return np.zeros((0, self._spec.channels), np.float32)
         return self.flush()
 
     def flush(self) -> Frames:
-        """Every frame (t, n_mels) that is complete, whether it fills a block or not."""
+        """Every frame (t, channels) that is complete, whether it fills a block or not."""
         samples = np.concatenate((self._last, *self._pieces))
         self._pieces, self._samples, self._last = [], 0, samples[-1:]
         levels = samples.astype(np.float32)
         emphasised = levels[1:] - np.float32(self._spec.preemphasis) * levels[:-1]
         emphasised = np.concatenate((self._overlap, emphasised))
         frames = _energies(emphasised, self._spec)
-        self._overlap = emphasised[len(frames) * self._spec.hop_samples :]
+        used = len(frames) * self._spec.hop_samples
+        self._overlap = emphasised[used:]
+        if self._spec.pitch_lags:
+            plain = np.concatenate((self._plain_overlap, levels[1:]))
+            frames = np.concatenate((frames, _autocorrelations(plain, self._spec)), axis=1)
+            self._plain_overlap = plain[used:]
         return frames
 
 
 def log_mel(pcm: Pcm, spec: FeatureSpec) -> Frames:
-    """All full frames (T, n_mels) of a recording, int16 (n,) at 8 kHz."""
+    """All full frames (T, channels) of a recording, int16 (n,) at 8 kHz."""
     stream = LogMelStream(spec)
     return np.concatenate((stream.feed(pcm), stream.flush()))
 
 
 def normalise(frames: Frames, spec: FeatureSpec) -> Frames:
-    """What the network hears of a window (T, n_mels): `utterance` takes each band's mean away.
+    """What the network hears of a window (T, channels): `utterance` takes each one's mean away.
 
     That removes the line's level and colour, so that neither can tell the emotion.
     """

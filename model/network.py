@@ -13,7 +13,7 @@ from model.labels import EMOTIONS, STYLES
 class NetworkConfig:
     """Every size of the network. The defaults are the paper's table 2."""
 
-    n_mels: int = 40
+    d_frame: int = 40  # numbers a frame
     d_lstm: int = 256  # cells a direction
     d_att: int = 512  # nodes in attention
     d_den1: int = 4096  # nodes in FC1
@@ -29,6 +29,11 @@ class NetworkConfig:
     # Channels of convolutions before the Bi-LSTM, each halving the frame rate. The paper has none.
     conv_channels: tuple[int, ...] = ()
     conv_width: int = 5  # frames
+    # Functionals of the window that the heads are told beside what attention heard, each against
+    # the caller's own (`model.voice`). The paper has none.
+    functionals: int = 0
+    d_voice: int = 256  # nodes for either of the two then
+    head_dropout: float = 0.0  # there, and before FC2
 
     def __post_init__(self) -> None:
         if self.n_att_layers != 1:
@@ -41,15 +46,15 @@ class NetworkConfig:
 
 PRESETS = {
     "paper": NetworkConfig(),
-    # The same family for two CPU cores: a ninth of the operations a window, a sixth of the weights.
+    # The same family for two CPU cores: a twentieth of the operations a window and of the weights.
     "compact": NetworkConfig(
-        d_lstm=208,
-        d_att=256,
-        d_den1=512,
-        d_den2=256,
-        d_style=128,
+        d_lstm=128,
+        d_att=128,
+        d_den1=256,
+        d_den2=128,
+        d_style=64,
         mask_padding=True,
-        conv_channels=(64, 128, 208),
+        conv_channels=(48, 96, 128),
     ),
 }
 
@@ -106,6 +111,51 @@ class SelfAttention(nn.Module):
         return sums.flatten(1)
 
 
+class Alone(nn.Module):
+    """The heads are told what attention heard, and nothing else, as in the paper."""
+
+    def forward(
+        self, attended: Tensor, functionals: Tensor, before: Tensor, utterances: Tensor
+    ) -> Tensor:
+        return attended
+
+
+class WithVoice(nn.Module):
+    """The heads are told, beside what attention heard, how far the voice is from its own baseline.
+
+    The baseline is the mean of the caller's utterances before, among which the mean of all voices
+    of the training counts as one more: whoever has not spoken yet is measured by that alone.
+    """
+
+    def __init__(self, d_attended: int, config: NetworkConfig) -> None:
+        super().__init__()
+        self.known = 8.0  # utterances from which on a voice counts as well known
+        self.farthest = 6.0  # spreads
+        self.mean = nn.Buffer(torch.zeros(config.functionals))  # of all voices
+        self.spread = nn.Buffer(torch.ones(config.functionals))  # within a voice
+        self.attended = nn.Sequential(
+            nn.Linear(d_attended, config.d_voice), nn.BatchNorm1d(config.d_voice), nn.ReLU()
+        )
+        self.told = nn.Sequential(
+            nn.Dropout(config.dropout),
+            nn.Linear(config.functionals + 1, config.d_voice),
+            nn.BatchNorm1d(config.d_voice),
+            nn.ReLU(),
+        )
+        self.dropout = nn.Dropout(config.head_dropout)
+
+    def forward(
+        self, attended: Tensor, functionals: Tensor, before: Tensor, utterances: Tensor
+    ) -> Tensor:
+        count = utterances[:, None]  # (B, 1)
+        own = (self.mean + count * before) / (1.0 + count)  # (B, F)
+        far = ((functionals - own) / self.spread).clamp(-self.farthest, self.farthest)
+        known = count.clamp(max=self.known) * (2.0 / self.known) - 1.0
+        told = self.told(torch.cat((far, known), dim=1))
+        heard: Tensor = self.dropout(torch.cat((self.attended(attended), told), dim=1))
+        return heard
+
+
 class EmotionNetwork(nn.Module):
     """Normalised log-mel frames of an utterance to emotion and style logits."""
 
@@ -115,7 +165,7 @@ class EmotionNetwork(nn.Module):
         self.mask_padding = config.mask_padding
         self.padded_frames = config.padded_frames
         width, padding = config.conv_width, config.conv_width // 2
-        channels = (config.n_mels, *config.conv_channels)
+        channels = (config.d_frame, *config.conv_channels)
         self.convolutions = nn.ModuleList(
             nn.Sequential(
                 nn.Conv1d(c_in, c_out, width, stride=2, padding=padding),
@@ -128,10 +178,13 @@ class EmotionNetwork(nn.Module):
         self.lstms = nn.ModuleList(BiLstm(d, config.d_lstm) for d in d_in)
         self.dropout = nn.Dropout(config.dropout)
         self.attention = SelfAttention(2 * config.d_lstm, config.d_att, config.n_head)
-        d_heard = 2 * config.d_lstm * config.n_head
+        d_attended = 2 * config.d_lstm * config.n_head
+        self.voice = WithVoice(d_attended, config) if config.functionals else Alone()
+        d_heard = 2 * config.d_voice if config.functionals else d_attended
         self.emotion = nn.Sequential(
             nn.Linear(d_heard, config.d_den1),
             nn.ReLU(),
+            nn.Dropout(config.head_dropout),
             nn.Linear(config.d_den1, config.d_den2),
             nn.ReLU(),
             nn.Linear(config.d_den2, len(EMOTIONS)),
@@ -142,8 +195,15 @@ class EmotionNetwork(nn.Module):
             nn.Linear(config.d_style, len(STYLES)),
         )
 
-    def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, n_mels) float and (B,) int64, 1 <= length <= T, to logits (B, 4) and (B, 2).
+    def forward(
+        self,
+        frames: Tensor,  # (B, T, d_frame), normalised
+        lengths: Tensor,  # (B,) int64, 1 <= length <= T
+        functionals: Tensor,  # (B, functionals) of the same frames, not normalised
+        before: Tensor,  # (B, functionals) mean of those of the caller's utterances before
+        utterances: Tensor,  # (B,) float, how many those were
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (B, 4) and (B, 2).
 
         The answer doesn't depend on what or how much is padded: with `mask_padding` it is never
         heard, without it every window is heard padded with zeros to `padded_frames`.
@@ -152,7 +212,7 @@ class EmotionNetwork(nn.Module):
         if not self.mask_padding:
             frames = pad(frames, (0, 0, 0, max(0, self.padded_frames - frames.shape[1])))
             lengths = torch.full_like(lengths, frames.shape[1])
-        bands = frames.transpose(1, 2)  # (B, n_mels, T)
+        bands = frames.transpose(1, 2)  # (B, d_frame, T)
         for convolution in self.convolutions:
             bands = convolution(bands)  # (B, C, T / 2)
             lengths = torch.div(lengths + 1, 2, rounding_mode="floor")
@@ -161,14 +221,15 @@ class EmotionNetwork(nn.Module):
         turn = reversal(lengths, hidden.shape[0])
         for lstm in self.lstms:
             hidden = self.dropout(lstm(hidden, turn))  # (T, B, 2H)
-        heard = self.attention(hidden, lengths)  # (B, heads * 2H)
+        attended = self.attention(hidden, lengths)  # (B, heads * 2H)
+        heard = self.voice(attended, functionals, before, utterances)
         return self.emotion(heard), self.style(heard)
 
 
 def operations(config: NetworkConfig, frames: int) -> int:
     """Floating-point operations of one window: two a weight used, elementwise work left out."""
     steps = frames if config.mask_padding else max(frames, config.padded_frames)
-    total, d_in = 0, config.n_mels
+    total, d_in = 0, config.d_frame
     for channels in config.conv_channels:
         steps = (steps + 1) // 2
         total += steps * channels * d_in * config.conv_width
@@ -178,6 +239,9 @@ def operations(config: NetworkConfig, frames: int) -> int:
         d_in = 2 * config.d_lstm
     total += steps * (d_in * config.d_att + config.d_att * config.n_head + config.n_head * d_in)
     d_heard = d_in * config.n_head
+    if config.functionals:
+        total += (d_heard + config.functionals + 1) * config.d_voice
+        d_heard = 2 * config.d_voice
     total += d_heard * config.d_den1 + config.d_den1 * config.d_den2 + config.d_den2 * len(EMOTIONS)
     total += d_heard * config.d_style + config.d_style * len(STYLES)
     return 2 * total

@@ -11,7 +11,7 @@ from typing import Literal
 
 import structlog
 
-from model.features import Frames
+from model.voice import Heard
 from service.errors import KanjoError
 from service.metrics import Metrics
 from service.scorer import Posterior, Scorer
@@ -34,7 +34,7 @@ class WindowDropped(KanjoError):
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    frames: Frames
+    window: Heard
     since: float  # monotonic
     answer: asyncio.Future[Posterior]
 
@@ -79,11 +79,11 @@ class Batcher:
         age_s = time.monotonic() - self._queue[0].since
         return min(1.0, max(len(self._queue) / self._queue_max, age_s / self._max_age_s))
 
-    def submit(self, frames: Frames) -> asyncio.Future[Posterior]:
+    def submit(self, window: Heard) -> asyncio.Future[Posterior]:
         """The future gets the posterior or WindowDropped; whoever hangs up cancels it."""
         answer = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_seen)
-        waiting = _Waiting(frames, time.monotonic(), answer)
+        waiting = _Waiting(window, time.monotonic(), answer)
         if self._stopped:
             self._drop(waiting, "stopped")
             return answer
@@ -164,7 +164,7 @@ class Batcher:
 
     async def _score(self, batch: Sequence[_Waiting]) -> list[Posterior]:
         loop = asyncio.get_running_loop()
-        windows = [waiting.frames for waiting in batch]
+        windows = [waiting.window for waiting in batch]
         return await loop.run_in_executor(self._thread, self._scorer.score, windows)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from model.artifact import ArtifactMeta
 from model.audio import SAMPLE_RATE, Resampler
+from model.voice import Caller
 from service.alerts import AlertPolicy, AlertRule
 from service.batcher import Batcher, WindowDropped
 from service.errors import CallExists, Overloaded
@@ -69,11 +70,13 @@ class _Cut:
 class _Ear:
     """One track, brought to 8 kHz and cut into windows."""
 
-    def __init__(self, rate: int, hearing: Hearing) -> None:
+    def __init__(self, rate: int, hearing: Hearing, caller: Caller) -> None:
         gate = hearing.meta.gate if hearing.gate else None
         self.rate = rate
         self.resampler = Resampler(rate)
-        self.cutter = WindowCutter(hearing.meta.features, gate, hearing.first_s, hearing.hop_s)
+        self.cutter = WindowCutter(
+            hearing.meta.features, gate, hearing.first_s, hearing.hop_s, caller
+        )
         self.ticked_s = 0.0
         self.latest = _NOTHING  # what was heard last, at `rate`
 
@@ -89,7 +92,11 @@ class Call:
     """
 
     def __init__(
-        self, started: CallStarted, hearing: Hearing, ended: Callable[["Call"], None]
+        self,
+        started: CallStarted,
+        hearing: Hearing,
+        ended: Callable[["Call"], None],
+        callers: dict[Track, Caller],
     ) -> None:
         self.session = uuid4().hex
         self.hearing = hearing
@@ -99,6 +106,7 @@ class Call:
         self.readings = self.fired = self.dropped = 0
         self.speech_s = 0.0  # of parts that have left
         self.reached_s: dict[Track, float] = {}  # how far those were heard
+        self.callers = callers
         self._ended = ended
         self._heard_from: float | None = None  # monotonic, of the first audio
         self._started_at = time.time()
@@ -112,6 +120,10 @@ class Call:
             metadata={**started.metadata, **self.started.metadata},
         )
         self.hearing.store.call_joined(self.session, self.started, self._started_at)
+
+    def caller(self, track: Track) -> Caller:
+        """What is known of a track's voice, whichever connections brought it."""
+        return self.callers.setdefault(track, Caller(self.hearing.meta.features))
 
     def begin_s(self, arrived: float) -> float:
         """Where in the call audio belongs that comes now and is the first of its connection."""
@@ -209,7 +221,7 @@ class Part:
     def _listen(self, track: Track, arrived: float) -> _Ear:
         if self._begin_s is None:
             self._begin_s = self.call.begin_s(arrived)
-        ear = self._ears[track] = _Ear(self._rate, self._hearing)
+        ear = self._ears[track] = _Ear(self._rate, self._hearing, self.call.caller(track))
         # Not before what an earlier connection brought of this track, however fast it came.
         begin_s = max(self._begin_s, self.call.reached_s.get(track, 0.0))
         ear.cutter.skip(round(begin_s * SAMPLE_RATE))
@@ -228,7 +240,7 @@ class Part:
 
     def _submit(self, track: Track, windows: Sequence[Window], arrived: float) -> None:
         for window in windows:
-            answer = self._hearing.batcher.submit(window.frames)
+            answer = self._hearing.batcher.submit(window.heard)
             self._cuts.append(_Cut(track, window, arrived, answer))
             self._read.clear()
             self._cut.set()
@@ -344,13 +356,16 @@ class Calls:
             Overloaded: there are as many calls as the service takes.
         """
         metrics = self.hearing.metrics
+        before = self._live.get(started.call_id)
         try:
             call = self._live_call(started, joins, replaces)
         except (CallExists, Overloaded) as refusal:
             metrics.refused.labels(started.bridge, type(refusal).__name__).inc()
             raise
         if call is None:
-            call = self._live[started.call_id] = Call(started, self.hearing, self._forget)
+            callers = before.callers if before else {}  # of a retry, the voices are known
+            call = Call(started, self.hearing, self._forget, callers)
+            self._live[started.call_id] = call
             metrics.calls.labels(started.bridge).inc()
             metrics.live.set(len(self._live))
         else:

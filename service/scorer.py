@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from model.artifact import Artifact, ArtifactMeta, load
-from model.features import Frames, normalise
+from model.features import normalise
 from model.labels import EMOTIONS, STYLES, Emotion, Style
+from model.voice import Caller, Heard
 from service.errors import KanjoError
 
 # TorchScript is slow when it meets a shape, so there are few, all met before the first call.
@@ -47,9 +48,9 @@ class NoSuchDevice(KanjoError):
 
 
 class Scorer(Protocol):
-    """Whoever answers windows (T, n_mels); in their order, from any one thread."""
+    """Whoever answers windows; in their order, from any one thread."""
 
-    def score(self, windows: Sequence[Frames]) -> list[Posterior]: ...
+    def score(self, windows: Sequence[Heard]) -> list[Posterior]: ...
 
 
 class TorchScorer:
@@ -90,45 +91,53 @@ class TorchScorer:
 
     def warm_up(self) -> None:
         """Meets every shape there is; until then the first calls would wait seconds."""
-        n_mels = self.meta.features.n_mels
+        spec = self.meta.features
         for length in self._lengths:
+            nothing = Caller(spec).hear(np.zeros((length, spec.channels), np.float32))
             for size in self._batches:
                 for _ in range(WARM_UPS):
-                    self._answer([np.zeros((length, n_mels), np.float32)] * size, length)
+                    self._answer([nothing] * size, length)
 
-    def score(self, windows: Sequence[Frames]) -> list[Posterior]:
-        """(T, n_mels) each, not normalised, 1 <= T <= the longest.
+    def score(self, windows: Sequence[Heard]) -> list[Posterior]:
+        """Frames (T, channels) each, not normalised, 1 <= T <= the longest.
 
         Raises:
             NotANumber: for one of them the network has no answer.
         """
-        spec = self.meta.features
-        for window in windows:
-            assert 1 <= len(window) <= self._lengths[-1], window.shape
+        frames = [len(window.frames) for window in windows]
+        for count in frames:
+            assert 1 <= count <= self._lengths[-1], count
         answers: dict[int, Posterior] = {}
-        order = sorted(range(len(windows)), key=lambda i: len(windows[i]))
-        for length, same in groupby(order, key=lambda i: self._length(len(windows[i]))):
+        order = sorted(range(len(windows)), key=lambda i: frames[i])
+        for length, same in groupby(order, key=lambda i: self._length(frames[i])):
             rows = list(same)
             for start in range(0, len(rows), self._batches[-1]):
                 batch = rows[start : start + self._batches[-1]]
-                heard = [normalise(windows[i], spec) for i in batch]
-                answers.update(zip(batch, self._answer(heard, length), strict=True))
+                answered = self._answer([windows[i] for i in batch], length)
+                answers.update(zip(batch, answered, strict=True))
         return [answers[i] for i in range(len(windows))]
 
     def _length(self, frames: int) -> int:
         return next(length for length in self._lengths if frames <= length)
 
-    def _answer(self, windows: Sequence[Frames], length: int) -> list[Posterior]:
+    def _answer(self, windows: Sequence[Heard], length: int) -> list[Posterior]:
+        spec = self.meta.features
         size = next(size for size in self._batches if len(windows) <= size)
-        frames = np.zeros((size, length, windows[0].shape[1]), np.float32)
+        frames = np.zeros((size, length, spec.channels), np.float32)
         lengths = np.ones(size, np.int64)  # empty rows hear one frame of nothing
+        functionals = np.zeros((size, *windows[0].functionals.shape), np.float32)
+        before = np.zeros_like(functionals)
+        utterances = np.zeros(size, np.float32)
         for row, window in enumerate(windows):
-            frames[row, : len(window)] = window
-            lengths[row] = len(window)
-        device = self._artifact.device
+            frames[row, : len(window.frames)] = normalise(window.frames, spec)
+            lengths[row] = len(window.frames)
+            functionals[row] = window.functionals
+            before[row] = window.before
+            utterances[row] = window.utterances
+        heard = (frames, lengths, functionals, before, utterances)
         with torch.inference_mode():
             emotion, style = self._artifact(
-                torch.from_numpy(frames).to(device), torch.from_numpy(lengths).to(device)
+                *(torch.from_numpy(array).to(self._artifact.device) for array in heard)
             )
         answered = zip(emotion.tolist(), style.tolist(), strict=True)
         posteriors = []

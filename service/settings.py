@@ -193,7 +193,7 @@ class Settings(BaseModel):
     )
     hold_s: float = Field(2.5, ge=0, description="speech at or above before an alert fires")
     release_s: float = Field(4.0, ge=0, description="time below before it resolves")
-    smooth_s: float = Field(3.0, ge=0, description="speech over which probabilities are smoothed")
+    smooth_s: float = Field(1.5, ge=0, description="speech over which probabilities are smoothed")
 
     # What is kept
     redis_url: str | None = Field(

@@ -8,11 +8,15 @@ import numpy as np
 from model.audio import SAMPLE_RATE, Pcm
 from model.features import FeatureSpec, Frames, LogMelStream
 from model.gate import HOP_S, HOP_SAMPLES, GateSpec, SpeechGate, Stretch
+from model.voice import Caller, Heard
 
 # The gate opens on blips of 0.3 to 0.5 s; so little says nothing about a voice.
 SHORTEST_S = 0.5
 # Frames reach 2 hops beyond their own: those wholly within hops [start, end) end 2 earlier.
 FRAME_OVERHANG = 2
+# What tells of a caller's own voice: no less than a second, and of a long stretch so much at once,
+# about as long as the utterances of the training.
+REMEMBERED_S = (1.0, 3.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +26,27 @@ class Window:
     start_s: float
     end_s: float
     heard_s: float  # of it, not in the window before
-    frames: Frames  # (T, n_mels), not normalised
+    heard: Heard  # against what the caller said before its start
 
 
 class WindowCutter:
     """One track's samples to windows.
 
     The first window of a stretch of speech comes after `first_s`, the next after every `hop_s` of
-    it, the last when it ends. `gate` None takes everything for speech.
+    it, the last when it ends. `gate` None takes everything for speech. What is said becomes part of
+    what is known of the `caller`'s own voice once no window of the present stretch holds it.
     """
 
     def __init__(
-        self, spec: FeatureSpec, gate: GateSpec | None, first_s: float, hop_s: float
+        self,
+        spec: FeatureSpec,
+        gate: GateSpec | None,
+        first_s: float,
+        hop_s: float,
+        caller: Caller | None = None,
     ) -> None:
         self._spec = spec
+        self._caller = caller or Caller(spec)
         self._gate_spec = gate
         self._first_hops = round(first_s / HOP_S)
         self.hop_s = hop_s  # may be changed while it runs
@@ -48,10 +59,13 @@ class WindowCutter:
         self._gate = SpeechGate(self._gate_spec) if self._gate_spec else _OpenGate()
         self._mel = LogMelStream(self._spec)
         # The last window of a stretch is cut close_s late, and reaches back 7.5 s from its end.
+        # What has left it by then, and is remembered, is as much again at most.
         close_frames = round(self._gate_spec.close_s / HOP_S) if self._gate_spec else 0
-        self._recent = _Recent(self._spec.window_frames + close_frames, self._spec.n_mels)
+        kept = 2 * self._spec.window_frames + close_frames
+        self._recent = _Recent(kept, self._spec.channels)
         self._stretch: Stretch | None = None
         self._cut_to = 0  # hop up to which the stretch has been in a window
+        self._remembered_to = 0  # hop up to which the caller's voice is known
         self._due = 0  # hop at which the next window is due
 
     @property
@@ -86,10 +100,12 @@ class WindowCutter:
             # Over. What was heard since the last window is the last window's.
             if before.end > self._cut_to and before.end - before.start >= SHORTEST_S / HOP_S:
                 yield self._cut(before)
+            self._remember(before.end - FRAME_OVERHANG, REMEMBERED_S[0])
             self._stretch = None
         if now and now.end - now.start > FRAME_OVERHANG:
             if self._stretch is None:
                 self._cut_to, self._due = now.start, now.start + self._first_hops
+                self._remembered_to = now.start
             self._stretch = now
             if now.end >= self._due:
                 yield self._cut(now)
@@ -99,6 +115,7 @@ class WindowCutter:
         self._recent.extend(self._mel.flush())
         last = stretch.end - FRAME_OVERHANG
         first = max(stretch.start, last - self._spec.window_frames)
+        self._remember(first, REMEMBERED_S[1])
         heard_s = (stretch.end - self._cut_to) * HOP_S
         self.speech_s += heard_s
         self._cut_to = stretch.end
@@ -107,8 +124,16 @@ class WindowCutter:
             start_s=began_s + first * HOP_S,
             end_s=began_s + stretch.end * HOP_S,
             heard_s=heard_s,
-            frames=self._recent.between(first, last),
+            heard=self._caller.hear(self._recent.between(first, last)),
         )
+
+    def _remember(self, last: int, least_s: float) -> None:
+        """What was said up to a hop is past, if that is long enough to tell anything."""
+        first = max(self._remembered_to, last - self._spec.window_frames)
+        if last - first >= least_s / HOP_S:
+            self._recent.extend(self._mel.flush())
+            self._caller.remember(self._recent.between(first, last))
+            self._remembered_to = last
 
 
 class _OpenGate:
@@ -126,9 +151,9 @@ class _OpenGate:
 class _Recent:
     """The last frames of a stream, found by their number."""
 
-    def __init__(self, least: int, n_mels: int) -> None:
+    def __init__(self, least: int, channels: int) -> None:
         self._least = least  # frames that are kept for sure
-        self._frames = np.empty((2 * least + 200, n_mels), np.float32)
+        self._frames = np.empty((2 * least + 200, channels), np.float32)
         self._first = 0  # the number of the first one here
         self._count = 0
 

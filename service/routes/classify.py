@@ -130,7 +130,7 @@ async def classify(
         try:
             for start in range(0, len(windows.windows), AT_A_TIME):
                 some = windows.windows[start : start + AT_A_TIME]
-                answers = [parts.batcher.submit(window.frames) for window in some]
+                answers = [parts.batcher.submit(window.heard) for window in some]
                 posteriors += await asyncio.gather(*answers)
         except WindowDropped as error:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), "less to do") from error

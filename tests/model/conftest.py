@@ -13,6 +13,7 @@ from model.features import FeatureSpec
 from model.gate import GateSpec
 from model.labels import Emotion
 from model.network import EmotionNetwork, NetworkConfig
+from model.voice import functional_count
 
 settings.register_profile("busy machine", deadline=None)
 settings.load_profile("busy machine")
@@ -27,9 +28,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def finished_training() -> dict[str, Any]:
-    """What a finished training leaves of a small network of the compact kind."""
-    config = NetworkConfig(
+# A network is told of the window alone, as in the paper, or of the caller's own voice as well.
+SPECS = {"plain": FeatureSpec(), "with voice": FeatureSpec(pitch_lags=5, functionals=True)}
+both_kinds = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS, scope="session")
+
+
+def network_config(spec: FeatureSpec) -> NetworkConfig:
+    """A small network of the compact kind."""
+    return NetworkConfig(
+        d_frame=spec.channels,
         d_lstm=6,
         d_att=8,
         d_den1=10,
@@ -38,20 +45,34 @@ def finished_training() -> dict[str, Any]:
         d_style=5,
         mask_padding=True,
         conv_channels=(7, 8),
+        functionals=functional_count(spec),
+        d_voice=6,
     )
+
+
+@pytest.fixture(scope="session")
+def spec() -> FeatureSpec:
+    """Of the kind that can do more; what the two do differently is tested with `both_kinds`."""
+    return SPECS["with voice"]
+
+
+def finished_training(spec: FeatureSpec) -> dict[str, Any]:
+    """What a finished training leaves."""
+    config = network_config(spec)
     torch.manual_seed(0)
     network = EmotionNetwork(config)
-    for parameter in network.parameters():
-        parameter.data *= 3  # answers that a change would show in
+    for name, parameter in network.named_parameters():
+        if not name.startswith("voice"):
+            parameter.data *= 3  # answers that a change would show in
     for name, buffer in network.named_buffers():
-        if name.endswith("running_mean"):
+        if name.endswith("mean"):
             buffer.normal_()
-        elif name.endswith("running_var"):
+        elif name.endswith(("running_var", "spread")):
             buffer.uniform_(0.5, 2.0)
     return {
         "config": {
             "network": asdict(config),
-            "features": asdict(FeatureSpec()),
+            "features": asdict(spec),
             "gate": asdict(GateSpec()),
             "seed": 0,
         },
@@ -65,8 +86,8 @@ def finished_training() -> dict[str, Any]:
 
 
 @pytest.fixture
-def finished() -> dict[str, Any]:
-    return finished_training()
+def finished(spec: FeatureSpec) -> dict[str, Any]:
+    return finished_training(spec)
 
 
 @pytest.fixture
@@ -77,9 +98,9 @@ def checkpoint(finished: dict[str, Any], tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def artifact_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def artifact_bytes(spec: FeatureSpec, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     folder = tmp_path_factory.mktemp("export")
-    torch.save(finished_training(), folder / "best.pt")
+    torch.save(finished_training(spec), folder / "best.pt")
     export(
         folder / "best.pt",
         folder / "small.pt",

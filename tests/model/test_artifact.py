@@ -14,12 +14,18 @@ from model.artifact import (
     Artifact,
     ArtifactError,
     ArtifactMeta,
+    Thresholds,
     load,
-    probe_frames,
+    noise,
+    probe,
+    rewrite,
     save,
 )
 from model.export import released
 from model.features import FeatureSpec
+from model.labels import Emotion
+from model.voice import functional_count
+from tests.model.conftest import both_kinds
 
 
 def with_meta(exported: Path, text: str) -> Path:
@@ -52,6 +58,7 @@ def refusal(path: Path) -> str:
     return message
 
 
+@both_kinds
 def test_an_artifact_comes_back_as_it_was_saved(exported: Path, tmp_path: Path) -> None:
     first = load(exported)
     again = tmp_path / "again.pt"
@@ -60,17 +67,17 @@ def test_an_artifact_comes_back_as_it_was_saved(exported: Path, tmp_path: Path) 
     assert second.meta == first.meta
     assert isinstance(second.meta, ArtifactMeta)
     assert isinstance(second.meta.features, FeatureSpec)
-    frames = torch.randn(2, 90, 40, generator=torch.Generator().manual_seed(1))
-    lengths = torch.tensor([90, 33])
+    windows = noise(first.meta.features, [90, 33], seed=1)
     with torch.inference_mode():
-        for one, other in zip(first(frames, lengths), second(frames, lengths), strict=True):
+        for one, other in zip(first(*windows), second(*windows), strict=True):
             torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
+@both_kinds
 def test_the_answers_are_posteriors(exported: Path) -> None:
     artifact = load(exported)
     with torch.inference_mode():
-        emotion, style = artifact(torch.randn(3, 50, 40), torch.tensor([50, 20, 1]))
+        emotion, style = artifact(*noise(artifact.meta.features, [50, 20, 1]))
     assert emotion.shape == (3, 4)
     assert style.shape == (3, 2)
     for posteriors in (emotion, style):
@@ -82,11 +89,25 @@ def test_the_digest_is_the_file_s(exported: Path) -> None:
     assert load(exported).digest == hashlib.sha256(exported.read_bytes()).hexdigest()
 
 
-def test_the_probe_is_the_same_everywhere() -> None:
-    frames = probe_frames(FeatureSpec())
-    assert frames.shape == (1, 300, 40)
+@both_kinds
+def test_the_probe_is_the_same_everywhere(spec: FeatureSpec) -> None:
+    frames, lengths, functionals, before, utterances = probe(spec)
+    assert frames.shape == (1, 300, spec.channels)
+    assert functionals.shape == before.shape == (1, functional_count(spec))
     first = torch.tensor([0.12573022, -0.13210486, 0.64042264])  # PCG64 from seed 0
     torch.testing.assert_close(frames[0, 0, :3], first)
+    assert (lengths.tolist(), utterances.tolist()) == ([300], [0.0])
+
+
+@both_kinds
+def test_noise_is_of_callers_known_and_unknown_and_the_same_again(spec: FeatureSpec) -> None:
+    frames, lengths, functionals, before, utterances = noise(spec, [20, 60, 7], seed=3)
+    assert frames.shape == (3, 60, spec.channels)
+    assert functionals.shape == before.shape == (3, functional_count(spec))
+    assert lengths.tolist() == [20, 60, 7]
+    assert utterances.tolist() == [0.0, 1.0, 2.0]
+    torch.testing.assert_close(noise(spec, [20, 60, 7], seed=3)[0], frames, rtol=0, atol=0)
+    assert not torch.equal(noise(spec, [20, 60, 7], seed=4)[0], frames)
 
 
 def test_no_file_is_told(tmp_path: Path) -> None:
@@ -173,6 +194,16 @@ def test_a_value_out_of_bounds_is_told(exported: Path) -> None:
     assert "aggressiveness is 9, expected 0, 1, 2 or 3" in refusal(changed(exported, gate=gate))
 
 
+@both_kinds
+def test_a_spec_that_is_another_network_s_is_told(exported: Path) -> None:
+    features = meta_of(exported)["features"]
+    others = [{"pitch_lags": 7}, {"functionals": False}] if features["functionals"] else []
+    for other in (*others, {"n_mels": 30}):
+        spec = FeatureSpec(**features | other)
+        told = f"{spec.channels} channels and {functional_count(spec)} functionals"
+        assert told in refusal(changed(exported, features=features | other))
+
+
 def test_meta_that_is_no_json_is_told(exported: Path) -> None:
     assert "meta.json: : Invalid JSON" in refusal(with_meta(exported, "{"))
 
@@ -180,7 +211,7 @@ def test_meta_that_is_no_json_is_told(exported: Path) -> None:
 def test_weights_that_are_not_those_exported_are_told(
     exported: Path, finished: dict[str, Any]
 ) -> None:
-    finished["network"]["emotion.4.bias"][0] += 0.1
+    finished["network"]["emotion.5.bias"][0] += 0.1
     path = exported.with_name("other.pt")
     save(torch.jit.script(released(finished)), load(exported).meta, path)
     message = refusal(path)
@@ -190,7 +221,7 @@ def test_weights_that_are_not_those_exported_are_told(
 
 def test_an_answer_that_is_no_number_is_told(exported: Path, finished: dict[str, Any]) -> None:
     network = released(finished)
-    network.network.emotion[4].bias.data.fill_(float("nan"))
+    network.network.emotion[5].bias.data.fill_(float("nan"))
     path = exported.with_name("nan.pt")
     save(torch.jit.script(network), load(exported).meta, path)
     assert "found answer [nan, nan, nan, nan] to the probe" in refusal(path)
@@ -202,6 +233,48 @@ def test_a_probe_within_machines_differences_passes(exported: Path) -> None:
     shifted = tuple(p + 5e-4 for p in artifact.meta.probe)
     save(artifact.module, replace(artifact.meta, probe=shifted), path)
     assert isinstance(load(path), Artifact)
+
+
+def entries(path: Path) -> dict[str, bytes]:
+    """What is in the file, but for its meta."""
+    with zipfile.ZipFile(path) as file:
+        names = [name for name in file.namelist() if not name.endswith("/extra/meta.json")]
+        return {name: file.read(name) for name in names}
+
+
+def test_another_meta_leaves_the_module_bit_for_bit(exported: Path) -> None:
+    first, before = load(exported), entries(exported)
+    thresholds = {**first.meta.thresholds, Emotion.ANGER: Thresholds(0.33, 0.22)}
+    meta = replace(
+        first.meta, thresholds=thresholds, training=first.meta.training | {"alerts": [1.5, None]}
+    )
+    rewritten = rewrite(exported, meta)
+    assert entries(exported) == before
+    again = load(exported)
+    assert again.meta == rewritten.meta == meta
+    assert again.digest == rewritten.digest != first.digest
+    windows = noise(first.meta.features, [90, 33], seed=1)
+    with torch.inference_mode():
+        for one, other in zip(first(*windows), again(*windows), strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=0)
+    assert [path.name for path in exported.parent.iterdir()] == [exported.name]
+
+
+def test_a_meta_of_another_model_is_refused_and_the_file_stays(exported: Path) -> None:
+    before = exported.read_bytes()
+    meta = replace(load(exported).meta, probe=(0.0, 0.0, 0.0, 1.0))
+    with pytest.raises(ArtifactError, match="to the probe, expected"):
+        rewrite(exported, meta)
+    assert exported.read_bytes() == before
+    assert [path.name for path in exported.parent.iterdir()] == [exported.name]
+
+
+def test_what_is_no_artifact_is_not_rewritten(exported: Path) -> None:
+    meta = load(exported).meta
+    exported.write_text("notes")
+    with pytest.raises(ArtifactError, match="expected a whole TorchScript file"):
+        rewrite(exported, meta)
+    assert exported.read_text() == "notes"
 
 
 def test_the_shipped_model_loads() -> None:

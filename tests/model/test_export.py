@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -6,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from model.artifact import ArtifactMeta, Thresholds, load
+from model.artifact import ArtifactMeta, Input, Thresholds, load, noise
 from model.export import TOLERANCE, ExportError, export, largest_difference, released
 from model.features import FeatureSpec, log_mel, normalise
 from model.gate import GateSpec
 from model.labels import Emotion
 from model.network import NetworkConfig, operations
-
-SPEC = FeatureSpec()
+from model.voice import Caller, functional_count
+from tests.model.conftest import both_kinds
 
 
 def exported_from(state: Any, folder: Path) -> tuple[Path, ArtifactMeta]:
@@ -39,26 +40,37 @@ def refusal(state: Any, folder: Path) -> str:
     return str(refused.value)
 
 
-def noises(lengths: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Normalised log-mel frames of noise that swells and fades, padded to the longest."""
-    frames = np.zeros((len(lengths), max(lengths), SPEC.n_mels), np.float32)
+def noises(spec: FeatureSpec, lengths: list[int]) -> Input:
+    """Windows of noise that swells and fades, padded to the longest, of callers known and not."""
+    frames = np.zeros((len(lengths), max(lengths), spec.channels), np.float32)
+    caller, heard = Caller(spec), []
     for row, length in zip(frames, lengths, strict=True):
-        samples = SPEC.frame_samples + (length - 1) * SPEC.hop_samples
+        samples = spec.frame_samples + (length - 1) * spec.hop_samples
         level = 3000 * (1 + np.sin(np.arange(samples) / 2000))
         pcm = np.round(level * np.random.default_rng(length).normal(0, 1, samples))
-        row[:length] = normalise(log_mel(pcm.clip(-32768, 32767).astype(np.int16), SPEC), SPEC)
-    return torch.from_numpy(frames), torch.tensor(lengths)
+        window = log_mel(pcm.clip(-32768, 32767).astype(np.int16), spec)
+        row[:length] = normalise(window, spec)
+        heard.append(caller.hear(window))
+        caller.remember(window)
+    return (
+        torch.from_numpy(frames),
+        torch.tensor(lengths),
+        torch.from_numpy(np.stack([one.functionals for one in heard])),
+        torch.from_numpy(np.stack([one.before for one in heard])),
+        torch.tensor([float(one.utterances) for one in heard]),
+    )
 
 
-def test_the_artifact_answers_like_the_checkpoint(finished: dict[str, Any], tmp_path: Path) -> None:
+@both_kinds
+def test_the_artifact_answers_like_the_checkpoint(
+    finished: dict[str, Any], spec: FeatureSpec, tmp_path: Path
+) -> None:
     path, _ = exported_from(finished, tmp_path)
     original, artifact = released(finished), load(path)
     with torch.inference_mode():
         for lengths in ([748], [1], [150, 300, 748, 2], [33] * 5):
-            frames, counts = noises(lengths)
-            for expected, found in zip(
-                original(frames, counts), artifact(frames, counts), strict=True
-            ):
+            windows = noises(spec, lengths)
+            for expected, found in zip(original(*windows), artifact(*windows), strict=True):
                 assert expected.std() > 0 or len(lengths) == 1
                 torch.testing.assert_close(found, expected, rtol=0, atol=TOLERANCE)
 
@@ -66,31 +78,36 @@ def test_the_artifact_answers_like_the_checkpoint(finished: dict[str, Any], tmp_
 def test_the_paper_s_kind_of_network_can_be_exported(
     finished: dict[str, Any], tmp_path: Path
 ) -> None:
+    spec = FeatureSpec()
     config = NetworkConfig(d_lstm=4, d_att=4, d_den1=4, d_den2=4, n_head=2, d_style=4)
     network = type(released(finished).network)(config)
     finished["config"]["network"] = {
         name: getattr(config, name) for name in finished["config"]["network"]
     }
+    finished["config"]["features"] = asdict(spec)
     finished["network"] = network.state_dict()
     path, meta = exported_from(finished, tmp_path)
-    assert meta.operations == operations(config, SPEC.window_frames)
-    frames, counts = noises([200])
-    alone, _ = load(path)(frames, counts)
-    in_a_longer_batch, _ = load(path)(*noises([200, 748]))
+    assert meta.operations == operations(config, spec.window_frames)
+    alone, _ = load(path)(*noises(spec, [200]))
+    in_a_longer_batch, _ = load(path)(*noises(spec, [200, 748]))
     torch.testing.assert_close(in_a_longer_batch[:1], alone, rtol=0, atol=1e-5)
 
 
-def test_the_temperature_is_inside(finished: dict[str, Any], tmp_path: Path) -> None:
+def test_the_temperature_is_inside(
+    finished: dict[str, Any], spec: FeatureSpec, tmp_path: Path
+) -> None:
     path, _ = exported_from(finished, tmp_path)
-    frames, counts = noises([100])
+    windows = noises(spec, [100])
     with torch.inference_mode():
-        logits, style = released(finished).network(frames, counts)
-        emotion_told, style_told = load(path)(frames, counts)
+        logits, style = released(finished).network(*windows)
+        emotion_told, style_told = load(path)(*windows)
     torch.testing.assert_close(emotion_told, (logits / 1.25).softmax(1))
     torch.testing.assert_close(style_told, style.softmax(1))
 
 
-def test_the_artifact_says_what_the_training_was(finished: dict[str, Any], tmp_path: Path) -> None:
+def test_the_artifact_says_what_the_training_was(
+    finished: dict[str, Any], spec: FeatureSpec, tmp_path: Path
+) -> None:
     path, meta = exported_from(finished, tmp_path)
     assert load(path).meta == meta
     assert (meta.name, meta.version, meta.commit, meta.licence) == (
@@ -99,12 +116,12 @@ def test_the_artifact_says_what_the_training_was(finished: dict[str, Any], tmp_p
         "0123abc",
         "CC0-1.0",
     )
-    assert (meta.features, meta.gate) == (SPEC, GateSpec())
+    assert (meta.features, meta.gate) == (spec, GateSpec())
     assert meta.temperature == 1.25
     assert meta.thresholds == {Emotion.ANGER: Thresholds(0.7, 0.5)}
     expected = {key: finished[key] for key in ("config", "scores", "trained_on", "epoch")}
     assert meta.training == json.loads(json.dumps(expected))
-    assert meta.operations == operations(released(finished).network.config, SPEC.window_frames)
+    assert meta.operations == operations(released(finished).network.config, spec.window_frames)
 
 
 def test_an_existing_artifact_stays_until_the_new_one_is_whole(
@@ -143,9 +160,21 @@ def test_a_config_of_other_code_is_refused(
     assert "flux" in refusal(finished, tmp_path)
 
 
+@pytest.mark.parametrize("other", [{"n_mels": 30}, {"pitch_lags": 7, "functionals": True}])
+def test_features_that_the_network_was_not_built_for_are_refused(
+    finished: dict[str, Any], tmp_path: Path, other: dict[str, Any]
+) -> None:
+    finished["config"]["features"] |= other
+    spec, network = FeatureSpec(**finished["config"]["features"]), finished["config"]["network"]
+    assert (
+        f"told {network['d_frame']} channels and {network['functionals']} functionals, "
+        f"expected the {spec.channels} and {functional_count(spec)} of its features"
+    ) in refusal(finished, tmp_path)
+
+
 def test_a_training_that_ran_away_is_refused(finished: dict[str, Any], tmp_path: Path) -> None:
-    finished["network"]["emotion.4.bias"][2] = float("nan")
-    assert "weights emotion.4.bias are not all finite" in refusal(finished, tmp_path)
+    finished["network"]["emotion.5.bias"][2] = float("nan")
+    assert "weights emotion.5.bias are not all finite" in refusal(finished, tmp_path)
 
 
 def test_something_else_than_a_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -173,17 +202,21 @@ def test_an_artifact_that_answers_otherwise_is_refused(
     assert "the artifact answers otherwise by" in refusal(finished, tmp_path)
 
 
-def test_the_largest_difference_is_that_of_the_worst_answer(finished: dict[str, Any]) -> None:
+@both_kinds
+def test_the_largest_difference_is_that_of_the_worst_answer(
+    finished: dict[str, Any], spec: FeatureSpec
+) -> None:
     original = released(finished)
-    assert largest_difference(original, released(finished), SPEC) == 0
+    assert largest_difference(original, released(finished), spec) == 0
     other = released(finished | {"temperature": 1.26})
     by_hand = 0.0
-    generator = torch.Generator().manual_seed(0)
-    frames = torch.randn(4, 748, 40, generator=generator)
     with torch.inference_mode():
-        for row, length in enumerate((748, 374, 150, 50)):
-            window, count = frames[row : row + 1], torch.tensor([length])
-            difference = (original(window, count)[0] - other(window, count)[0]).abs().max()
-            by_hand = max(by_hand, float(difference))
+        for lengths in ([748], [50], [748, 374, 150, 50]):
+            windows = noise(spec, lengths)
+            for row, length in enumerate(lengths):
+                alone = tuple(tensor[row : row + 1] for tensor in windows)
+                alone = (alone[0][:, :length], *alone[1:])
+                difference = (original(*alone)[0] - other(*alone)[0]).abs().max()
+                by_hand = max(by_hand, float(difference))
     assert by_hand > TOLERANCE
-    assert largest_difference(original, other, SPEC) == pytest.approx(by_hand, abs=1e-6)
+    assert largest_difference(original, other, spec) == pytest.approx(by_hand, abs=1e-6)

@@ -1,14 +1,24 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from python_speech_features import logfbank
 
 from model.audio import Pcm, mulaw_decode, mulaw_encode
-from model.features import FeatureSpec, Frames, LogMelStream, log_mel, normalise
+from model.features import (
+    PITCH_SCALE,
+    FeatureSpec,
+    Frames,
+    LogMelStream,
+    log_mel,
+    normalise,
+    pitch_lags_of,
+)
 
 SPEC = FeatureSpec()
+PITCHED = FeatureSpec(pitch_lags=24)
+both_specs = pytest.mark.parametrize("spec", [SPEC, PITCHED], ids=["energies", "with pitch"])
 
 SIGNALS = st.one_of(
     arrays(np.int16, st.integers(0, 3000)),
@@ -50,31 +60,33 @@ def by_the_library(pcm: Pcm, spec: FeatureSpec) -> Frames:
     return np.maximum(energies[: spec.frames_in(len(pcm))], spec.log_floor)
 
 
+@both_specs
 @given(
     pcm=SIGNALS, cuts=st.lists(st.floats(0, 1), max_size=30), flushes=st.sets(st.integers(0, 30))
 )
 def test_a_stream_in_any_chunks_equals_the_whole_bit_for_bit(
-    pcm: Pcm, cuts: list[float], flushes: set[int]
+    spec: FeatureSpec, pcm: Pcm, cuts: list[float], flushes: set[int]
 ) -> None:
-    stream = LogMelStream(SPEC)
+    stream = LogMelStream(spec)
     heard = []
     for number, piece in enumerate(np.split(pcm, sorted(round(cut * len(pcm)) for cut in cuts))):
         heard.append(stream.feed(piece))
         if number in flushes:
             heard.append(stream.flush())
     heard.append(stream.flush())
-    whole = log_mel(pcm, SPEC)
+    whole = log_mel(pcm, spec)
     assert whole.dtype == np.float32
-    assert whole.shape == (SPEC.frames_in(len(pcm)), SPEC.n_mels)
+    assert whole.shape == (spec.frames_in(len(pcm)), spec.channels)
     np.testing.assert_array_equal(np.concatenate(heard), whole)
 
 
+@both_specs
 @pytest.mark.parametrize("chunk", [1, 79, 80, 160, 200, 1000])
-def test_a_call_in_packets_equals_the_recording(chunk: int) -> None:
+def test_a_call_in_packets_equals_the_recording(spec: FeatureSpec, chunk: int) -> None:
     pcm = voice_like(9000)
-    stream = LogMelStream(SPEC)
+    stream = LogMelStream(spec)
     heard = [stream.feed(pcm[at : at + chunk]) for at in range(0, len(pcm), chunk)]
-    np.testing.assert_array_equal(np.concatenate((*heard, stream.flush())), log_mel(pcm, SPEC))
+    np.testing.assert_array_equal(np.concatenate((*heard, stream.flush())), log_mel(pcm, spec))
 
 
 def test_frames_come_within_a_block_and_at_once_when_flushed() -> None:
@@ -115,9 +127,10 @@ def test_seven_and_a_half_seconds_are_748_frames() -> None:
     assert log_mel(voice_like(60_000), SPEC).shape == (748, 40)
 
 
+@both_specs
 @pytest.mark.parametrize("samples", [0, 1, 199])
-def test_less_than_a_frame_gives_none(samples: int) -> None:
-    assert log_mel(voice_like(samples), SPEC).shape == (0, SPEC.n_mels)
+def test_less_than_a_frame_gives_none(spec: FeatureSpec, samples: int) -> None:
+    assert log_mel(voice_like(samples), spec).shape == (0, spec.channels)
 
 
 def test_digital_silence_gives_the_floor() -> None:
@@ -139,8 +152,9 @@ def test_normalised_frames_do_not_tell_the_level_of_the_line(gain: float) -> Non
     np.testing.assert_allclose(normalise(soft, SPEC), normalise(loud, SPEC), atol=0.05)
 
 
-def test_normalised_bands_have_no_mean() -> None:
-    normalised = normalise(log_mel(voice_like(20_000), SPEC), SPEC)
+@both_specs
+def test_normalised_channels_have_no_mean(spec: FeatureSpec) -> None:
+    normalised = normalise(log_mel(voice_like(20_000), spec), spec)
     assert normalised.dtype == np.float32
     np.testing.assert_allclose(normalised.mean(axis=0), 0, atol=1e-4)
 
@@ -159,3 +173,69 @@ def test_another_spec_gives_other_frames() -> None:
     wide = FeatureSpec(n_mels=20, hop_samples=160, low_hz=100.0, high_hz=3800.0)
     assert log_mel(pcm, wide).shape == (wide.frames_in(4000), 20)
     np.testing.assert_allclose(log_mel(pcm, wide), by_the_library(pcm, wide), rtol=0, atol=1e-4)
+
+
+# Pitch.
+
+
+def harmonics(pitch_hz: float, samples: int = 8000) -> Pcm:
+    """A steady voice: every harmonic up to 4 kHz in whatever phase, the higher the softer."""
+    at_s = np.arange(samples) / SPEC.sample_rate
+    count = int(3900 / pitch_hz)
+    phases = np.random.default_rng(0).uniform(0, 2 * np.pi, count)
+    wave = sum(
+        np.cos(2 * np.pi * k * pitch_hz * at_s + phase) / k for k, phase in enumerate(phases, 1)
+    )
+    return np.round(4000 * wave / 3).clip(-32768, 32767).astype(np.int16)
+
+
+@settings(max_examples=30)
+@given(pcm=SIGNALS)
+def test_the_energies_beside_autocorrelations_are_the_plain_ones_bit_for_bit(pcm: Pcm) -> None:
+    np.testing.assert_array_equal(log_mel(pcm, PITCHED)[:, : SPEC.n_mels], log_mel(pcm, SPEC))
+
+
+def test_lags_go_from_450_to_70_hz_evenly_by_ear() -> None:
+    lags = pitch_lags_of(PITCHED)
+    assert lags.shape == (24,)
+    assert (lags[0], lags[-1]) == (18, 114)
+    assert (np.diff(lags) > 0).all()
+    np.testing.assert_allclose(np.diff(np.log2(lags)), np.log2(450 / 70) / 23, atol=0.04)
+
+
+@pytest.mark.parametrize("lag", pitch_lags_of(PITCHED).tolist())
+def test_autocorrelation_is_highest_at_the_lag_of_the_pitch(lag: int) -> None:
+    lags = log_mel(harmonics(SPEC.sample_rate / lag), PITCHED)[:, SPEC.n_mels :]
+    assert set(pitch_lags_of(PITCHED)[lags.argmax(axis=1)]) == {lag}
+
+
+def test_autocorrelations_are_those_of_the_magnitude_spectrum_without_hum() -> None:
+    pcm = voice_like(2000)
+    expected = []
+    for frame in np.lib.stride_tricks.sliding_window_view(pcm.astype(float), 200)[::80]:
+        magnitude = np.abs(np.fft.rfft(frame * np.hanning(200), 512))
+        magnitude[:3] = 0
+        correlation = np.fft.irfft(magnitude)
+        expected.append(PITCH_SCALE * correlation[pitch_lags_of(PITCHED)] / correlation[0])
+    found = log_mel(pcm, PITCHED)[:, SPEC.n_mels :]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
+@settings(max_examples=30)
+@given(pcm=SIGNALS)
+def test_autocorrelations_of_whatever_comes_are_within_their_scale(pcm: Pcm) -> None:
+    lags = log_mel(pcm, PITCHED)[:, SPEC.n_mels :]
+    assert (np.abs(lags) <= PITCH_SCALE * 1.001).all()
+
+
+def test_silence_has_no_pitch() -> None:
+    assert (log_mel(np.zeros(2000, np.int16), PITCHED)[:, SPEC.n_mels :] == 0).all()
+
+
+@pytest.mark.parametrize("gain", [0.25, 2.0])
+def test_the_level_of_the_line_changes_no_autocorrelation(gain: float) -> None:
+    pcm = voice_like(8000)
+    loud, soft = (
+        log_mel(np.round(pcm * g).astype(np.int16), PITCHED)[:, SPEC.n_mels :] for g in (1.0, gain)
+    )
+    np.testing.assert_allclose(soft, loud, rtol=0, atol=0.05)

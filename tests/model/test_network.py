@@ -10,10 +10,19 @@ from model.labels import EMOTIONS, STYLES
 from model.network import PRESETS, EmotionNetwork, NetworkConfig, mask_of, operations, reversal
 
 TINY = NetworkConfig(
-    n_mels=6, d_lstm=5, d_att=7, d_den1=9, d_den2=8, n_head=3, d_style=4, padded_frames=60
+    d_frame=6, d_lstm=5, d_att=7, d_den1=9, d_den2=8, n_head=3, d_style=4, padded_frames=60
 )
 TINY_COMPACT = replace(TINY, mask_padding=True, conv_channels=(5, 6), conv_width=3)
 TINY_MASKED = replace(TINY, mask_padding=True)
+TINY_VOICE = replace(TINY_COMPACT, functionals=7, d_voice=4)
+KINDS = {
+    "padding heard": TINY,
+    "masked": TINY_MASKED,
+    "convolutions": TINY_COMPACT,
+    "voice": TINY_VOICE,
+}
+
+Voices = tuple[Tensor, Tensor, Tensor]  # functionals (B, F), before (B, F), utterances (B,)
 
 
 def network_of(config: NetworkConfig, seed: int = 0) -> EmotionNetwork:
@@ -21,18 +30,27 @@ def network_of(config: NetworkConfig, seed: int = 0) -> EmotionNetwork:
     torch.manual_seed(seed)
     network = EmotionNetwork(config)
     for name, buffer in network.named_buffers():
-        if name.endswith("running_mean"):
+        if name.endswith("mean"):
             buffer.normal_()
-        elif name.endswith("running_var"):
+        elif name.endswith(("running_var", "spread")):
             buffer.uniform_(0.5, 2.0)
     for parameter in network.parameters():
         parameter.data *= 3  # answers far enough apart to be told apart
     return network.eval()
 
 
-def windows(lengths: list[int], n_mels: int = 6, seed: int = 1) -> list[Tensor]:
+def windows(lengths: list[int], d_frame: int = 6, seed: int = 1) -> list[Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(length, n_mels, generator=generator) for length in lengths]
+    return [torch.randn(length, d_frame, generator=generator) for length in lengths]
+
+
+def voices(config: NetworkConfig, utterances: list[int], seed: int = 2) -> Voices:
+    """Of callers who spoke so often before."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (len(utterances), config.functionals)
+    functionals, before = (torch.randn(shape, generator=generator) for _ in range(2))
+    count = torch.tensor(utterances, dtype=torch.float32)
+    return functionals, before * (count > 0)[:, None], count
 
 
 def padded(each: list[Tensor], steps: int, padding: float) -> tuple[Tensor, Tensor]:
@@ -42,10 +60,13 @@ def padded(each: list[Tensor], steps: int, padding: float) -> tuple[Tensor, Tens
     return frames, torch.tensor([len(window) for window in each])
 
 
-def answer(network: EmotionNetwork, frames: Tensor, lengths: Tensor) -> Tensor:
+def answer(
+    network: EmotionNetwork, frames: Tensor, lengths: Tensor, heard: Voices | None = None
+) -> Tensor:
     """(B, 6): both heads' posteriors."""
+    heard = heard or voices(network.config, [0] * len(frames))
     with torch.inference_mode():
-        emotion, style = network(frames, lengths)
+        emotion, style = network(frames, lengths, *heard)
     return torch.cat((emotion.softmax(1), style.softmax(1)), dim=1)
 
 
@@ -69,10 +90,10 @@ def test_the_paper_preset_has_the_sizes_of_table_2() -> None:
         "attention.w2.weight": (8, 512),
         "emotion.0.weight": (4096, 8 * 512),
         "emotion.0.bias": (4096,),
-        "emotion.2.weight": (1024, 4096),
-        "emotion.2.bias": (1024,),
-        "emotion.4.weight": (len(EMOTIONS), 1024),
-        "emotion.4.bias": (len(EMOTIONS),),
+        "emotion.3.weight": (1024, 4096),
+        "emotion.3.bias": (1024,),
+        "emotion.5.weight": (len(EMOTIONS), 1024),
+        "emotion.5.bias": (len(EMOTIONS),),
         "style.0.weight": (1024, 8 * 512),
         "style.0.bias": (1024,),
         "style.2.weight": (len(STYLES), 1024),
@@ -86,13 +107,14 @@ def test_compact_costs_at_most_an_eighth_of_the_paper() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")  # by `flags`
-@pytest.mark.parametrize("config", [TINY, TINY_COMPACT], ids=["paper's", "with convolutions"])
-def test_operations_are_what_torch_counts(config: NetworkConfig) -> None:
+@pytest.mark.parametrize("kind", ["padding heard", "convolutions", "voice"])
+def test_operations_are_what_torch_counts(kind: str) -> None:
+    config = KINDS[kind]
     network = EmotionNetwork(config).eval()
-    frames = torch.randn(1, 60, config.n_mels)
+    (window,) = windows([60])
     # Without oneDNN an LSTM is made of matrix products, which the counter knows.
     with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
-        network(frames, torch.tensor([60]))
+        network(window[None], torch.tensor([60]), *voices(config, [3]))
     assert operations(config, 60) == counter.get_total_flops()
 
 
@@ -101,25 +123,25 @@ def test_operations_of_a_network_that_pads_do_not_depend_on_the_window() -> None
     assert operations(TINY_MASKED, 20) < operations(TINY_MASKED, 60)
 
 
-@pytest.mark.parametrize(
-    "config", [TINY, TINY_MASKED, TINY_COMPACT], ids=["padding heard", "masked", "convolutions"]
-)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("padding", [0.0, 1e4, float("nan"), float("inf")])
 def test_a_window_is_answered_the_same_alone_and_in_a_padded_batch(
-    config: NetworkConfig, padding: float
+    kind: str, padding: float
 ) -> None:
-    network = network_of(config)
+    network = network_of(KINDS[kind])
     each = windows([60, 1, 17, 2, 40])
-    together = answer(network, *padded(each, 60, padding))
-    for row, window in zip(together, each, strict=True):
-        alone = answer(network, window[None], torch.tensor([len(window)]))
-        torch.testing.assert_close(row[None], alone, rtol=0, atol=1e-5)
+    heard = voices(network.config, [0, 3, 1, 50, 0])
+    together = answer(network, *padded(each, 60, padding), heard)
+    for row, window in enumerate(each):
+        own = tuple(tensor[row : row + 1] for tensor in heard)
+        alone = answer(network, window[None], torch.tensor([len(window)]), own)
+        torch.testing.assert_close(together[row : row + 1], alone, rtol=0, atol=1e-5)
     assert float((together[0] - together[2]).abs().max()) > 0.01
 
 
 def test_the_compact_preset_never_hears_padding() -> None:
     network = network_of(PRESETS["compact"])
-    each = windows([200, 61, 150], n_mels=40)
+    each = windows([200, 61, 150], d_frame=40)
     together = answer(network, *padded(each, 200, 1e3))
     for row, window in zip(together, each, strict=True):
         alone = answer(network, window[None], torch.tensor([len(window)]))
@@ -137,12 +159,12 @@ def test_without_the_mask_zeros_up_to_the_paper_s_length_are_heard() -> None:
     assert float((alone - unpadded).abs().max()) > 1e-3
 
 
-@pytest.mark.parametrize("config", [TINY, TINY_COMPACT], ids=["paper's", "with convolutions"])
-def test_the_whole_window_is_heard(config: NetworkConfig) -> None:
+@pytest.mark.parametrize("kind", ["padding heard", "convolutions"])
+def test_the_whole_window_is_heard(kind: str) -> None:
     """Every frame of it moves the answer: the first, the last, and those between."""
-    network = network_of(config)
+    network = network_of(KINDS[kind])
     frames = torch.stack(windows([24])).requires_grad_()
-    emotion, style = network(frames, torch.tensor([24]))
+    emotion, style = network(frames, torch.tensor([24]), *voices(network.config, [2]))
     (emotion[0, 0] + style[0, 0]).backward()
     assert frames.grad is not None
     assert (frames.grad.abs().amax(dim=2) > 0).all()
@@ -181,11 +203,12 @@ def test_one_step_of_the_paper_s_network_lowers_the_loss() -> None:
     torch.manual_seed(0)
     network = EmotionNetwork(replace(PRESETS["paper"], padded_frames=20)).eval()
     optimizer = torch.optim.Adam(network.parameters(), 1e-4, weight_decay=1e-5)
-    frames, lengths = padded(windows([20, 12, 16, 7], n_mels=40), 20, 0.0)
+    frames, lengths = padded(windows([20, 12, 16, 7], d_frame=40), 20, 0.0)
     emotion = torch.tensor([0, 1, 2, 3])
+    nobody = voices(network.config, [0] * 4)
 
     def loss() -> Tensor:
-        return cross_entropy(network(frames, lengths)[0], emotion)
+        return cross_entropy(network(frames, lengths, *nobody)[0], emotion)
 
     before = loss().item()
     network.train()
@@ -193,6 +216,109 @@ def test_one_step_of_the_paper_s_network_lowers_the_loss() -> None:
     optimizer.step()
     network.eval()
     assert loss().item() < before - 0.002
+
+
+# The caller's own voice.
+
+
+def told(network: EmotionNetwork, heard: Voices) -> Tensor:
+    """(B, F + 1): what the network makes of voices before its first weight of theirs."""
+    frames, lengths = padded(windows([9] * len(heard[2])), 9, 0.0)
+    came: list[Tensor] = []
+    hook = network.voice.told.register_forward_pre_hook(lambda _, given: came.append(given[0]))
+    answer(network, frames, lengths, heard)
+    hook.remove()
+    return came[0]
+
+
+def test_an_unknown_caller_is_measured_by_the_mean_of_the_training() -> None:
+    network = network_of(TINY_VOICE)
+    mean, spread = network.voice.mean, network.voice.spread
+    functionals, _, utterances = voices(TINY_VOICE, [0, 0])
+    far = told(network, (functionals, torch.full_like(functionals, 1e3), utterances))
+    torch.testing.assert_close(far[:, :-1], (functionals - mean) / spread)
+    at_the_mean = told(network, (mean.expand(2, -1), torch.zeros_like(functionals), utterances))
+    assert (at_the_mean[:, :-1] == 0).all()
+
+
+@pytest.mark.parametrize("utterances", [1, 3, 100])
+def test_whoever_sounds_as_ever_is_no_distance_away(utterances: int) -> None:
+    """As ever: as before, among which the mean of the training counts for one utterance."""
+    network = network_of(TINY_VOICE)
+    _, before, count = voices(TINY_VOICE, [utterances])
+    as_ever = (network.voice.mean + utterances * before) / (1 + utterances)
+    torch.testing.assert_close(
+        told(network, (as_ever, before, count))[:, :-1], torch.zeros(1, 7), rtol=0, atol=1e-5
+    )
+    higher = told(network, (as_ever + network.voice.spread, before, count))
+    torch.testing.assert_close(higher[:, :-1], torch.ones(1, 7), rtol=0, atol=1e-5)
+
+
+def test_no_functional_is_farther_away_than_six_spreads() -> None:
+    network = network_of(TINY_VOICE)
+    functionals, before, utterances = voices(TINY_VOICE, [4])
+    for shift in (1e3, -1e3, float("inf")):
+        far = told(network, (functionals + shift, before, utterances))[:, :-1]
+        assert (far == (6.0 if shift > 0 else -6.0)).all()
+
+
+def test_how_well_a_caller_is_known_is_told_from_none_to_eight_utterances() -> None:
+    known = told(network_of(TINY_VOICE), voices(TINY_VOICE, [0, 2, 4, 8, 9, 1000]))[:, -1]
+    assert known.tolist() == [-1.0, -0.5, 0.0, 1.0, 1.0, 1.0]
+
+
+def test_the_same_words_are_answered_by_how_far_they_are_from_the_caller_s_own_voice() -> None:
+    network = network_of(TINY_VOICE)
+    (window,) = windows([30])
+    functionals, before, utterances = voices(TINY_VOICE, [5])
+    one, other = (
+        answer(network, window[None], torch.tensor([30]), (functionals, own, utterances))
+        for own in (before, functionals)
+    )
+    assert float((one - other).abs().max()) > 0.01
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_weight_of_the_network_is_trained(kind: str) -> None:
+    network = network_of(KINDS[kind]).train()
+    frames, lengths = padded(windows([60, 40, 30, 50]), 60, 0.0)
+    emotion, style = network(frames, lengths, *voices(network.config, [0, 1, 5, 9]))
+    targets = torch.tensor([0, 1, 2, 3])
+    (cross_entropy(emotion, targets) + cross_entropy(style, targets % 2)).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+    assert not {"voice.mean", "voice.spread"} & {name for name, _ in network.named_parameters()}
+
+
+def test_the_mean_and_spread_of_the_training_are_kept_with_the_weights() -> None:
+    network, other = network_of(TINY_VOICE), EmotionNetwork(TINY_VOICE).eval()
+    other.load_state_dict(network.state_dict())
+    frames, lengths = padded(windows([20, 10]), 20, 0.0)
+    heard = voices(TINY_VOICE, [0, 4])
+    torch.testing.assert_close(
+        answer(other, frames, lengths, heard),
+        answer(network, frames, lengths, heard),
+        rtol=0,
+        atol=0,
+    )
+
+
+def test_a_network_that_is_told_no_functionals_has_no_weights_for_them() -> None:
+    assert not [name for name in EmotionNetwork(TINY).state_dict() if name.startswith("voice")]
+    assert voices(TINY, [3])[0].shape == (1, 0)
+
+
+@pytest.mark.parametrize("kind", ["padding heard", "convolutions", "voice"])
+def test_as_torchscript_it_answers_the_same(kind: str) -> None:
+    network = network_of(KINDS[kind])
+    scripted = torch.jit.freeze(torch.jit.script(network))
+    for lengths, utterances in (([60], [0]), ([1], [2]), ([17, 60, 2], [0, 1, 30])):
+        given = (*padded(windows(lengths), 60, 0.0), *voices(network.config, utterances))
+        with torch.inference_mode():
+            for one, other in zip(network(*given), scripted(*given), strict=True):
+                torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
 
 
 def test_unbuildable_sizes_are_refused() -> None:

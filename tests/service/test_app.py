@@ -13,8 +13,8 @@ import uvicorn
 
 from model import SHIPPED
 from model.artifact import ArtifactError, load
-from model.features import Frames
 from model.labels import Emotion
+from model.voice import Caller, Heard
 from service.app import alert_rules, create_app
 from service.outbox import OutboxInUse
 from service.routes.parts import Parts
@@ -74,8 +74,9 @@ def only_this_task() -> bool:
     return asyncio.all_tasks() == {asyncio.current_task()}
 
 
-def window(frames: int) -> Frames:
-    return np.zeros((frames, 40), np.float32)
+def window(parts: Parts) -> Heard:
+    spec = parts.scorer.meta.features
+    return Caller(spec).hear(np.zeros((spec.window_frames, spec.channels), np.float32))
 
 
 async def _work() -> None:
@@ -85,7 +86,7 @@ async def _work() -> None:
         assert parts.store.embedded
         assert not parts.stopping.is_set()
         await until(lambda: parts.warm.is_set() and parts.store.redis_up)
-        await asyncio.wait_for(parts.batcher.submit(window(748)), ENOUGH_S)
+        await asyncio.wait_for(parts.batcher.submit(window(parts)), ENOUGH_S)
     assert parts.stopping.is_set()
     # The embedded Redis ends a read that nobody waits for any more in its own time, two seconds.
     await until(only_this_task)

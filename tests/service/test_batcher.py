@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.features import Frames
+from model.features import FeatureSpec
 from model.labels import EMOTIONS, STYLES
+from model.voice import Caller, Heard
 from service.batcher import Batcher, WindowDropped
 from service.metrics import Metrics
 from service.scorer import Posterior
@@ -19,9 +20,9 @@ from service.scorer import Posterior
 ENOUGH_S = 5.0  # for anything that must happen, however busy the machine
 
 
-def window(number: float) -> Frames:
+def window(number: float) -> Heard:
     """One that can be told from the others."""
-    return np.full((3, 40), number, np.float32)
+    return Caller(FeatureSpec()).hear(np.full((3, 40), number, np.float32))
 
 
 class Ear:
@@ -30,8 +31,8 @@ class Ear:
     def __init__(self) -> None:
         self.batches: list[list[float]] = []
 
-    def score(self, windows: Sequence[Frames]) -> list[Posterior]:
-        numbers = [float(frames[0, 0]) for frames in windows]
+    def score(self, windows: Sequence[Heard]) -> list[Posterior]:
+        numbers = [float(window.frames[0, 0]) for window in windows]
         self.batches.append(numbers)
         return [self.answer(number) for number in numbers]
 
@@ -51,7 +52,7 @@ class Allergic(Ear):
 class Forgetful(Ear):
     """Leaves out the answer to the number 13."""
 
-    def score(self, windows: Sequence[Frames]) -> list[Posterior]:
+    def score(self, windows: Sequence[Heard]) -> list[Posterior]:
         answers = super().score(windows)
         return [a for a, number in zip(answers, self.batches[-1], strict=True) if number != 13]
 
@@ -64,7 +65,7 @@ class Slow(Ear):
         self.asked = threading.Event()
         self.go = threading.Event()
 
-    def score(self, windows: Sequence[Frames]) -> list[Posterior]:
+    def score(self, windows: Sequence[Heard]) -> list[Posterior]:
         self.asked.set()
         assert self.go.wait(ENOUGH_S)
         return super().score(windows)
@@ -263,7 +264,7 @@ async def test_a_stop_answers_a_batch_that_is_being_scored_one_by_one() -> None:
             self.alone = threading.Event()
             self.go = threading.Event()
 
-        def score(self, windows: Sequence[Frames]) -> list[Posterior]:
+        def score(self, windows: Sequence[Heard]) -> list[Posterior]:
             if len(windows) == 1:
                 self.alone.set()
                 assert self.go.wait(ENOUGH_S)
@@ -306,7 +307,7 @@ async def test_after_a_stop_a_window_is_dropped_at_once() -> None:
 
 async def test_the_event_loop_goes_on_while_windows_are_scored() -> None:
     class Sleepy(Ear):
-        def score(self, windows: Sequence[Frames]) -> list[Posterior]:
+        def score(self, windows: Sequence[Heard]) -> list[Posterior]:
             time.sleep(0.3)
             return super().score(windows)
 

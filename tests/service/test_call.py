@@ -15,9 +15,9 @@ import soxr
 
 from model import SHIPPED
 from model.audio import SAMPLE_RATE, Pcm
-from model.features import Frames
 from model.gate import HOP_SAMPLES, speech_spans
 from model.labels import EMOTIONS, STYLES, Emotion
+from model.voice import Caller, Heard
 from service import call as module
 from service.alerts import AlertRule
 from service.batcher import Batcher
@@ -53,13 +53,14 @@ def torch_scorer() -> TorchScorer:
 
 
 META = torch_scorer().meta
+N_MELS = META.features.n_mels
 
 
 class Loudness:
     """Loud voices sound angry to it, 0.9; others 0.1."""
 
-    def score(self, windows: Sequence[Frames]) -> list[Posterior]:
-        return [self._hear(float(frames.mean())) for frames in windows]
+    def score(self, windows: Sequence[Heard]) -> list[Posterior]:
+        return [self._hear(float(window.frames[:, :N_MELS].mean())) for window in windows]
 
     def _hear(self, loudness: float) -> Posterior:
         anger = 0.9 if loudness > LOUD else 0.1
@@ -73,7 +74,7 @@ class Slow(Loudness):
     def __init__(self) -> None:
         self.go = threading.Event()
 
-    def score(self, windows: Sequence[Frames]) -> list[Posterior]:
+    def score(self, windows: Sequence[Heard]) -> list[Posterior]:
         assert self.go.wait(ENOUGH_S)
         return super().score(windows)
 
@@ -210,7 +211,7 @@ async def test_readings_are_numbered_in_order_and_each_track_is_heard_apart() ->
         assert len(mine) > 3
         assert places(mine) == [(w.start_s, w.end_s, w.heard_s) for w in alone.windows]
         for reading, window in zip(mine, alone.windows, strict=True):
-            [expected] = torch_scorer().score([window.frames])
+            [expected] = torch_scorer().score([window.heard])
             assert reading.probabilities == pytest.approx(expected.emotion, abs=1e-5)
         speech_s += alone.speech_s
     assert summary.duration_s == len(heard[CALLER]) / SAMPLE_RATE
@@ -354,7 +355,7 @@ async def test_audio_faster_than_it_can_be_read_is_kept_waiting_and_nothing_is_l
 
 @pytest.mark.parametrize(("waiting", "windows"), [(0, 19), (1900, 19), (5000, 8), (8000, 5)])
 async def test_the_hop_grows_under_pressure(waiting: int, windows: int) -> None:
-    nothing = np.zeros((1, 40), np.float32)
+    nothing = Caller(META.features).hear(np.zeros((1, META.features.channels), np.float32))
     async with service(Loudness(), gate=False, queue_max=8000, scoring=False) as calls:
         for _ in range(waiting):
             calls.hearing.batcher.submit(nothing)
@@ -449,7 +450,7 @@ async def test_a_call_whose_window_the_network_cannot_read_goes_on() -> None:
     class Deaf(Loudness):
         asked = 0
 
-        def score(self, windows: Sequence[Frames]) -> list[Posterior]:
+        def score(self, windows: Sequence[Heard]) -> list[Posterior]:
             self.asked += 1
             if self.asked == 1:
                 raise ArithmeticError("deaf")
@@ -509,6 +510,94 @@ async def test_connections_of_other_tracks_join_into_one_call_each_at_its_own_ra
         assert len(line_.readings) == pytest.approx(len(alone), abs=1)
     assert before.readings <= summary.readings
     assert summary.duration_s == pytest.approx(len(heard[CALLER]) / SAMPLE_RATE, abs=0.5)
+
+
+class Noting(Loudness):
+    """Keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.heard: list[Heard] = []
+
+    def score(self, windows: Sequence[Heard]) -> list[Posterior]:
+        self.heard += windows
+        return super().score(windows)
+
+    @property
+    def utterances(self) -> list[int]:
+        """Of each window, how many the caller was known by."""
+        return [window.utterances for window in self.heard]
+
+
+def told() -> Pcm:
+    """Two stretches of speech of the same voice."""
+    return np.concatenate((speech(3), line(1), speech(3), line(1)))
+
+
+async def test_a_voice_is_known_by_what_it_said_before_in_the_call() -> None:
+    noting = Noting()
+    async with service(noting) as calls, Line(calls, started()) as spoken:
+        await spoken.hear(told())
+        await spoken.part.hear(Gap(CALLER, SAMPLE_RATE))
+        await spoken.hear(told())
+        await spoken.end()
+        assert set(noting.utterances) == {0, 1, 2, 3}
+        alone = cut(np.concatenate((told(), line(1), told())), META, FIRST_S, HOP_S).windows
+        assert noting.utterances == [window.heard.utterances for window in alone]
+        noting.heard.clear()
+        async with Line(calls, started("call-2")) as other:
+            await other.hear(speech(3))
+            await other.end()
+        assert set(noting.utterances) == {0}
+
+
+async def test_each_track_has_a_voice_of_its_own() -> None:
+    noting = Noting()
+    async with service(noting) as calls, Line(calls, started()) as spoken:
+        await spoken.hear(told())
+        await until(lambda: set(noting.utterances) == {0, 1})
+        noting.heard.clear()
+        await spoken.hear(speech(3), AGENT)
+        await until(lambda: bool(noting.heard))
+        assert set(noting.utterances) == {0}
+        await spoken.end()
+
+
+@pytest.mark.parametrize("others", [True, False], ids=["a part of a call", "a whole call"])
+async def test_a_connection_that_comes_again_brings_a_voice_that_is_known(others: bool) -> None:
+    noting = Noting()
+    async with service(noting) as calls, contextlib.AsyncExitStack() as lines:
+        if others:
+            await lines.enter_async_context(Line(calls, side(AGENT), joins=True))
+        async with Line(calls, side(CALLER), joins=others, replaces=True) as older:
+            await older.hear(told())
+            await until(lambda: set(noting.utterances) == {0, 1})
+            noting.heard.clear()
+            async with Line(calls, side(CALLER), joins=others, replaces=True) as newer:
+                await newer.hear(told())
+                await newer.end()
+    assert set(noting.utterances) == {2, 3}
+
+
+async def test_a_connection_that_follows_in_the_same_call_brings_a_voice_that_is_known() -> None:
+    noting = Noting()
+    async with service(noting) as calls, Line(calls, side(AGENT), joins=True):
+        for utterances in ({0, 1}, {2, 3}):
+            noting.heard.clear()
+            async with Line(calls, side(CALLER), joins=True) as caller:
+                await caller.hear(told())
+                await caller.end()
+            assert set(noting.utterances) == utterances
+
+
+async def test_a_call_that_is_over_leaves_no_voice_behind() -> None:
+    noting = Noting()
+    async with service(noting) as calls:
+        for _ in range(2):
+            noting.heard.clear()
+            async with Line(calls, side(CALLER)) as caller:
+                await caller.hear(told())
+                await caller.end()
+            assert set(noting.utterances) == {0, 1}
 
 
 async def test_a_part_that_comes_later_begins_where_the_call_is(

@@ -13,6 +13,7 @@ from model.artifact import load
 from model.audio import SAMPLE_RATE
 from model.gate import HOP_S, speech_spans
 from model.labels import EMOTIONS, STYLES, Emotion, Style
+from model.voice import Caller
 from service import recording as module
 from service.recording import (
     BadRecording,
@@ -146,6 +147,13 @@ def test_a_header_that_lies_about_the_length_is_not_believed() -> None:
     np.testing.assert_array_equal(decoded(bytes(data), "0"), NOISE[:, 0])
 
 
+def test_a_speaker_is_known_by_what_is_said_earlier_in_the_recording() -> None:
+    known = [window.heard.utterances for window in cut(samples()[:, 0], META, 1.5, 1.0).windows]
+    assert known[0] == 0
+    assert known == sorted(known)
+    assert known[-1] > 2
+
+
 def test_silence_has_no_windows_and_no_emotion() -> None:
     made = cut(np.zeros(3 * SAMPLE_RATE, np.int16), META, 1.5, 1.0)
     assert (made.duration_s, made.speech_s, made.windows) == (3, 0, [])
@@ -157,8 +165,8 @@ def test_silence_has_no_windows_and_no_emotion() -> None:
 
 
 def test_the_whole_is_the_mean_of_the_windows_by_the_speech_they_add() -> None:
-    frames = np.zeros((100, 40), np.float32)
-    windows = [Window(1.0, 2.5, 1.5, frames), Window(1.0, 3.0, 0.5, frames)]
+    heard = Caller(META.features).hear(np.zeros((100, META.features.channels), np.float32))
+    windows = [Window(1.0, 2.5, 1.5, heard), Window(1.0, 3.0, 0.5, heard)]
     style = {Style.ACTED: 0.25, Style.SPONTANEOUS: 0.75}
     sure = Posterior(dict(zip(EMOTIONS, (1.0, 0.0, 0.0, 0.0), strict=True)), style)
     other = Posterior(dict(zip(EMOTIONS, (0.0, 0.0, 1.0, 0.0), strict=True)), style)

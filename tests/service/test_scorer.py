@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from model import SHIPPED
 from model.artifact import Artifact, ArtifactError, load
 from model.features import Frames, log_mel
 from model.labels import EMOTIONS, STYLES
+from model.voice import Caller, Heard
 from service import scorer as module
 from service.scorer import LENGTHS, NoSuchDevice, NotANumber, Posterior, TorchScorer
 
@@ -30,8 +32,12 @@ def speech() -> Frames:
     return log_mel(np.ascontiguousarray(pcm[:, 0]), load(SHIPPED).meta.features)
 
 
-def window(frames: int, start: int = 900) -> Frames:
-    return speech()[start : start + frames].copy()
+def window(frames: int, start: int = 900, said: int = 0) -> Heard:
+    """Of a caller who said so much before."""
+    caller = Caller(load(SHIPPED).meta.features)
+    for number in range(said):
+        caller.remember(speech()[100 * number :][:300])
+    return caller.hear(speech()[start : start + frames].copy())
 
 
 def numbers(posteriors: list[Posterior]) -> np.ndarray:
@@ -40,13 +46,14 @@ def numbers(posteriors: list[Posterior]) -> np.ndarray:
 
 
 MIXED = [
-    window(frames, start) for start, frames in enumerate((748, 1, 148, 199, 200, 201, 400, 401, 60))
+    window(frames, start, said=start % 4)
+    for start, frames in enumerate((748, 1, 148, 199, 200, 201, 400, 401, 60))
 ]
 
 
 def test_windows_scored_together_get_what_each_gets_alone(scorer: TorchScorer) -> None:
     together = scorer.score(MIXED)
-    alone = [scorer.score([frames])[0] for frames in MIXED]
+    alone = [scorer.score([window])[0] for window in MIXED]
     assert np.ptp(numbers(alone), axis=0).max() > 1e-3  # or else their order would not show
     np.testing.assert_allclose(numbers(together), numbers(alone), rtol=0, atol=1e-5)
 
@@ -71,9 +78,17 @@ def test_a_window_gets_the_same_however_long_its_bucket(
     )
 
 
-def test_the_level_of_the_line_changes_nothing(scorer: TorchScorer) -> None:
-    quiet, loud = scorer.score([window(300), window(300) + np.float32(2.0)])
-    np.testing.assert_allclose(numbers([quiet]), numbers([loud]), rtol=0, atol=1e-4)
+def test_the_level_of_the_frames_changes_nothing(scorer: TorchScorer) -> None:
+    quiet = window(300)
+    loud = replace(quiet, frames=quiet.frames + np.float32(2.0))
+    np.testing.assert_allclose(
+        numbers(scorer.score([quiet])), numbers(scorer.score([loud])), rtol=0, atol=1e-4
+    )
+
+
+def test_what_the_caller_said_before_changes_the_answer(scorer: TorchScorer) -> None:
+    alone, known = (numbers(scorer.score([window(300, said=said)])) for said in (0, 3))
+    assert np.abs(alone - known).max() > 1e-3
 
 
 def test_posteriors_are_probabilities_of_every_emotion_and_style(scorer: TorchScorer) -> None:
@@ -97,9 +112,9 @@ class Noted:
         self.device = artifact.device
         self.shapes: Counter[tuple[int, ...]] = Counter()
 
-    def __call__(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, frames: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
         self.shapes[tuple(frames.shape)] += 1
-        return self.artifact(frames, lengths)
+        return self.artifact(frames, *others)
 
 
 def test_no_shape_is_met_that_was_not_met_three_times_in_warm_up() -> None:
@@ -123,7 +138,7 @@ def test_a_window_with_nan_is_not_answered_and_harms_none_that_comes_after(
     scorer: TorchScorer,
 ) -> None:
     poisoned = window(150)
-    poisoned[70, 3] = np.nan
+    poisoned.frames[70, 3] = np.nan
     before = numbers(scorer.score(MIXED))
     for windows in ([poisoned], [window(150), poisoned]):
         with pytest.raises(NotANumber, match="nan.*expected numbers from 0 to 1"):

@@ -1,5 +1,6 @@
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import chain, repeat
 from pathlib import Path
@@ -11,14 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.audio import SAMPLE_RATE, Pcm
-from model.features import FeatureSpec, log_mel
+from model.features import FeatureSpec, Frames, log_mel
 from model.gate import HOP_S, HOP_SAMPLES, GateSpec, SpeechGate, Stretch, speech_spans
+from model.voice import Caller, Functionals, Heard, functionals
 from service import windows
-from service.windows import SHORTEST_S, Window, WindowCutter
+from service.windows import FRAME_OVERHANG, SHORTEST_S, Window, WindowCutter
 from training.augment import CLEAN
 from training.dataset import speech_frames
 
-SPEC = FeatureSpec()
+SPEC = FeatureSpec(pitch_lags=24, functionals=True)
 GATE = GateSpec()
 FIRST_S, HOP_READ_S = 1.5, 1.0
 SAMPLES = Path(windows.__file__).with_name("samples")
@@ -44,8 +46,10 @@ def line(seconds: float) -> Pcm:
     return np.random.default_rng(0).integers(-4, 5, round(seconds * SECOND)).astype(np.int16)
 
 
-def cutter(gate: GateSpec | None = GATE, hop_s: float = HOP_READ_S) -> WindowCutter:
-    return WindowCutter(SPEC, gate, FIRST_S, hop_s)
+def cutter(
+    gate: GateSpec | None = GATE, hop_s: float = HOP_READ_S, known: Caller | None = None
+) -> WindowCutter:
+    return WindowCutter(SPEC, gate, FIRST_S, hop_s, known)
 
 
 def pieces(pcm: Pcm, sizes: Iterator[int]) -> Iterator[Pcm]:
@@ -56,8 +60,13 @@ def pieces(pcm: Pcm, sizes: Iterator[int]) -> Iterator[Pcm]:
         start += size
 
 
-def cut(pcm: Pcm, sizes: Iterator[int] | None = None, gate: GateSpec | None = GATE) -> list[Window]:
-    into = cutter(gate)
+def cut(
+    pcm: Pcm,
+    sizes: Iterator[int] | None = None,
+    gate: GateSpec | None = GATE,
+    into: WindowCutter | None = None,
+) -> list[Window]:
+    into = into or cutter(gate)
     found = [w for piece in pieces(pcm, sizes or repeat(SECOND)) for w in into.feed(piece)]
     return found + into.end()
 
@@ -71,7 +80,13 @@ def assert_same(ours: list[Window], theirs: list[Window]) -> None:
         (w.start_s, w.end_s, w.heard_s) for w in theirs
     ]
     for mine, other in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(mine.frames, other.frames)
+        assert mine.heard.utterances == other.heard.utterances
+        for ours_heard, theirs_heard in (
+            (mine.heard.frames, other.heard.frames),
+            (mine.heard.functionals, other.heard.functionals),
+            (mine.heard.before, other.heard.before),
+        ):
+            np.testing.assert_array_equal(ours_heard, theirs_heard)
 
 
 def of_stretch(found: list[Window], stretch: Stretch) -> list[Window]:
@@ -102,8 +117,10 @@ def test_a_windows_frames_are_those_of_the_whole_recording_at_that_place(name: s
     assert len(found) > 10
     for window in found:
         start, end = hops(window)
-        assert len(window.frames) == SPEC.frames_in((end - start) * HOP_SAMPLES)
-        np.testing.assert_array_equal(window.frames, whole[start : start + len(window.frames)])
+        assert len(window.heard.frames) == SPEC.frames_in((end - start) * HOP_SAMPLES)
+        np.testing.assert_array_equal(
+            window.heard.frames, whole[start : start + len(window.heard.frames)]
+        )
 
 
 def test_a_windows_frames_are_what_training_makes_of_an_utterance_cut_there(tmp_path: Path) -> None:
@@ -111,14 +128,14 @@ def test_a_windows_frames_are_what_training_makes_of_an_utterance_cut_there(tmp_
     whole = GateSpec(lively_db=1000)
     pcm = np.concatenate((caller()[: 8 * SECOND], monologue(), line(1)))
     found = cut(pcm)
-    assert max(len(w.frames) for w in found) == SPEC.window_frames
+    assert max(len(w.heard.frames) for w in found) == SPEC.window_frames
     for window in found:
         start, end = hops(window)
         path = tmp_path / f"{end}.wav"
         soundfile.write(path, pcm[start * HOP_SAMPLES : end * HOP_SAMPLES], SAMPLE_RATE)
         trained = speech_frames(path, CLEAN, SPEC, whole)
         # An utterance has no sample before its first, so its first frame is emphasised differently.
-        np.testing.assert_array_equal(window.frames[1:], trained[1:])
+        np.testing.assert_array_equal(window.heard.frames[1:], trained[1:])
 
 
 @pytest.mark.parametrize("pcm", [caller("neutral"), caller(), np.append(monologue(), line(1))])
@@ -161,7 +178,7 @@ def test_long_speech_is_heard_by_its_last_7500_ms() -> None:
     for window in found:
         first, last = hops(window)
         assert first == max(start, last - 750)
-        assert len(window.frames) <= SPEC.window_frames
+        assert len(window.heard.frames) <= SPEC.window_frames
 
 
 def test_the_last_window_of_long_speech_is_there_however_long_the_call_has_lasted() -> None:
@@ -172,7 +189,7 @@ def test_the_last_window_of_long_speech_is_there_however_long_the_call_has_laste
         whole = log_mel(pcm, SPEC)
         last = cut(pcm)[-1]
         start, end = hops(last)
-        np.testing.assert_array_equal(last.frames, whole[start : end - 2])
+        np.testing.assert_array_equal(last.heard.frames, whole[start : end - 2])
 
 
 @pytest.mark.parametrize("pcm", [line(5), np.zeros(5 * SECOND, np.int16)])
@@ -223,7 +240,137 @@ def test_a_gap_ends_the_stretch_and_shifts_time_by_exactly_what_is_missing(missi
         assert ours_now.start_s == pytest.approx(alone.start_s + gone_s, abs=1e-9)
         assert ours_now.end_s == pytest.approx(alone.end_s + gone_s, abs=1e-9)
         assert ours_now.heard_s == alone.heard_s
-        np.testing.assert_array_equal(ours_now.frames, alone.frames)
+        assert ours_now.heard.utterances == alone.heard.utterances + 1  # from before the gap
+        np.testing.assert_array_equal(ours_now.heard.frames, alone.heard.frames)
+
+
+# What is known of the caller's own voice.
+
+
+def frames_of(pcm: Pcm, start: int, end: int) -> Frames:
+    return log_mel(pcm, SPEC)[start:end]
+
+
+def stretches(pcm: Pcm) -> list[Stretch]:
+    return speech_spans(pcm, GATE)
+
+
+def test_a_stretch_is_part_of_the_caller_s_voice_when_it_is_over() -> None:
+    pcm = np.concatenate(
+        [part for n in range(3) for part in (monologue()[n * 4 * SECOND :][: 3 * SECOND], line(1))]
+    )
+    spans = stretches(pcm)
+    found = cut(pcm)
+    assert len(spans) == 3
+    told = []
+    for number, span in enumerate(spans):
+        mine = of_stretch(found, span)
+        assert len(mine) >= 2
+        assert {w.heard.utterances for w in mine} == {number}
+        for window in mine:
+            before = np.mean(told, axis=0) if told else np.zeros_like(window.heard.before)
+            np.testing.assert_allclose(window.heard.before, before, rtol=1e-5, atol=1e-5)
+            np.testing.assert_array_equal(
+                window.heard.functionals, functionals(window.heard.frames, SPEC)
+            )
+        told.append(functionals(frames_of(pcm, span.start, span.end - FRAME_OVERHANG), SPEC))
+
+
+def test_long_speech_is_remembered_by_3_s_as_soon_as_no_window_holds_them() -> None:
+    pcm = np.append(monologue(), line(1))
+    [span] = stretches(pcm)
+    told: list[Functionals] = []
+    told_to = span.start
+    for window in cut(pcm):
+        first, _ = hops(window)
+        if first - told_to >= 300:
+            told.append(functionals(frames_of(pcm, told_to, first), SPEC))
+            told_to = first
+        before = np.mean(told, axis=0) if told else np.zeros_like(window.heard.before)
+        assert window.heard.utterances == len(told)
+        np.testing.assert_allclose(window.heard.before, before, rtol=1e-5, atol=1e-5)
+    assert len(told) >= 4
+
+
+def test_less_than_a_second_tells_nothing_of_a_voice() -> None:
+    short = np.concatenate((line(1), monologue()[SECOND // 2 : SECOND * 12 // 10], line(1)))
+    pcm = np.concatenate((short, short, monologue()[: 3 * SECOND], line(1)))
+    spans = stretches(pcm)
+    assert all(SHORTEST_S <= (end - start) * HOP_S < 1 for start, end in spans[:2])
+    assert len(spans) == 3
+    found = cut(pcm)
+    assert len(found) >= 4
+    assert {w.heard.utterances for w in found} == {0}
+
+
+class Diary(Caller):
+    """Notes in which order which frames were heard and remembered."""
+
+    def __init__(self) -> None:
+        super().__init__(SPEC)
+        self.notes: list[tuple[str, list[bytes]]] = []
+
+    def hear(self, frames: Frames) -> Heard:
+        self.notes.append(("heard", [frame.tobytes() for frame in frames]))
+        return super().hear(frames)
+
+    def remember(self, frames: Frames) -> None:
+        self.notes.append(("remembered", [frame.tobytes() for frame in frames]))
+        super().remember(frames)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    before_s=st.floats(0, 20),
+    hop_s=st.sampled_from([0.3, 1.0, 2.6, 4.0, 9.0]),
+    gate=st.sampled_from([GATE, None]),
+    sizes=st.lists(st.integers(100, SECOND), min_size=1, max_size=9),
+)
+def test_what_is_remembered_is_remembered_once_and_in_no_window_after(
+    before_s: float, hop_s: float, gate: GateSpec | None, sizes: list[int]
+) -> None:
+    diary = Diary()
+    pcm = np.concatenate((line(before_s), caller("neutral")[: 6 * SECOND], monologue(), line(0.7)))
+    # No two frames are alike then.
+    pcm += np.random.default_rng(1).integers(-9, 10, len(pcm)).astype(np.int16)
+    cut(pcm, chain.from_iterable(repeat(sizes)), into=cutter(gate, hop_s, diary))
+    remembered: set[bytes] = set()
+    for what, frames in diary.notes:
+        assert remembered.isdisjoint(frames)
+        if what == "remembered":
+            assert 98 <= len(frames) <= SPEC.window_frames
+            remembered.update(frames)
+    assert len(remembered) > 15 / HOP_S
+
+
+def test_a_voice_that_is_known_already_is_known_to_the_next_who_cuts_it() -> None:
+    known = Caller(SPEC)
+    first, second = caller()[: 12 * SECOND], caller("neutral")[: 12 * SECOND]
+    before = cut(first, into=cutter(known=known))
+    after = cut(second, into=cutter(known=known))
+    through = cutter()
+    expected = [w for piece in pieces(first, repeat(SECOND)) for w in through.feed(piece)]
+    expected += through.skip(0)
+    assert_same(before, expected)
+    assert after[0].heard.utterances > 1
+    fresh = cut(second)
+    expected = cut(second, into=through)
+    assert [w.heard.utterances for w in after] == [w.heard.utterances for w in expected]
+    assert fresh[0].heard.utterances == 0
+    for mine, other in zip(after, expected, strict=True):
+        np.testing.assert_array_equal(mine.heard.before, other.heard.before)
+        np.testing.assert_array_equal(mine.heard.functionals, other.heard.functionals)
+
+
+def test_of_a_model_that_is_told_nothing_of_a_voice_nothing_is_remembered() -> None:
+    plain = FeatureSpec()
+    into = WindowCutter(plain, GATE, FIRST_S, HOP_READ_S)
+    found = cut(caller(), into=into)
+    assert len(found) > 10
+    assert_same(
+        [replace(w, heard=Caller(plain).hear(w.heard.frames)) for w in found],
+        found,
+    )
 
 
 def test_a_hop_changed_under_way_counts_from_the_next_window() -> None:
@@ -243,7 +390,7 @@ def test_without_a_gate_everything_is_one_stretch() -> None:
     assert sum(w.heard_s for w in found) == pytest.approx(11.3)
     for window in found:
         start, end = hops(window)
-        np.testing.assert_array_equal(window.frames, whole[start : end - 2])
+        np.testing.assert_array_equal(window.heard.frames, whole[start : end - 2])
 
 
 @pytest.mark.parametrize("gate", [GATE, None])
