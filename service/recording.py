@@ -1,7 +1,7 @@
 """A whole recording, heard as a call would be: the same gate, windows and network."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
@@ -116,11 +116,18 @@ def decode(file: BinaryIO, channel: Channel, max_s: float) -> Pcm:
 def cut(pcm: Pcm, meta: ArtifactMeta, first_s: float, hop_s: float) -> Cut:
     """The windows of int16 (n,) at 8 kHz."""
     cutter = WindowCutter(meta.features, meta.gate, first_s, hop_s)
-    windows: list[Window] = []
-    for start in range(0, len(pcm), STEP_SAMPLES):
-        windows += cutter.feed(pcm[start : start + STEP_SAMPLES])
-    windows += cutter.end()
+    pieces = (pcm[start : start + STEP_SAMPLES] for start in range(0, len(pcm), STEP_SAMPLES))
+    windows = [window for window, _ in cut_pieces(pieces, cutter)]
     return Cut(len(pcm) / SAMPLE_RATE, cutter.speech_s, windows)
+
+
+def cut_pieces(pieces: Iterable[Pcm], cutter: WindowCutter) -> Iterator[tuple[Window, float]]:
+    """The windows as they come, each with how much of the audio, in seconds, had come by then."""
+    for pcm in pieces:
+        for window in cutter.feed(pcm):
+            yield window, cutter.position_s
+    for window in cutter.end():
+        yield window, cutter.position_s
 
 
 def classification(cut: Cut, posteriors: Sequence[Posterior], meta: ArtifactMeta) -> Classification:
@@ -157,5 +164,5 @@ def classify(recording: bytes, channel: Channel = "mix", max_s: float = 3600) ->
     """With the shipped model, in this process. Raises as `decode`, and ArtifactError."""
     scorer = TorchScorer.load(SHIPPED, "auto", threads=1)
     windows = cut(decode(io.BytesIO(recording), channel, max_s), scorer.meta, 1.5, 1.0)
-    posteriors = scorer.score([window.frames for window in windows.windows])
+    posteriors = scorer.score([window.heard for window in windows.windows])
     return classification(windows, posteriors, scorer.meta)
