@@ -8,7 +8,18 @@ from sklearn.metrics import confusion_matrix, recall_score
 
 from model.labels import Emotion, Style
 from training.manifest import Utterance
-from training.metrics import score, score_corpora, unweighted_accuracy
+from training.metrics import (
+    anger_threshold,
+    estimate,
+    p_value,
+    reliability,
+    row_shares,
+    score,
+    score_corpora,
+    speaker_weights,
+    unweighted_accuracy,
+    weighted_accuracy,
+)
 
 ANGER, HAPPINESS, SADNESS, NEUTRAL = range(4)
 
@@ -54,6 +65,11 @@ def test_ua_of_many_at_once_is_that_of_each() -> None:
     np.testing.assert_allclose(
         unweighted_accuracy(confusions), [float(unweighted_accuracy(one)) for one in confusions]
     )
+
+
+def test_ua_is_the_same_of_counts_halved() -> None:
+    confusion = np.random.default_rng(0).integers(0, 3, (4, 4))
+    assert unweighted_accuracy(confusion / 2) == pytest.approx(unweighted_accuracy(confusion))
 
 
 def test_the_interval_is_over_speakers_not_utterances() -> None:
@@ -109,3 +125,113 @@ def test_corpora_are_scored_apart() -> None:
         own = slice(first, None, 2)
         speakers = [u.speaker for u in utterances[own]]
         assert found[corpus] == score(TRUTH[own], TOLD[own], STYLE_RIGHT[own], speakers)
+
+
+def test_wa_is_the_share_told_rightly() -> None:
+    confusion = confusion_matrix(TRUTH, TOLD, labels=range(4))
+    assert weighted_accuracy(confusion) == pytest.approx(np.mean(TRUTH == TOLD))
+    both = np.stack([confusion, np.eye(4) * 3])
+    np.testing.assert_allclose(weighted_accuracy(both), [6 / 10, 1.0])
+
+
+def test_row_shares_have_recalls_on_the_diagonal() -> None:
+    shares = row_shares(np.array([[3.0, 1, 0], [0, 0, 0], [2, 0, 6]]))
+    np.testing.assert_allclose(shares[[0, 2]], [[0.75, 0.25, 0], [0.25, 0, 0.75]])
+    assert np.isnan(shares[1]).all()
+
+
+def test_the_first_weights_are_the_sample_and_all_draws_are_as_large() -> None:
+    weights = speaker_weights(7, 50, 3)
+    assert weights.shape == (51, 7)
+    np.testing.assert_array_equal(weights[0], 1)
+    np.testing.assert_array_equal(weights.sum(1), 7)
+    assert (weights[1:] != 1).any(1).all()
+    np.testing.assert_array_equal(weights, speaker_weights.__wrapped__(7, 50, 3))
+    assert (weights != speaker_weights(7, 50, 4)).any()
+
+
+def test_weights_that_are_shared_can_not_be_changed() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        speaker_weights(7, 50, 3)[0] = 2
+
+
+def test_an_estimate_is_the_first_with_the_quantiles_of_the_others() -> None:
+    found = estimate(np.array([0.5, *np.linspace(0, 1, 41)]))
+    assert (found.value, found.low, found.high) == pytest.approx((0.5, 0.025, 0.975))
+
+
+def test_draws_that_have_no_such_figure_do_not_count() -> None:
+    found = estimate(np.array([0.5, np.nan, 0.4, 0.6, np.nan]))
+    assert (found.low, found.high) == pytest.approx((0.405, 0.595))
+
+
+@pytest.mark.parametrize("series", [[0.5], [0.5, np.nan], [np.nan], [np.nan, 0.5]])
+def test_where_nothing_is_drawn_there_is_neither_interval_nor_p(series: list[float]) -> None:
+    found = estimate(np.array(series))
+    np.testing.assert_equal(found.value, series[0])
+    assert np.isnan([found.low, found.high, p_value(np.array(series))]).all()
+
+
+def test_p_counts_the_draws_on_the_other_side() -> None:
+    assert p_value(np.array([0.1, *[0.1] * 97, *[-0.1] * 2])) == pytest.approx(2 * 3 / 100)
+    assert p_value(np.array([-0.1, *[0.1] * 2, *[-0.1] * 97])) == pytest.approx(2 * 3 / 100)
+    assert p_value(np.array([0.1, *[0.1] * 999])) == pytest.approx(2 / 1000)
+
+
+def test_p_of_no_difference_is_one() -> None:
+    assert p_value(np.zeros(100)) == 1
+
+
+def test_p_is_rarely_small_where_nothing_differs() -> None:
+    rng = np.random.default_rng(0)
+    small = 0
+    for trial in range(200):
+        differences = rng.normal(0, 1, 40)  # of 40 speakers
+        small += p_value(speaker_weights(40, 200, trial) @ differences / 40) < 0.05
+    assert 2 <= small <= 25
+
+
+def test_reliability_of_a_case_worked_by_hand() -> None:
+    probability = np.array([[0.6, 0.4], [0.45, 0.55], [0.9, 0.1], [0.05, 0.95], [0.0, 1.0]])
+    truth = np.array([0, 0, 0, 1, 0])
+    found = reliability(probability, truth, bins=2)
+    np.testing.assert_array_equal(found.share, [0, 1])
+    assert (found.confidence[1], found.accuracy[1]) == pytest.approx((0.8, 0.6))
+    assert found.error == pytest.approx(0.2)
+    fine = reliability(probability, truth, bins=10)
+    np.testing.assert_allclose(fine.share, [0, 0, 0, 0, 0, 0.2, 0.2, 0, 0, 0.6])
+    np.testing.assert_allclose(fine.accuracy[[5, 6, 9]], [0, 1, 2 / 3])
+    assert fine.error == pytest.approx(0.2 * 0.55 + 0.2 * 0.4 + 0.6 * (0.95 - 2 / 3))
+
+
+def test_probabilities_that_come_true_have_no_calibration_error() -> None:
+    rng = np.random.default_rng(0)
+    sure = rng.uniform(0.5, 1, 40_000)
+    truth = (rng.random(40_000) > sure).astype(np.int64)
+    assert reliability(np.stack([sure, 1 - sure], axis=1), truth).error < 0.01
+
+
+def test_the_threshold_of_anger_is_where_its_ua_is_highest() -> None:
+    is_anger = np.array([True, True, True, False, False, False])
+    apart = np.array([0.9, 0.8, 0.6, 0.4, 0.2, 0.1])
+    assert anger_threshold(apart, is_anger) == pytest.approx(0.5)
+    one_quiet = np.array([0.9, 0.8, 0.15, 0.4, 0.2, 0.1])
+    assert anger_threshold(one_quiet, is_anger) == pytest.approx(0.6)
+    assert anger_threshold(1 - apart, is_anger) == pytest.approx(0.05)  # everything, then
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=2, max_size=40))
+def test_no_other_threshold_of_anger_has_a_higher_ua(answers: list[tuple[int, bool]]) -> None:
+    probability = np.array([step / 20 for step, _ in answers])
+    is_anger = np.array([angry for _, angry in answers])
+    if is_anger.all() or not is_anger.any():
+        with pytest.raises(ValueError, match="found anger in .*, expected some"):
+            anger_threshold(probability, is_anger)
+        return
+
+    def ua(threshold: float) -> float:
+        angry = probability >= threshold
+        return float((angry[is_anger].mean() + (~angry[~is_anger]).mean()) / 2)
+
+    best = max(ua(step / 40) for step in range(42))
+    assert ua(anger_threshold(probability, is_anger)) == pytest.approx(best)

@@ -1,0 +1,201 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.training.report.synthetic import CORPORA, Recipe, study_of
+from training.answers import Answers, Run
+from training.report import paper
+from training.report.figures import Figures, measure
+from training.report.sections import (
+    Section,
+    Table,
+    difference,
+    interval,
+    percent,
+    probability,
+    sections,
+)
+from training.report.study import Study
+
+RUN = Run("combined", "compact", "both", 1.0, 1.0, fold=0, seed=0)
+
+
+def read(study: Study, draws: int = 20) -> dict[str, Section]:
+    return {part.title: part for part in sections(study, measure(study, draws), draws)}
+
+
+def cells(table: Table, *labels: str) -> dict[str, str]:
+    own = [row for row in table.rows if list(row[: len(labels)]) == list(labels)]
+    assert len(own) == 1
+    return dict(zip(table.columns, own[0], strict=True))
+
+
+@pytest.fixture(scope="module")
+def read_whole(whole: Study, figures: Figures) -> dict[str, Section]:
+    return {part.title: part for part in sections(whole, figures, 50)}
+
+
+def test_figures_are_written_in_per_cent_with_their_interval() -> None:
+    row = pd.Series({"ua": 0.62749, "ua_low": 0.5806, "ua_high": 0.66, "wa": 0.5})
+    assert interval(row, "ua") == "62.7 (58.1–66.0)"
+    assert interval(row.replace(0.5806, float("nan")), "ua") == "62.7"
+    assert interval(row * float("nan"), "ua") == "–"
+    assert percent(1.0) == "100.0"
+
+
+def test_differences_have_their_sign() -> None:
+    row = pd.Series({"difference": -0.012, "difference_low": -0.05, "difference_high": 0.0261})
+    assert difference(row) == "−1.2 (−5.0 to +2.6)"
+    assert difference(row * float("nan")) == "–"
+
+
+def test_p_is_never_said_smaller_than_the_draws_can_tell() -> None:
+    assert probability(2 / 1001, 1000) == "≤ 0.002"
+    assert probability(0.0312, 1000) == "0.031"
+    assert probability(float("nan"), 1000) == "–"
+
+
+def test_every_row_has_a_cell_for_every_column(read_whole: dict[str, Section]) -> None:
+    tables = [table for part in read_whole.values() for table in part.tables]
+    assert len(tables) == 15
+    for table in tables:
+        assert table.rows, table.title
+        assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
+def test_the_paper_s_figures_stand_beside_ours(read_whole: dict[str, Section]) -> None:
+    table = read_whole["The paper's comparison"].tables[0]
+    found = cells(table, "selective MTL (half)")
+    assert found["UA, paper (IEMOCAP + call centre: other data)"] == "61.06"
+    assert found["WA, paper (other data)"] == "62.06"
+    assert [row[0] for row in table.rows] == [
+        "baseline",
+        "combined",
+        "combined (half)",
+        "MTL",
+        "MTL (half)",
+        "selective MTL",
+        "selective MTL (half)",
+        "Kanjo (utterance)",
+        "Kanjo (caller)",
+        "Kanjo (speaker)",
+    ]
+    acted = read_whole["Emotions in acted speech"].tables[0]
+    assert cells(acted, "selective MTL", "paper") == {
+        "system": "selective MTL",
+        "data": "paper",
+        "anger": "44.77",
+        "happiness": "64.42",
+        "sadness": "76.76",
+        "neutral": "51.92",
+        "UA": "59.47",
+        "WA": "56.87",
+    }
+
+
+def test_the_paper_s_ua_is_the_mean_of_its_recalls() -> None:
+    for rows in paper.BY_STYLE.values():
+        for recalls_ua_wa in rows.values():
+            # The paper's own rounding.
+            assert sum(recalls_ua_wa[:4]) / 4 == pytest.approx(recalls_ua_wa[4], abs=0.11)
+
+
+def test_a_corpus_with_one_tested_speaker_says_so(
+    read_whole: dict[str, Section], tmp_path: Path
+) -> None:
+    one_fold = read(study_of(tmp_path, Recipe().answers(RUN)))
+    ua = cells(one_fold["Each corpus"].tables[0], "none", "combined")
+    assert ua["eyase"].endswith("(one speaker)")
+    assert "–" in ua["emodb"]
+    two_folds = cells(read_whole["Each corpus"].tables[0], "none", "combined")
+    assert "–" in two_folds["eyase"]
+
+
+def test_seeds_are_shown_where_there_are_several(tmp_path: Path) -> None:
+    study = study_of(tmp_path, *(Recipe().answers(replace(RUN, seed=s)) for s in (0, 1)))
+    found = cells(read(study)["The paper's comparison"].tables[0], "combined")
+    assert found["folds / seeds"] == "1 / 2"
+    assert len(found["UA by seed"].split()) == 2
+
+
+def test_remarks_are_of_the_corpora_that_are_there(tmp_path: Path) -> None:
+    of_urdu = read(study_of(tmp_path / "all", Recipe().answers(RUN)))["Remarks"].sentences
+    assert any("speaker and emotion go together" in sentence for sentence in of_urdu)
+    unknown = Recipe(about={"without_speakers": ["calls"]})
+    corpora = {"calls": CORPORA["eyase"], "emodb": CORPORA["emodb"]}
+    study = study_of(tmp_path / "own", unknown.answers(RUN, corpora))
+    own = read(study)
+    assert not any("urdu" in sentence for part in own.values() for sentence in part.sentences)
+    assert any(s.startswith("calls has no speaker labels") for s in own["Remarks"].sentences)
+    assert cells(own["Summary"].tables[1], "calls", "spontaneous")["speakers"] == "unknown"
+    assert "UA" in own["The paper's comparison"].tables[0].columns
+    assert not any(
+        "urdu" in column for part in own.values() for t in part.tables for column in t.columns
+    )
+
+
+@pytest.mark.parametrize(
+    ("answers", "missing"),
+    [
+        (
+            Recipe().answers(replace(RUN, system="baseline", trained_on="acted")),
+            {
+                "Step by step, percentage points",
+                "Table 5: spontaneous speech, % (paper: call centre, other data)",
+                "Kanjo less the best peer, percentage points of UA",
+                "Style accuracy, % of all utterances",
+                "UA by λ, %",
+            },
+        ),
+        (
+            Recipe(ways=("caller/mulaw",)).answers(replace(RUN, system="kanjo")),
+            {
+                "Step by step, percentage points",
+                "Table 4: acted speech, % (paper: IEMOCAP, other data)",
+                "Table 5: spontaneous speech, % (paper: call centre, other data)",
+                "UA, %",
+                "WA, %",
+                "Kanjo less the best peer, percentage points of UA",
+                "Style accuracy, % of all utterances",
+                "UA by λ, %",
+                "Expected calibration error, percentage points",
+            },
+        ),
+        (
+            replace(
+                Recipe(ways=("corpus/clean",)).answers(replace(RUN, system="svm", network="svm")),
+                temperature={},
+                anger_at={},
+                style_logits={},
+                about={},
+            ),
+            {
+                "Step by step, percentage points",
+                "Table 4: acted speech, % (paper: IEMOCAP, other data)",
+                "Table 5: spontaneous speech, % (paper: call centre, other data)",
+                "Kanjo less the best peer, percentage points of UA",
+                "Anger against the rest, %",
+                "Style accuracy, % of all utterances",
+                "UA by λ, %",
+                "Expected calibration error, percentage points",
+            },
+        ),
+    ],
+)
+def test_what_is_missing_is_said_to_be(tmp_path: Path, answers: Answers, missing: set[str]) -> None:
+    parts = read(study_of(tmp_path, answers))
+    empty = {t.title for part in parts.values() for t in part.tables if not t.rows}
+    # A style that one run was not tested in has rows without figures.
+    if answers.run.system == "baseline":
+        missing = missing - {"Table 5: spontaneous speech, % (paper: call centre, other data)"}
+        table = parts["Emotions in spontaneous speech"].tables[0]
+        assert cells(table, "baseline", "here")["UA"] == "–"
+    assert empty == missing
+
+
+def test_wording_is_of_how_a_voice_sounds(read_whole: dict[str, Section]) -> None:
+    text = " ".join(sentence for part in read_whole.values() for sentence in part.sentences)
+    assert "sounds angry" in text
+    assert "is angry" not in text
