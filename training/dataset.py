@@ -1,13 +1,16 @@
 """Utterances as batches of frames: made into features once, kept on disk, cut anew every epoch."""
 
+import fcntl
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -20,7 +23,9 @@ from model.audio import Pcm, quantised, resample
 from model.features import FeatureSpec, Frames, log_mel, normalise
 from model.gate import GateSpec, speech_spans
 from model.labels import EMOTIONS, STYLES, Emotion
-from training.augment import Line, MaskSpec, heard
+from model.voice import Functionals, functional_count, functionals
+from training.augment import Line, MaskSpec, cuts, mask
+from training.callers import Known, TrainingPasts, pasts
 from training.manifest import Utterance
 
 
@@ -45,7 +50,7 @@ def read_recording(path: Path) -> Pcm:
 
 
 def speech_frames(path: Path, line: Line, spec: FeatureSpec, gate: GateSpec) -> Frames:
-    """The frames (T, n_mels) between the first and the last speech of a recording.
+    """The frames (T, channels) between the first and the last speech of a recording.
 
     A recording in which the gate hears no speech is taken whole: somebody labelled it.
     """
@@ -57,60 +62,125 @@ def speech_frames(path: Path, line: Line, spec: FeatureSpec, gate: GateSpec) -> 
     return frames[spans[0][0] : spans[-1][1]] if spans else frames
 
 
-class FeatureCache:
-    """The frames of many utterances over one line: one flat array in a memory-mapped file."""
+@dataclass(frozen=True, slots=True)
+class Making:
+    """All that decides an utterance's frames but the line."""
 
-    def __init__(self, frames: NDArray[np.float32], offsets: NDArray[np.int64]) -> None:
-        self._frames = frames  # (sum of T, n_mels)
-        self._offsets = offsets  # (N + 1,)
+    spec: FeatureSpec
+    gate: GateSpec
+    cuts: int = 0  # stretches of the utterance beside the whole, as the service might cut it
+    least_s: float = 1.5  # shortest cut of a longer utterance
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """One utterance over one line."""
+
+    frames: Frames  # (T, channels)
+    spans: NDArray[np.int64]  # (1 + cuts, 2) first the whole, at most 7.5 s
+    functionals: Functionals  # (1 + cuts, F) of each
+
+
+def _make(path: Path, line: Line, making: Making) -> _Made:
+    frames = speech_frames(path, line, making.spec, making.gate)
+    rng = np.random.default_rng(len(frames))
+    least_frames = round(making.least_s / making.spec.hop_s)
+    spans = cuts(len(frames), making.spec.window_frames, least_frames, making.cuts, rng)
+    return _Made(frames, spans, np.stack([functionals(frames[a:b], making.spec) for a, b in spans]))
+
+
+class FeatureCache:
+    """What many utterances are over one line: flat arrays in memory-mapped files."""
+
+    ARRAYS = ("frames", "offsets", "spans", "functionals")
+
+    def __init__(self, arrays: Sequence[NDArray[Any]]) -> None:
+        self._frames, self._offsets, self.spans, self.functionals = arrays
+        # (sum of T, channels), (N + 1,), (N, 1 + cuts, 2), (N, 1 + cuts, F)
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
-    def __getitem__(self, index: int) -> Frames:
-        return np.asarray(self._frames[self._offsets[index] : self._offsets[index + 1]])
+    def frames(self, row: int, cut: int = 0) -> Frames:
+        """(T, channels) of one cut of one utterance, not normalised."""
+        start, end = self._offsets[row] + self.spans[row, cut]
+        return np.asarray(self._frames[start:end], np.float32)
 
     @classmethod
     def build(
-        cls,
-        utterances: Sequence[Utterance],
-        line: Line,
-        spec: FeatureSpec,
-        gate: GateSpec,
-        folder: Path,
+        cls, utterances: Sequence[Utterance], line: Line, making: Making, folder: Path
     ) -> "FeatureCache":
-        """Read from `folder`, or made there first: one file for each list, line and spec."""
+        """Read from `folder`, or made there first: files for each list, line and spec.
+
+        Whoever else wants the same waits until they are made.
+        """
         key = hashlib.sha256(
-            json.dumps(
-                [[str(u.path) for u in utterances], asdict(line), asdict(spec), asdict(gate)]
-            ).encode()
+            json.dumps([[str(u.path) for u in utterances], asdict(line), asdict(making)]).encode()
         ).hexdigest()[:16]
-        path = folder / f"{key}.npy"
-        offsets_path = folder / f"{key}.offsets.npy"
-        if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            one = partial(speech_frames, line=line, spec=spec, gate=gate)
-            name = f"features, speed {line.speed}, {'mu-law' if line.mulaw else 'linear'}"
-            with ProcessPoolExecutor() as pool:
-                made = pool.map(one, [u.path for u in utterances], chunksize=32)
-                parts = list(tqdm(made, name, len(utterances), unit="utt", mininterval=1))
-            offsets = np.cumsum([0, *map(len, parts)])
-            for target, array in ((offsets_path, offsets), (path, np.concatenate(parts))):
-                unfinished = target.with_suffix(".part.npy")
-                np.save(unfinished, array)
-                os.replace(unfinished, target)
-        return cls(np.load(path, mmap_mode="r"), np.load(offsets_path))
+        paths = [folder / f"{key}.{name}.npy" for name in cls.ARRAYS]
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f"{key}.lock").open("w") as lock:
+            fcntl.lockf(lock, fcntl.LOCK_EX)
+            if not paths[-1].exists():
+                cls._write(utterances, line, making, paths)
+        return cls([np.load(path, mmap_mode="r") for path in paths])
+
+    @classmethod
+    def _write(
+        cls, utterances: Sequence[Utterance], line: Line, making: Making, paths: Sequence[Path]
+    ) -> None:
+        one = partial(_make, line=line, making=making)
+        with ProcessPoolExecutor() as pool:
+            made = pool.map(one, [u.path for u in utterances], chunksize=32)
+            parts = list(
+                tqdm(made, f"features, {line}", len(utterances), unit="utt", mininterval=1)
+            )
+        spec, cut_count = making.spec, 1 + making.cuts
+        arrays: Sequence[NDArray[Any]] = (
+            np.concatenate([p.frames for p in parts]) if parts else _nothing(0, spec.channels),
+            np.cumsum([0, *(len(p.frames) for p in parts)]),
+            np.array([p.spans for p in parts], np.int64).reshape(len(parts), cut_count, 2),
+            np.array([p.functionals for p in parts], np.float32).reshape(
+                len(parts), cut_count, functional_count(spec)
+            ),
+        )
+        for path, array in zip(paths, arrays, strict=True):
+            unfinished = path.with_suffix(".part.npy")
+            np.save(unfinished, array)
+            os.replace(unfinished, path)
+
+
+def _nothing(*shape: int) -> NDArray[np.float32]:
+    return np.zeros(shape, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Some utterances, padded with zeros to the longest."""
 
-    frames: Tensor  # (B, T, n_mels) normalised
+    frames: Tensor  # (B, T, channels) normalised
     lengths: Tensor  # (B,) int64
+    functionals: Tensor  # (B, F)
+    before: Tensor  # (B, F) mean of what the caller said before
+    utterances: Tensor  # (B,) float, how many utterances that was
     emotion: Tensor  # (B,) int64
+    soft: Tensor  # (B, 4) shares of the annotators' votes; all on the label where unknown
     style: Tensor  # (B,) int64
     rows: NDArray[np.int64]  # (B,) which utterances
+
+    @property
+    def heard(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """What the network is given, in its order."""
+        return self.frames, self.lengths, self.functionals, self.before, self.utterances
+
+
+@dataclass(frozen=True, slots=True)
+class _Example:
+    row: int
+    frames: Frames  # (T, channels) normalised
+    functionals: Functionals  # (F,)
+    before: Functionals  # (F,)
+    utterances: int
 
 
 class Dataset:
@@ -120,80 +190,118 @@ class Dataset:
         self,
         utterances: Sequence[Utterance],
         lines: Sequence[Line],
-        spec: FeatureSpec,
-        gate: GateSpec,
+        making: Making,
         cache_folder: Path,
     ) -> None:
         self.utterances = utterances
-        self.spec = spec
+        self.spec = making.spec
+        self.cuts = 1 + making.cuts
         self._caches = [
-            FeatureCache.build(utterances, line, spec, gate, cache_folder) for line in lines
+            FeatureCache.build(utterances, line, making, cache_folder) for line in lines
         ]
-        self.emotion = np.array([EMOTIONS.index(u.emotion) for u in utterances])  # (N,)
-        self.style = np.array([STYLES.index(u.style) for u in utterances])  # (N,)
+        self._pasts = TrainingPasts(utterances)
+        self.emotion = np.array([EMOTIONS.index(u.emotion) for u in utterances], np.int64)  # (N,)
+        self.style = np.array([STYLES.index(u.style) for u in utterances], np.int64)  # (N,)
+        hard = np.eye(len(EMOTIONS), dtype=np.float32)[self.emotion]
+        self.soft = np.array(
+            [h if u.soft is None else u.soft for u, h in zip(utterances, hard, strict=True)],
+            np.float32,
+        ).reshape(len(utterances), len(EMOTIONS))  # (N, 4)
 
     def __len__(self) -> int:
         return len(self.utterances)
 
-    def _batch(self, rows: Sequence[int], windows: Sequence[Frames]) -> Batch:
-        lengths = [len(window) for window in windows]
-        frames = np.zeros((len(rows), max(lengths), self.spec.n_mels), np.float32)
-        for row, window in zip(frames, windows, strict=True):
-            row[: len(window)] = window
+    def voices(self) -> tuple[Functionals, Functionals]:
+        """Over whole utterances: the mean of the functionals (F,), and their spread in a voice."""
+        own: dict[tuple[str, str], list[int]] = {}
+        for row, utterance in enumerate(self.utterances):
+            own.setdefault((utterance.corpus, utterance.voice), []).append(row)
+        whole = np.stack([cache.functionals[:, 0] for cache in self._caches])  # (lines, N, F)
+        within = np.mean([whole[:, rows].var((0, 1)) for rows in own.values()], axis=0)
+        return whole.mean((0, 1)), np.sqrt(within) + np.float32(1e-3)
+
+    def _example(self, row: int, line: int, cut: int, past: Sequence[int]) -> _Example:
+        cache = self._caches[line]
+        before = cache.functionals[list(past), 0]
+        return _Example(
+            row,
+            normalise(cache.frames(row, cut), self.spec),
+            cache.functionals[row, cut],
+            before.mean(0) if len(past) else np.zeros_like(cache.functionals[row, cut]),
+            len(past),
+        )
+
+    def _batch(self, examples: Sequence[_Example]) -> Batch:
+        rows = np.array([example.row for example in examples])
+        lengths = [len(example.frames) for example in examples]
+        frames = _nothing(len(rows), max(lengths), self.spec.channels)
+        for padded, example in zip(frames, examples, strict=True):
+            padded[: len(example.frames)] = example.frames
         return Batch(
             frames=torch.from_numpy(frames),
             lengths=torch.tensor(lengths),
-            emotion=torch.from_numpy(self.emotion[list(rows)]),
-            style=torch.from_numpy(self.style[list(rows)]),
-            rows=np.array(rows),
+            functionals=torch.from_numpy(np.stack([e.functionals for e in examples])),
+            before=torch.from_numpy(np.stack([e.before for e in examples])),
+            utterances=torch.tensor([float(e.utterances) for e in examples]),
+            emotion=torch.from_numpy(self.emotion[rows]),
+            soft=torch.from_numpy(self.soft[rows]),
+            style=torch.from_numpy(self.style[rows]),
+            rows=rows,
         )
+
+    def drawn(self, cap_per_speaker_emotion: int) -> int:
+        """How many utterances there are in an epoch."""
+        groups = Counter((u.corpus, u.voice, u.emotion) for u in self.utterances)
+        return sum(min(count, cap_per_speaker_emotion) for count in groups.values())
 
     def epoch(
         self,
         batch_size: int,
-        least_frames: int,
         cap_per_speaker_emotion: int,
         masks: MaskSpec,
         rng: np.random.Generator,
-    ) -> list[Batch]:
-        """One epoch's batches, cut anew: each over a line drawn at random, like lengths together.
+    ) -> Iterator[Batch]:
+        """One epoch's batches, drawn anew: each utterance over a line drawn at random.
 
-        Of each speaker's utterances of one emotion at most so many are drawn, so that no corpus
-        drowns the others.
+        Half of them whole, the others cut, where there are cuts; what the caller said before is
+        drawn too. Like lengths come together. Of each voice's utterances of one emotion at most so
+        many are drawn, so that no corpus drowns the others. A batch of one is left out: there is
+        no batch normalisation of it.
         """
-        order = rng.permutation(len(self))
         taken: dict[tuple[str, str, Emotion], int] = {}
         rows = []
-        for row in order.tolist():
+        for row in rng.permutation(len(self)).tolist():
             utterance = self.utterances[row]
-            group = (utterance.corpus, utterance.speaker, utterance.emotion)
+            group = (utterance.corpus, utterance.voice, utterance.emotion)
             taken[group] = taken.get(group, 0) + 1
             if taken[group] <= cap_per_speaker_emotion:
                 rows.append(row)
-        windows = [
-            heard(
-                self._caches[int(rng.integers(len(self._caches)))][row],
-                self.spec,
-                masks,
-                least_frames,
-                rng,
+        drawn = [
+            (
+                row,
+                int(rng.integers(len(self._caches))),
+                int(rng.integers(1, self.cuts)) if self.cuts > 1 and rng.random() < 0.5 else 0,
+                self._pasts.draw(row, rng) if self.spec.functionals else [],
             )
             for row in rows
         ]
-        by_length = sorted(range(len(rows)), key=lambda i: len(windows[i]))
+        lengths = [np.ptp(self._caches[line].spans[row, cut]) for row, line, cut, _ in drawn]
+        by_length = np.argsort(lengths, kind="stable")
         batches = [by_length[i : i + batch_size] for i in range(0, len(rows), batch_size)]
-        return [
-            self._batch([rows[i] for i in batches[b]], [windows[i] for i in batches[b]])
-            for b in rng.permutation(len(batches))
-        ]
+        for number in rng.permutation(len(batches)):
+            if len(batches[number]) == 1 and len(batches) > 1:
+                continue
+            examples = [self._example(*drawn[i]) for i in batches[number]]
+            yield self._batch(
+                [replace(e, frames=mask(e.frames, self.spec, masks, rng)) for e in examples]
+            )
 
-    def in_order(self, batch_size: int, line: int = 0) -> Iterator[Batch]:
+    def in_order(
+        self, batch_size: int, line: int = 0, known: Known = "utterance", seed: int = 0
+    ) -> Iterator[Batch]:
         """Every utterance once, its first 7.5 s, over one line; like lengths together."""
-        windows = [
-            normalise(self._caches[line][row][: self.spec.window_frames], self.spec)
-            for row in range(len(self))
-        ]
-        by_length = sorted(range(len(self)), key=lambda row: len(windows[row]))
+        before = pasts(self.utterances, known if self.spec.functionals else "utterance", seed)
+        by_length = np.argsort(np.ptp(self._caches[line].spans[:, 0], axis=1), kind="stable")
         for start in range(0, len(self), batch_size):
-            rows = by_length[start : start + batch_size]
-            yield self._batch(rows, [windows[row] for row in rows])
+            rows = by_length[start : start + batch_size].tolist()
+            yield self._batch([self._example(row, line, 0, before[row]) for row in rows])

@@ -166,7 +166,7 @@ def score_corpora(
 ) -> dict[str, Score]:
     """Every corpus apart, by name."""
     corpora = np.array([u.corpus for u in utterances])
-    speakers = np.array([u.speaker for u in utterances])
+    speakers = np.array([u.voice for u in utterances])
     return {
         str(name): score(truth[own], told[own], style_right[own], speakers[own].tolist(), draws)
         for name in np.unique(corpora)

@@ -7,8 +7,8 @@ that a training that was interrupted, by Ctrl-C or by kill -9, goes on to the ve
 import json
 import math
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ from tqdm import tqdm
 
 from model.features import FeatureSpec
 from model.gate import GateSpec
-from model.network import PRESETS, EmotionNetwork, NetworkConfig
+from model.network import PRESETS, EmotionNetwork, NetworkConfig, WithVoice
+from model.voice import functional_count
 from training import checkpoint
-from training.augment import TELEPHONE, TRAINING_LINES, MaskSpec
-from training.dataset import Batch, Dataset
+from training.augment import CLEAN, NO_MASKS, TELEPHONE, TRAINING_LINES, Line, MaskSpec
+from training.callers import Known
+from training.dataset import Batch, Dataset, Making
 from training.losses import multi_task_loss
 from training.manifest import Utterance, read_corpora
 from training.metrics import Score, score_corpora
@@ -43,30 +45,70 @@ class TrainConfig:
     folds: int = 5
     test_fold: int = 0
     cap_per_speaker_emotion: int = 25  # utterances an epoch
+    lines: tuple[Line, ...] = (CLEAN,)  # of which each utterance comes over one, drawn anew
+    cuts: int = 0  # of an utterance beside the whole; half of what is heard are cuts then
     least_s: float = 1.5  # shortest cut of a longer utterance; the service's first window
-    masks: MaskSpec = MaskSpec()
+    masks: MaskSpec = NO_MASKS
+    soft_labels: bool = False  # annotators' votes in place of the label, where they are known
     # Loss (paper section 2)
     ser_weight: float = 0.8  # lambda
     selective: bool = True
     label_smoothing: float = 0.0  # the paper has none
     # Optimiser (paper section 4.2; "decay rate" is read as weight decay)
     epochs: int = 100
+    least_updates: int = 0  # few utterances are gone through more often, until there are so many
     batch_size: int = 32
     learning_rate: float = 1e-4
     weight_decay: float = 1e-5
+    decoupled: bool = False  # AdamW's weight decay in place of Adam's
     cosine: bool = False  # the learning rate falls to zero over the training; constant in the paper
     averaging: float = 0.0  # decay a step of the weights' average, which is the model; 0: none
     seed: int = 0
 
+    @property
+    def known(self) -> Known:
+        """What the model is chosen by: as much as the service will know."""
+        return "caller" if self.features.functionals else "utterance"
 
+    @property
+    def making(self) -> Making:
+        """How its training utterances are made into frames."""
+        return Making(self.features, self.gate, self.cuts, self.least_s)
+
+    @property
+    def test_making(self) -> Making:
+        """How utterances are that it is tested on: whole."""
+        return Making(self.features, self.gate)
+
+
+_VOICE = FeatureSpec(pitch_lags=24, functionals=True)
 RECIPES = {
     "paper": TrainConfig(),
-    # The shipped model's: small, so it can take larger steps and needs fewer epochs.
+    # The paper's systems on a network that two cores can train: as little else as possible.
     "compact": TrainConfig(
         network=PRESETS["compact"],
-        epochs=80,
-        batch_size=16,
+        epochs=16,
+        least_updates=1000,
         learning_rate=1e-3,
+        cosine=True,
+        averaging=0.99,
+    ),
+    # All that helped, and the caller's own voice.
+    "kanjo": TrainConfig(
+        network=replace(
+            PRESETS["compact"],
+            d_frame=_VOICE.channels,
+            functionals=functional_count(_VOICE),
+            head_dropout=0.3,
+        ),
+        features=_VOICE,
+        lines=TRAINING_LINES,
+        cuts=3,
+        masks=MaskSpec(),
+        epochs=40,
+        learning_rate=1e-3,
+        weight_decay=1e-3,
+        decoupled=True,
         cosine=True,
         averaging=0.995,
         label_smoothing=0.05,
@@ -75,31 +117,50 @@ RECIPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class Epoch:
+    """What one pass over the training utterances came to."""
+
+    number: int  # from 1
+    of: int
+    loss: float
+    valid_ua: float  # mean over corpora
+    valid: dict[str, float]  # UA a corpus
+    best_ua: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Logits:
     """What a network says of a dataset, in the dataset's order."""
 
-    emotion_logits: Tensor  # (N, 4)
-    style_logits: Tensor  # (N, 2)
+    emotion: Tensor  # (N, 4)
+    style: Tensor  # (N, 2)
 
     def scores(self, data: Dataset, draws: int = 1000) -> dict[str, Score]:
         return score_corpora(
             data.utterances,
             data.emotion,
-            self.emotion_logits.argmax(1).numpy(),
-            self.style_logits.argmax(1).numpy() == data.style,
+            self.emotion.argmax(1).numpy(),
+            self.style.argmax(1).numpy() == data.style,
             draws,
         )
 
 
 @torch.inference_mode()
-def answer(network: torch.nn.Module, data: Dataset, batch_size: int = 64) -> Answers:
-    """The logits of every utterance over the telephone, uncut."""
+def answer(
+    network: torch.nn.Module,
+    data: Dataset,
+    known: Known,
+    line: int = 0,
+    batch_size: int = 64,
+) -> Logits:
+    """The logits of every utterance, uncut, over one of the dataset's lines."""
     network.eval()
     emotion = torch.empty(len(data), 4)
     style = torch.empty(len(data), 2)
-    for batch in data.in_order(batch_size):
-        emotion[batch.rows], style[batch.rows] = network(batch.frames, batch.lengths)
-    return Answers(emotion, style)
+    for batch in data.in_order(batch_size, line, known):
+        emotion[batch.rows], style[batch.rows] = network(*batch.heard)
+    return Logits(emotion, style)
 
 
 def temperature(logits: Tensor, truth: Tensor) -> float:
@@ -128,7 +189,7 @@ def train_epoch(
     network.train()
     losses = []
     for batch in batches:
-        emotion_logits, style_logits = network(batch.frames, batch.lengths)
+        emotion_logits, style_logits = network(*batch.heard)
         loss = multi_task_loss(
             emotion_logits,
             style_logits,
@@ -137,6 +198,7 @@ def train_epoch(
             ser_weight=config.ser_weight,
             selective=config.selective,
             label_smoothing=config.label_smoothing,
+            soft=batch.soft if config.soft_labels else None,
         )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -147,11 +209,18 @@ def train_epoch(
     return float(np.mean(losses))
 
 
-def train(config: TrainConfig, split: Split, out: Path, cache: Path) -> Path:
+def train(
+    config: TrainConfig,
+    split: Split,
+    out: Path,
+    cache: Path,
+    told: Callable[[Epoch], None] = lambda epoch: None,
+) -> Path:
     """Trains, going on from `out/last.pt` if that is there; gives the path of the best checkpoint.
 
-    Writes `last.pt` (to go on from) and `log.jsonl` (a line an epoch) after every epoch, `best.pt`
-    when the validation speakers say so, and the temperature and the test scores into it at the end.
+    Writes `last.pt` (to go on from) and `log.jsonl` (a line an epoch) after every epoch and tells
+    of it, `best.pt` when the validation speakers say so, and the temperature and the test scores
+    into it at the end.
 
     Raises:
         CheckpointError: `last.pt` is unreadable or was made with another config.
@@ -161,20 +230,21 @@ def train(config: TrainConfig, split: Split, out: Path, cache: Path) -> Path:
     last, best, log = out / "last.pt", out / "best.pt", out / "log.jsonl"
 
     # ---- data -------------------------------------------------------------------------------
-    spec, gate = config.features, config.gate
-    train_data = Dataset(split.train, TRAINING_LINES, spec, gate, cache)
-    valid_data = Dataset(split.valid, [TELEPHONE], spec, gate, cache)
-    test_data = Dataset(split.test, [TELEPHONE], spec, gate, cache)
-    least_frames = round(config.least_s / spec.hop_s)
+    train_data = Dataset(split.train, config.lines, config.making, cache)
+    valid_data = Dataset(split.valid, [TELEPHONE], config.test_making, cache)
+    test_data = Dataset(split.test, [TELEPHONE], config.test_making, cache)
 
     # ---- network and optimiser, new or as they were -----------------------------------------
     torch.manual_seed(config.seed)
     network = EmotionNetwork(config.network)
+    if isinstance(network.voice, WithVoice):
+        mean, spread = train_data.voices()
+        network.voice.mean.copy_(torch.from_numpy(mean))
+        network.voice.spread.copy_(torch.from_numpy(spread))
     ema = get_ema_multi_avg_fn(config.averaging)  # type: ignore[no-untyped-call]
     average = AveragedModel(network, multi_avg_fn=ema, use_buffers=True)
-    optimizer = torch.optim.Adam(
-        network.parameters(), config.learning_rate, weight_decay=config.weight_decay
-    )
+    kind = torch.optim.AdamW if config.decoupled else torch.optim.Adam
+    optimizer = kind(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     done, best_ua = 0, -1.0
     if last.exists():
         state = checkpoint.load(last)
@@ -185,22 +255,21 @@ def train(config: TrainConfig, split: Split, out: Path, cache: Path) -> Path:
         done, best_ua = state["epoch"], state["best_ua"]
 
     # ---- epochs -----------------------------------------------------------------------------
-    progress = tqdm(
-        range(done, config.epochs), "training", config.epochs, initial=done, unit="epoch"
-    )
-    for epoch in progress:
+    updates = math.ceil(train_data.drawn(config.cap_per_speaker_emotion) / config.batch_size)
+    epochs = max(config.epochs, math.ceil(config.least_updates / updates))
+    for epoch in range(done, epochs):
         began = time.monotonic()
         rng = np.random.default_rng([config.seed, epoch])
         torch.manual_seed(int(rng.integers(2**31)))
         if config.cosine:
-            part = 0.5 * (1 + math.cos(math.pi * epoch / config.epochs))
+            part = 0.5 * (1 + math.cos(math.pi * epoch / epochs))
             optimizer.param_groups[0]["lr"] = config.learning_rate * part
         batches = train_data.epoch(
-            config.batch_size, least_frames, config.cap_per_speaker_emotion, config.masks, rng
+            config.batch_size, config.cap_per_speaker_emotion, config.masks, rng
         )
         loss = train_epoch(network, average, optimizer, batches, config)
 
-        scores = answer(average.module, valid_data).scores(valid_data, draws=0)
+        scores = answer(average.module, valid_data, config.known).scores(valid_data, draws=0)
         ua = mean_ua(scores)
         if ua > best_ua:
             best_ua = ua
@@ -216,25 +285,26 @@ def train(config: TrainConfig, split: Split, out: Path, cache: Path) -> Path:
                 "best_ua": best_ua,
             },
         )
-        line = {
-            "epoch": epoch,
-            "loss": loss,
-            "valid_ua": ua,
-            "seconds": time.monotonic() - began,
-            "valid": {corpus: score.ua for corpus, score in scores.items()},
-        }
+        line = Epoch(
+            number=epoch + 1,
+            of=epochs,
+            loss=loss,
+            valid_ua=ua,
+            valid={corpus: score.ua for corpus, score in scores.items()},
+            best_ua=best_ua,
+            seconds=time.monotonic() - began,
+        )
         with log.open("a") as file:
-            print(json.dumps(line), file=file)
-        progress.set_postfix(loss=f"{loss:.3f}", valid_ua=f"{ua:.3f}", best=f"{best_ua:.3f}")
+            print(json.dumps(asdict(line)), file=file)
+        told(line)
 
     # ---- the best one: calibrated on the validation speakers, tested once ---------------------
     state = checkpoint.load(best)
     chosen = EmotionNetwork(config.network)
     chosen.load_state_dict(state["network"])
-    on_valid, on_test = answer(chosen, valid_data), answer(chosen, test_data)
-    state["temperature"] = temperature(
-        on_valid.emotion_logits, torch.from_numpy(valid_data.emotion)
-    )
+    on_valid = answer(chosen, valid_data, config.known)
+    on_test = answer(chosen, test_data, config.known)
+    state["temperature"] = temperature(on_valid.emotion, torch.from_numpy(valid_data.emotion))
     state["scores"] = {
         "valid": {name: score.as_dict() for name, score in on_valid.scores(valid_data).items()},
         "test": {name: score.as_dict() for name, score in on_test.scores(test_data).items()},
@@ -276,4 +346,15 @@ def _trained_on(split: Split) -> dict[str, dict[str, Any]]:
 def main(config: TrainConfig, corpora: Path, out: Path, cache: Path) -> Path:
     """What `kanjo train` does once its options are read."""
     split = speaker_split(read_corpora(corpora), config.test_fold, config.folds, config.seed)
-    return train(config, split, out, cache)
+    with tqdm(desc="training", total=config.epochs, unit="epoch") as progress:
+
+        def told(epoch: Epoch) -> None:
+            progress.total = epoch.of
+            progress.update(epoch.number - progress.n)
+            progress.set_postfix(
+                loss=f"{epoch.loss:.3f}",
+                valid_ua=f"{epoch.valid_ua:.3f}",
+                best=f"{epoch.best_ua:.3f}",
+            )
+
+        return train(config, split, out, cache, told)

@@ -12,7 +12,9 @@ from hypothesis import settings
 from model.audio import Pcm
 from model.labels import EMOTIONS, Emotion, Style
 from model.network import NetworkConfig
+from training.augment import CLEAN, TELEPHONE
 from training.manifest import Utterance, read_corpora
+from training.splits import Split, speaker_split
 from training.train import RECIPES, TrainConfig
 
 settings.register_profile("busy machine", deadline=None)
@@ -33,12 +35,31 @@ TINY = replace(
         mask_padding=True,
         conv_channels=(16,),
     ),
-    epochs=5,
+    epochs=6,
+    least_updates=0,
     batch_size=8,
     learning_rate=1e-2,
     averaging=0.5,
-    least_s=0.2,
 )
+_KANJO = RECIPES["kanjo"]
+TINY_WITH_VOICE = replace(
+    _KANJO,
+    network=replace(
+        TINY.network,
+        d_frame=_KANJO.network.d_frame,
+        functionals=_KANJO.network.functionals,
+        d_voice=8,
+        head_dropout=_KANJO.network.head_dropout,
+    ),
+    lines=(CLEAN, TELEPHONE),
+    cuts=2,
+    least_s=0.2,
+    epochs=TINY.epochs,
+    batch_size=TINY.batch_size,
+    learning_rate=TINY.learning_rate,
+    averaging=TINY.averaging,
+)
+TINIES = {"compact": TINY, "kanjo": TINY_WITH_VOICE}  # by the recipe that each is a small one of
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -101,6 +122,11 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def utterances(corpora: Path) -> list[Utterance]:
     return read_corpora(corpora)
+
+
+@pytest.fixture(scope="session")
+def split(utterances: list[Utterance]) -> Split:
+    return speaker_split(utterances, test_fold=0, folds=5, seed=0)
 
 
 @pytest.fixture(scope="session")

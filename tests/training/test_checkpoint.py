@@ -5,20 +5,24 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.training.conftest import TINIES
 from training.checkpoint import CheckpointError, load, same_config, save
 from training.train import TrainConfig
 
 
-def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path: Path, tiny: TrainConfig) -> None:
+@pytest.mark.parametrize("recipe", TINIES)
+def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path: Path, recipe: str) -> None:
     path = tmp_path / "last.pt"
+    config = TINIES[recipe]
     state = {
-        "config": asdict(tiny),
+        "config": asdict(config),
         "network": {"w": torch.randn(3, 2), "n": torch.tensor(7)},
         "best_ua": 0.25,
     }
     save(path, state)
     found = load(path)
     assert found["config"] == state["config"]
+    same_config(found, config, path)
     assert found["best_ua"] == 0.25
     for name, weight in state["network"].items():
         assert torch.equal(found["network"][name], weight)
@@ -74,6 +78,8 @@ def test_another_config_is_refused_by_the_names_of_what_differs(
     assert str(refused.value) == (
         f"{path} was made with another config: network.d_lstm 8, expected 9; seed 0, expected 3"
     )
+    with pytest.raises(CheckpointError, match="features.functionals False, expected True"):
+        same_config(load(path), TINIES["kanjo"], path)
 
 
 def test_a_config_with_a_field_more_is_another(tmp_path: Path, tiny: TrainConfig) -> None:

@@ -1,22 +1,31 @@
+import contextlib
+import fcntl
+import multiprocessing
 import os
+import signal
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from functools import cache as cached
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from model.audio import Pcm, resample
 from model.features import FeatureSpec, Frames, log_mel, normalise
 from model.gate import GateSpec, speech_spans
 from model.labels import EMOTIONS, STYLES, Emotion
-from training.augment import CLEAN, TELEPHONE, Line, MaskSpec
+from model.voice import Functionals, functional_count, functionals
+from training.augment import CLEAN, NO_MASKS, TELEPHONE, Line, MaskSpec
+from training.callers import pasts
 from training.dataset import (
     Batch,
     Dataset,
     FeatureCache,
+    Making,
     RecordingError,
     read_recording,
     speech_frames,
@@ -25,12 +34,33 @@ from training.manifest import Utterance
 
 SPEC = FeatureSpec()
 GATE = GateSpec()
-UNMASKED = MaskSpec(bands=0, times=0)
-WHOLE = 10_000  # frames: more than any utterance, so that nothing is cut
+PLAIN = Making(SPEC, GATE)
+LEAST_S, LEAST_FRAMES = 0.2, 20
+CUT = Making(FeatureSpec(pitch_lags=6, functionals=True), GATE, cuts=3, least_s=LEAST_S)
+MAKINGS = {"plain": PLAIN, "cut": CUT}
+LINES = (CLEAN, TELEPHONE)
 
 
-def build(utterances: Sequence[Utterance], folder: Path, line: Line = CLEAN) -> FeatureCache:
-    return FeatureCache.build(utterances, line, SPEC, GATE, folder)
+def build(
+    utterances: Sequence[Utterance], folder: Path, line: Line = CLEAN, making: Making = CUT
+) -> FeatureCache:
+    return FeatureCache.build(utterances, line, making, folder)
+
+
+def assert_fresh(
+    cache: FeatureCache, utterances: Sequence[Utterance], line: Line = CLEAN, making: Making = CUT
+) -> None:
+    """Bit for bit what is made of every utterance, of its whole and of its cuts, now."""
+    assert len(cache) == len(utterances)
+    for row, utterance in enumerate(utterances):
+        frames = speech_frames(utterance.path, line, making.spec, making.gate)
+        assert cache.spans[row, 0].tolist() == [0, min(len(frames), making.spec.window_frames)]
+        assert len(cache.spans[row]) == 1 + making.cuts
+        for cut, (start, end) in enumerate(cache.spans[row]):
+            np.testing.assert_array_equal(cache.frames(row, cut), frames[start:end])
+            np.testing.assert_array_equal(
+                cache.functionals[row, cut], functionals(frames[start:end], making.spec)
+            )
 
 
 def copied(utterances: Sequence[Utterance], folder: Path) -> list[Utterance]:
@@ -106,14 +136,25 @@ def test_a_recording_without_speech_is_taken_whole(tmp_path: Path) -> None:
 # ---- the cache ---------------------------------------------------------------------------------
 
 
-def test_the_cache_holds_every_utterance_s_frames(
-    utterances: list[Utterance], tmp_path: Path
+@pytest.mark.parametrize("making", MAKINGS.values(), ids=MAKINGS)
+def test_the_cache_holds_what_every_utterance_is(
+    utterances: list[Utterance], tmp_path: Path, making: Making
 ) -> None:
-    cache = build(utterances[30:50], tmp_path, TELEPHONE)
-    assert len(cache) == 20
-    for index, utterance in enumerate(utterances[30:50]):
-        expected = speech_frames(utterance.path, TELEPHONE, SPEC, GATE)
-        np.testing.assert_array_equal(cache[index], expected)
+    some = utterances[30:50]
+    assert_fresh(build(some, tmp_path, TELEPHONE, making), some, TELEPHONE, making)
+
+
+@pytest.mark.parametrize("least_s", [0.1, 0.3, 5.0])
+def test_cuts_lie_within_the_utterance_and_are_as_long_as_asked(
+    utterances: list[Utterance], tmp_path: Path, least_s: float
+) -> None:
+    cache = build(utterances[:12], tmp_path, making=replace(CUT, cuts=20, least_s=least_s))
+    ends = cache.spans[:, :1, 1]  # (N, 1)
+    lengths = np.ptp(cache.spans[:, 1:], axis=2)
+    assert (lengths >= np.minimum(round(least_s * 100), ends)).all()
+    assert (cache.spans[..., 0] >= 0).all()
+    assert (cache.spans[..., 1] <= ends).all()
+    assert (lengths < ends).mean() > 0.5 or least_s == 5.0
 
 
 def test_the_cache_is_made_once_and_then_read(utterances: list[Utterance], tmp_path: Path) -> None:
@@ -122,9 +163,12 @@ def test_the_cache_is_made_once_and_then_read(utterances: list[Utterance], tmp_p
     for utterance in mine:
         utterance.path.unlink()
     read = build(mine, tmp_path / "cache")
-    for index in range(3):
-        np.testing.assert_array_equal(read[index], made[index])
-    assert len(list((tmp_path / "cache").iterdir())) == 2
+    np.testing.assert_array_equal(read.spans, made.spans)
+    np.testing.assert_array_equal(read.functionals, made.functionals)
+    for row in range(3):
+        for cut in range(1 + CUT.cuts):
+            np.testing.assert_array_equal(read.frames(row, cut), made.frames(row, cut))
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == len(FeatureCache.ARRAYS)
 
 
 def test_whatever_changes_the_frames_has_a_cache_of_its_own(
@@ -132,22 +176,28 @@ def test_whatever_changes_the_frames_has_a_cache_of_its_own(
 ) -> None:
     few = utterances[:2]
     build(few, tmp_path)
-    for number, (listed, line, spec, gate) in enumerate(
+    for number, (listed, line, making) in enumerate(
         [
-            (few, TELEPHONE, SPEC, GATE),
-            (few, Line(speed=1.1), SPEC, GATE),
-            (few, CLEAN, FeatureSpec(log_floor=4.0), GATE),
-            (few, CLEAN, SPEC, GateSpec(aggressiveness=1)),
-            (few[::-1], CLEAN, SPEC, GATE),
-            (few[:1], CLEAN, SPEC, GATE),
+            (few, TELEPHONE, CUT),
+            (few, Line(speed=1.1), CUT),
+            (few, CLEAN, replace(CUT, spec=replace(CUT.spec, log_floor=4.0))),
+            (few, CLEAN, replace(CUT, spec=replace(CUT.spec, functionals=False))),
+            (few, CLEAN, replace(CUT, gate=GateSpec(aggressiveness=1))),
+            (few, CLEAN, replace(CUT, cuts=1)),
+            (few, CLEAN, replace(CUT, least_s=0.3)),
+            (few[::-1], CLEAN, CUT),
+            (few[:1], CLEAN, CUT),
         ],
         start=2,
     ):
-        cache = FeatureCache.build(listed, line, spec, gate, tmp_path)
+        cache = build(listed, tmp_path, line, making)
         assert len(list(tmp_path.glob("*.offsets.npy"))) == number
-        for index, utterance in enumerate(listed):
-            expected = speech_frames(utterance.path, line, spec, gate)
-            np.testing.assert_array_equal(cache[index], expected)
+        assert_fresh(cache, listed, line, making)
+
+
+def test_nothing_is_made_of_nothing(tmp_path: Path) -> None:
+    for making in MAKINGS.values():
+        assert_fresh(build([], tmp_path, making=making), [], making=making)
 
 
 def test_a_making_that_fails_leaves_nothing_to_be_taken_for_whole(
@@ -158,97 +208,221 @@ def test_a_making_that_fails_leaves_nothing_to_be_taken_for_whole(
     mine[1].path.write_bytes(b"no sound")
     with pytest.raises(RecordingError, match=str(mine[1].path)):
         build(mine, tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert list((tmp_path / "cache").glob("*.npy")) == []
     mine[1].path.write_bytes(whole)
-    np.testing.assert_array_equal(
-        build(mine, tmp_path / "cache")[1], speech_frames(mine[1].path, CLEAN, SPEC, GATE)
-    )
+    assert_fresh(build(mine, tmp_path / "cache"), mine)
 
 
+@pytest.mark.parametrize("written", range(len(FeatureCache.ARRAYS)))
 def test_a_making_killed_while_it_wrote_is_begun_again(
+    utterances: list[Utterance], tmp_path: Path, written: int
+) -> None:
+    """So many arrays are whole, the next is half there, the others are not."""
+    few = utterances[:3]
+    build(few, tmp_path)
+    half, *others = FeatureCache.ARRAYS[written:]
+    (path,) = tmp_path.glob(f"*.{half}.npy")
+    os.truncate(path, 100)
+    path.rename(path.with_suffix(".part.npy"))
+    for name in others:
+        (path,) = tmp_path.glob(f"*.{name}.npy")
+        path.unlink()
+    assert_fresh(build(few, tmp_path), few)
+
+
+def test_of_two_processes_that_want_the_same_one_makes_it_and_one_waits(
     utterances: list[Utterance], tmp_path: Path
 ) -> None:
-    expected = [np.array(frames) for frames in _frames(build(utterances[:3], tmp_path))]
-    (offsets,) = tmp_path.glob("*.offsets.npy")
-    (frames,) = set(tmp_path.iterdir()) - {offsets}
-    os.truncate(frames, 1000)
-    frames.rename(frames.with_suffix(".part.npy"))  # offsets there, frames half written
-    again = build(utterances[:3], tmp_path)
-    for index in range(3):
-        np.testing.assert_array_equal(again[index], expected[index])
+    few, forked = utterances[:10], multiprocessing.get_context("fork")
+    cache, said = tmp_path / "cache", [tmp_path / "one.txt", tmp_path / "other.txt"]
+    both_are_there = forked.Barrier(2)
+
+    def want(told: Path) -> None:
+        with told.open("w") as file, contextlib.redirect_stderr(file):
+            both_are_there.wait(60)
+            assert_fresh(build(few, cache), few)
+
+    processes = [forked.Process(target=want, args=(told,)) for told in said]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0]
+    made = ["features" in told.read_text() for told in said]
+    assert sorted(made) == [False, True]
 
 
-def _frames(cache: FeatureCache) -> list[Frames]:
-    return [cache[index] for index in range(len(cache))]
+def test_a_maker_that_is_killed_keeps_nobody_waiting(
+    utterances: list[Utterance], tmp_path: Path
+) -> None:
+    few, forked = utterances[:2], multiprocessing.get_context("fork")
+    build(few, tmp_path)
+    (lock,) = tmp_path.glob("*.lock")
+    held = forked.Event()
+
+    def hold() -> None:
+        with lock.open("w") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            held.set()
+            signal.pause()
+
+    maker, other = forked.Process(target=hold), forked.Process(target=build, args=(few, tmp_path))
+    maker.start()
+    assert held.wait(60)
+    other.start()
+    other.join(0.5)
+    assert other.is_alive()
+    maker.kill()
+    other.join(60)
+    assert other.exitcode == 0
+    maker.join()
 
 
 # ---- batches -----------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module", params=MAKINGS)
+def making(request: pytest.FixtureRequest) -> Making:
+    return MAKINGS[request.param]
+
+
 @pytest.fixture(scope="module")
-def data(utterances: list[Utterance], cache: Path) -> Dataset:
-    return Dataset(utterances, [CLEAN, TELEPHONE], SPEC, GATE, cache)
+def data(utterances: list[Utterance], cache: Path, making: Making) -> Dataset:
+    return Dataset(utterances, LINES, making, cache)
 
 
-def epoch(data: Dataset, seed: int, cap: int = 1000, least_frames: int = WHOLE) -> list[Batch]:
-    return data.epoch(8, least_frames, cap, UNMASKED, np.random.default_rng(seed))
+@pytest.fixture(scope="module")
+def with_voice(utterances: list[Utterance], cache: Path) -> Dataset:
+    return Dataset(utterances, LINES, CUT, cache)
+
+
+def epoch(data: Dataset, seed: int, cap: int = 1000, masks: MaskSpec = NO_MASKS) -> list[Batch]:
+    return list(data.epoch(8, cap, masks, np.random.default_rng(seed)))
 
 
 def rows_of(batches: list[Batch]) -> list[int]:
     return [int(row) for batch in batches for row in batch.rows]
 
 
-def is_labelled_and_padded(batch: Batch, utterances: list[Utterance]) -> bool:
-    assert batch.frames.shape == (len(batch.rows), int(batch.lengths.max()), SPEC.n_mels)
-    for row, frames, length, emotion, style in zip(
-        batch.rows, batch.frames, batch.lengths, batch.emotion, batch.style, strict=True
+def is_labelled_and_padded(batch: Batch, data: Dataset) -> bool:
+    count = len(batch.rows)
+    assert batch.frames.shape == (count, int(batch.lengths.max()), data.spec.channels)
+    assert batch.functionals.shape == (count, functional_count(data.spec)) == batch.before.shape
+    assert [tensor.dtype for tensor in batch.heard] == [
+        torch.float32,
+        torch.int64,
+        *[torch.float32] * 3,
+    ]
+    for row, frames, length, emotion, soft, style in zip(
+        batch.rows,
+        batch.frames,
+        batch.lengths,
+        batch.emotion,
+        batch.soft,
+        batch.style,
+        strict=True,
     ):
-        assert EMOTIONS[emotion] == utterances[row].emotion
-        assert STYLES[style] == utterances[row].style
+        utterance = data.utterances[row]
+        assert EMOTIONS[emotion] == utterance.emotion
+        assert STYLES[style] == utterance.style
+        assert soft.tolist() == [float(label == utterance.emotion) for label in EMOTIONS]
         assert frames[length - 1].abs().sum() > 0
         assert frames[length:].abs().sum() == 0
     return True
+
+
+def assert_same(one: Batch, other: Batch) -> None:
+    for field in fields(Batch):
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name))
+
+
+@cached
+def fresh(path: Path, line: Line, spec: FeatureSpec) -> Frames:
+    return speech_frames(path, line, spec, GATE)
+
+
+def whole_functionals(utterance: Utterance, line: Line, spec: FeatureSpec) -> Functionals:
+    return functionals(fresh(utterance.path, line, spec)[: spec.window_frames], spec)
+
+
+Drawn = tuple[Line, int]  # the line and the cut that an utterance came as
+
+
+def drawn_of(batches: list[Batch], data: Dataset, cache: Path, making: Making) -> list[list[Drawn]]:
+    """Of each utterance of each batch."""
+    spans = {line: build(data.utterances, cache, line, making).spans for line in LINES}
+
+    def one(row: int, heard: Frames) -> Drawn:
+        (came,) = {
+            line: cut
+            for line in LINES
+            for cut, (start, end) in reversed(list(enumerate(spans[line][row])))
+            if end - start == len(heard)
+            for part in [fresh(data.utterances[row].path, line, making.spec)[start:end]]
+            if np.array_equal(heard, normalise(part, making.spec))
+        }.items()
+        return came
+
+    return [
+        [
+            one(row, frames[:length])
+            for row, frames, length in zip(b.rows, b.frames.numpy(), b.lengths, strict=True)
+        ]
+        for b in batches
+    ]
 
 
 def test_an_epoch_has_every_utterance_once(data: Dataset, utterances: list[Utterance]) -> None:
     batches = epoch(data, 0)
     assert sorted(rows_of(batches)) == list(range(len(utterances)))
     assert [len(batch.rows) for batch in batches].count(8) == len(utterances) // 8
-    assert all(is_labelled_and_padded(batch, utterances) for batch in batches)
+    assert all(is_labelled_and_padded(batch, data) for batch in batches)
+
+
+def test_a_batch_of_one_is_left_out_unless_it_is_all_there_is(
+    utterances: list[Utterance], tmp_path: Path
+) -> None:
+    for count, sizes in ((1, [1]), (9, [8]), (10, [2, 8])):
+        few = Dataset(utterances[:count], [CLEAN], PLAIN, tmp_path)
+        assert sorted(len(batch.rows) for batch in epoch(few, 0)) == sizes
 
 
 def test_an_epoch_is_reproducible_from_its_seed(data: Dataset) -> None:
-    for one, other in zip(epoch(data, 5, 1, 20), epoch(data, 5, 1, 20), strict=True):
-        np.testing.assert_array_equal(one.rows, other.rows)
-        assert one.frames.equal(other.frames)
-        assert one.lengths.equal(other.lengths)
-        assert one.emotion.equal(other.emotion)
-        assert one.style.equal(other.style)
+    for one, other in zip(
+        epoch(data, 5, 1, MaskSpec()), epoch(data, 5, 1, MaskSpec()), strict=True
+    ):
+        assert_same(one, other)
     assert rows_of(epoch(data, 5)) != rows_of(epoch(data, 6))
 
 
-def test_an_epoch_draws_the_line_of_each_utterance(
-    data: Dataset, utterances: list[Utterance]
+def test_an_epoch_draws_the_line_and_the_cut_of_each_utterance(
+    data: Dataset, making: Making, cache: Path
 ) -> None:
-    drawn: Counter[str] = Counter()
-    for batch in epoch(data, 1):
-        for row, frames, length in zip(batch.rows, batch.frames, batch.lengths, strict=True):
-            for name, line in (("clean", CLEAN), ("telephone", TELEPHONE)):
-                whole = speech_frames(utterances[row].path, line, SPEC, GATE)
-                if len(whole) == length and np.array_equal(frames[:length], normalise(whole, SPEC)):
-                    drawn[name] += 1
-    assert drawn.total() == len(utterances)
-    assert min(drawn.values()) > len(utterances) / 4
+    """Half of them whole, where there are cuts; told with the functionals of what is heard."""
+    batches = [batch for seed in range(3) for batch in epoch(data, seed)]
+    drawn = drawn_of(batches, data, cache, making)
+    spans = {line: build(data.utterances, cache, line, making).spans for line in LINES}
+    for batch, came in zip(batches, drawn, strict=True):
+        for row, told, (line, cut) in zip(batch.rows, batch.functionals, came, strict=True):
+            start, end = spans[line][row, cut]
+            part = fresh(data.utterances[row].path, line, making.spec)[start:end]
+            np.testing.assert_array_equal(told, functionals(part, making.spec))
+    lines = Counter(line for came in drawn for line, _ in came)
+    cuts = Counter(cut for came in drawn for _, cut in came)
+    assert cuts.total() == 3 * len(data)
+    assert min(lines[line] for line in LINES) > 0.4 * cuts.total()
+    assert cuts[0] == pytest.approx(cuts.total() / (2 if making.cuts else 1), rel=0.2)
+    assert set(cuts) == set(range(1 + making.cuts))
 
 
-def test_an_epoch_cuts_anew(data: Dataset) -> None:
-    def lengths(seed: int) -> dict[int, int]:
-        batches = epoch(data, seed, least_frames=20)
-        return {row: n for b in batches for row, n in zip(b.rows, b.lengths.tolist(), strict=True)}
-
-    one, other = lengths(1), lengths(2)
-    assert sum(one[row] != other[row] for row in one) > len(one) / 4
-    assert min(one.values()) >= 20
+def test_masks_are_put_on_the_frames_alone(data: Dataset) -> None:
+    masked_frames = 0
+    for one, other in zip(epoch(data, 2), epoch(data, 2, masks=MaskSpec()), strict=True):
+        gone = other.frames == 0
+        assert other.frames[~gone].equal(one.frames[~gone])
+        masked_frames += int((gone & (one.frames != 0)).any(2).sum())
+        assert_same(replace(one, frames=other.frames), other)
+    assert masked_frames > 0
 
 
 def test_like_lengths_are_together(data: Dataset) -> None:
@@ -272,19 +446,53 @@ def test_an_epoch_has_so_many_of_a_speaker_and_emotion_at_most(
     )
     groups = {(u.corpus, u.speaker, u.emotion) for u in utterances}
     assert taken == Counter(dict.fromkeys(groups, cap))
+    assert data.drawn(cap) == cap * len(groups)
     assert set(rows_of(epoch(data, 0, 1))) != set(rows_of(epoch(data, 1, 1)))
 
 
-def test_in_order_has_every_utterance_once_and_uncut(
-    data: Dataset, utterances: list[Utterance]
+def test_without_speakers_an_epoch_has_so_many_of_a_recording_and_emotion_at_most(
+    utterances: list[Utterance], cache: Path
 ) -> None:
+    unknown = [replace(u, speaker="", recording=f"call of {u.speaker}") for u in utterances]
+    data = Dataset(unknown, LINES, CUT, cache)
+    taken = Counter(
+        (unknown[row].corpus, unknown[row].recording, unknown[row].emotion)
+        for row in rows_of(epoch(data, 0, 1))
+    )
+    assert taken == Counter(dict.fromkeys({(u.corpus, u.recording, u.emotion) for u in unknown}, 1))
+    assert data.drawn(1) == len(taken)
+
+    alone = Dataset([replace(u, recording="") for u in unknown], LINES, CUT, cache)
+    assert sorted(rows_of(epoch(alone, 0, 1))) == list(range(len(utterances)))
+    assert alone.drawn(1) == len(utterances)
+
+
+def test_annotators_votes_come_along_where_they_are_known(
+    utterances: list[Utterance], tmp_path: Path
+) -> None:
+    votes = (0.5, 0.0, 0.25, 0.25)
+    few = [replace(utterances[0], soft=votes), utterances[1]]
+    for batch in (
+        *Dataset(few, [CLEAN], PLAIN, tmp_path).in_order(2),
+        *epoch(Dataset(few, [CLEAN], PLAIN, tmp_path), 0),
+    ):
+        soft = dict(zip(batch.rows.tolist(), batch.soft.tolist(), strict=True))
+        assert soft[0] == list(votes)
+        assert soft[1] == [float(emotion == few[1].emotion) for emotion in EMOTIONS]
+
+
+def test_in_order_has_every_utterance_once_and_uncut(data: Dataset) -> None:
     batches = list(data.in_order(7, line=1))
-    assert sorted(rows_of(batches)) == list(range(len(utterances)))
+    assert sorted(rows_of(batches)) == list(range(len(data)))
     for batch in batches:
-        assert is_labelled_and_padded(batch, utterances)
-        for row, frames, length in zip(batch.rows, batch.frames, batch.lengths, strict=True):
-            whole = normalise(speech_frames(utterances[row].path, TELEPHONE, SPEC, GATE), SPEC)
-            np.testing.assert_array_equal(frames[:length], whole)
+        assert is_labelled_and_padded(batch, data)
+        for row, frames, length, told in zip(
+            batch.rows, batch.frames, batch.lengths, batch.functionals, strict=True
+        ):
+            whole = fresh(data.utterances[row].path, TELEPHONE, data.spec)
+            np.testing.assert_array_equal(frames[:length], normalise(whole, data.spec))
+            np.testing.assert_array_equal(told, functionals(whole, data.spec))
+        assert batch.before.count_nonzero() == batch.utterances.count_nonzero() == 0
 
 
 def test_only_the_first_seven_and_a_half_seconds_are_heard(
@@ -292,12 +500,92 @@ def test_only_the_first_seven_and_a_half_seconds_are_heard(
 ) -> None:
     soundfile.write(tmp_path / "long.flac", voice(9.0), 8000)
     long = replace(utterances[0], path=tmp_path / "long.flac", emotion=Emotion.SADNESS)
-    data = Dataset([long], [CLEAN], SPEC, GATE, tmp_path / "cache")
+    making = replace(PLAIN, cuts=3, least_s=1.0)
+    data = Dataset([long], [CLEAN], making, tmp_path / "cache")
     (batch,) = data.in_order(4)
     whole = speech_frames(long.path, CLEAN, SPEC, GATE)
     assert len(whole) > SPEC.window_frames
     assert batch.lengths.tolist() == [SPEC.window_frames]
     np.testing.assert_array_equal(batch.frames[0], normalise(whole[: SPEC.window_frames], SPEC))
-    for seed in range(10):
-        (cut,) = epoch(data, seed, least_frames=100)
-        assert 100 <= int(cut.lengths) <= SPEC.window_frames
+    lengths = [int(cut.lengths) for seed in range(20) for cut in epoch(data, seed)]
+    assert len(set(lengths)) == 1 + making.cuts
+    assert 100 <= min(lengths) < max(lengths) == SPEC.window_frames
+
+
+# ---- what the caller said before -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", [0, 1])
+@pytest.mark.parametrize("known", ["utterance", "caller", "speaker"])
+def test_in_order_knows_the_mean_of_what_was_said_before(
+    with_voice: Dataset, utterances: list[Utterance], known: str, line: int
+) -> None:
+    """Of the whole utterances, as they come over the same line."""
+    expected = pasts(utterances, known, 3)
+    for batch in with_voice.in_order(9, line, known, seed=3):
+        for row, before, count in zip(batch.rows, batch.before, batch.utterances, strict=True):
+            assert count == len(expected[row])
+            own = [whole_functionals(utterances[r], LINES[line], CUT.spec) for r in expected[row]]
+            mean = np.mean(own, axis=0) if own else np.zeros(len(before))
+            np.testing.assert_allclose(before, mean, rtol=1e-4, atol=1e-5)
+    counts = {len(past) for past in expected}
+    assert counts == {"utterance": {0}, "caller": {1, 2}, "speaker": {8}}[known]
+
+
+def test_an_epoch_draws_what_was_said_before(utterances: list[Utterance], cache: Path) -> None:
+    """With two utterances a voice that is nothing, the other one several times, or both."""
+    pairs = [u for u in utterances if u.path.stem.endswith(("anger-0", "neutral-0"))]
+    data = Dataset(pairs, LINES, CUT, cache)
+    batches = [batch for seed in range(5) for batch in epoch(data, seed)]
+    kinds = set()
+    for batch, came in zip(batches, drawn_of(batches, data, cache, CUT), strict=True):
+        for row, before, count, (line, _) in zip(
+            batch.rows, batch.before, batch.utterances, came, strict=True
+        ):
+            voice = (pairs[row].corpus, pairs[row].speaker)
+            both = [r for r, u in enumerate(pairs) if (u.corpus, u.speaker) == voice]
+            mine, other = (
+                whole_functionals(pairs[r], line, CUT.spec) for r in (row, sum(both) - row)
+            )
+            (kind,) = (
+                kind
+                for kind, mean in (
+                    ("nothing", 0 * mine),
+                    ("other", other),
+                    ("both", (mine + other) / 2),
+                )
+                if np.allclose(before, mean, rtol=1e-4, atol=1e-4)
+            )
+            possible = {"nothing": {0}, "other": set(range(1, 9)), "both": {2}}
+            assert int(count) in possible[kind]
+            kinds.add(kind)
+    assert kinds == {"nothing", "other", "both"}
+
+
+def test_without_functionals_nothing_is_told_of_before(
+    utterances: list[Utterance], cache: Path
+) -> None:
+    data = Dataset(utterances, LINES, PLAIN, cache)
+    for batch in (*epoch(data, 0), *data.in_order(8, known="caller")):
+        assert batch.functionals.shape == batch.before.shape == (len(batch.rows), 0)
+        assert batch.utterances.count_nonzero() == 0
+
+
+def test_voices_are_their_mean_and_the_spread_within_one(
+    with_voice: Dataset, utterances: list[Utterance]
+) -> None:
+    mean, spread = with_voice.voices()
+    whole = np.array(
+        [[whole_functionals(u, line, CUT.spec) for u in utterances] for line in LINES], np.float64
+    )  # (lines, N, F)
+    voices = [(u.corpus, u.speaker) for u in utterances]
+    within = [
+        whole[:, [row for row, v in enumerate(voices) if v == voice]].reshape(-1, len(mean)).std(0)
+        for voice in set(voices)
+    ]
+    np.testing.assert_allclose(mean, whole.mean((0, 1)), rtol=1e-4, atol=1e-4)
+    expected = np.sqrt(np.mean(np.square(within), axis=0))
+    np.testing.assert_allclose(spread, expected, rtol=1e-3, atol=2e-3)
+    assert mean.dtype == spread.dtype == np.float32
+    assert (spread > 0).all()
+    assert (spread < whole.reshape(-1, len(mean)).std(0) + 2e-3).all()

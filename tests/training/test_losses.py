@@ -9,6 +9,8 @@ EMOTION_LOGITS = [[2.0, 0.5, -1.0, 0.0], [0.1, 0.2, 0.3, 0.4], [-1.0, 0.0, 3.0, 
 STYLE_LOGITS = [[1.0, -1.0], [0.0, 0.5], [2.0, 2.0]]
 EMOTION = [0, NEUTRAL, 2]
 STYLE = [1, 0, 1]
+VOTES = [[0.5, 0.0, 0.25, 0.25], [0.2, 0.0, 0.0, 0.8], [0.0, 0.0, 0.0, 1.0]]
+HARD = [[float(k == emotion) for k in range(4)] for emotion in EMOTION]
 
 
 def cross_entropy(logits: list[float], truth: int) -> float:
@@ -20,19 +22,26 @@ def smoothed(logits: list[float], truth: int, smoothing: float) -> float:
     return (1 - smoothing) * cross_entropy(logits, truth) + smoothing * even
 
 
-def by_hand(weights: list[float], smoothing: float = 0.0) -> float:
+def by_hand(
+    weights: list[float], smoothing: float = 0.0, shares: list[list[float]] = HARD
+) -> float:
     """Equation 3 with a lambda for each utterance."""
     each = [
-        weight * smoothed(emotion_logits, emotion, smoothing)
+        weight * sum(share * smoothed(emotion_logits, k, smoothing) for k, share in enumerate(own))
         + (1 - weight) * cross_entropy(style_logits, style)
-        for weight, emotion_logits, style_logits, emotion, style in zip(
-            weights, EMOTION_LOGITS, STYLE_LOGITS, EMOTION, STYLE, strict=True
+        for weight, emotion_logits, style_logits, own, style in zip(
+            weights, EMOTION_LOGITS, STYLE_LOGITS, shares, STYLE, strict=True
         )
     ]
     return sum(each) / len(each)
 
 
-def loss(ser_weight: float, selective: bool, smoothing: float = 0.0) -> float:
+def loss(
+    ser_weight: float,
+    selective: bool,
+    smoothing: float = 0.0,
+    shares: list[list[float]] | None = None,
+) -> float:
     return multi_task_loss(
         torch.tensor(EMOTION_LOGITS, dtype=torch.float64),
         torch.tensor(STYLE_LOGITS, dtype=torch.float64),
@@ -41,6 +50,7 @@ def loss(ser_weight: float, selective: bool, smoothing: float = 0.0) -> float:
         ser_weight=ser_weight,
         selective=selective,
         label_smoothing=smoothing,
+        soft=None if shares is None else torch.tensor(shares, dtype=torch.float64),
     ).item()
 
 
@@ -63,6 +73,18 @@ def test_selective_differs_from_multi_task_only_by_neutral_speech() -> None:
 
 def test_smoothing_spreads_the_emotion_s_label_and_leaves_the_style_s() -> None:
     assert loss(0.8, selective=True, smoothing=0.1) == pytest.approx(by_hand([0.8, 1, 0.8], 0.1))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_votes_take_the_label_s_place(smoothing: float) -> None:
+    """But which speech is neutral is still the label's to say."""
+    expected = by_hand([0.8, 1.0, 0.8], smoothing, VOTES)
+    assert loss(0.8, True, smoothing, VOTES) == pytest.approx(expected)
+    assert expected != pytest.approx(by_hand([0.8, 1.0, 0.8], smoothing))
+
+
+def test_unanimous_votes_are_the_label() -> None:
+    assert loss(0.8, True, 0.1, HARD) == pytest.approx(loss(0.8, True, 0.1))
 
 
 def test_the_style_head_learns_nothing_from_neutral_speech() -> None:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,27 @@ import torch
 
 from model import artifact
 from model.export import export
+from model.features import FeatureSpec
 from model.labels import EMOTIONS, Emotion
 from model.network import PRESETS, EmotionNetwork
+from model.voice import functional_count
+from tests.training.conftest import TINIES
 from training import checkpoint
-from training.augment import TELEPHONE
+from training.augment import CLEAN, NO_MASKS, TELEPHONE
+from training.callers import pasts
 from training.checkpoint import CheckpointError
 from training.dataset import Dataset
-from training.manifest import Utterance
-from training.splits import Split, speaker_split
-from training.train import RECIPES, TrainConfig, answer, main, mean_ua, temperature, train
+from training.splits import Split
+from training.train import (
+    RECIPES,
+    Epoch,
+    TrainConfig,
+    answer,
+    main,
+    mean_ua,
+    temperature,
+    train,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,31 +55,54 @@ def log_of(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
-@pytest.fixture(scope="session")
-def split(utterances: list[Utterance]) -> Split:
-    return speaker_split(utterances, test_fold=0, folds=5, seed=0)
+def chosen(config: TrainConfig, out: Path) -> EmotionNetwork:
+    network = EmotionNetwork(config.network)
+    network.load_state_dict(checkpoint.load(out / "best.pt")["network"])
+    return network
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=TINIES)
 def first(
-    split: Split, cache: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    split: Split,
+    cache: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[TrainConfig, Path]:
-    """A whole small training."""
-    from tests.training.conftest import TINY
-
+    """A whole small training: one that hears the caller's voice, and one that doesn't."""
+    config: TrainConfig = TINIES[request.param]
     out = tmp_path_factory.mktemp("runs") / "first"
-    assert train(TINY, split, out, cache) == out / "best.pt"
-    return TINY, out
+    told: list[Epoch] = []
+    assert train(config, split, out, cache, told.append) == out / "best.pt"
+    assert [asdict(epoch) for epoch in told] == log_of(out)
+    return config, out
 
 
 def test_recipes_are_the_paper_s_and_the_shipped_model_s() -> None:
-    paper = RECIPES["paper"]
+    paper, compact, kanjo = (RECIPES[name] for name in ("paper", "compact", "kanjo"))
     assert paper == TrainConfig()
     assert paper.network == PRESETS["paper"]
+    assert paper.features == FeatureSpec()
     assert (paper.learning_rate, paper.weight_decay, paper.epochs) == (1e-4, 1e-5, 100)
     assert (paper.ser_weight, paper.selective, paper.folds) == (0.8, True, 5)
-    assert (paper.cosine, paper.averaging, paper.label_smoothing) == (False, 0, 0)
-    assert RECIPES["compact"].network == PRESETS["compact"]
+    assert (paper.cosine, paper.decoupled, paper.averaging) == (False, False, 0)
+    assert (paper.label_smoothing, paper.soft_labels) == (0, False)
+    assert (paper.lines, paper.cuts, paper.masks) == ((CLEAN,), 0, NO_MASKS)
+    assert (paper.known, kanjo.known) == ("utterance", "caller")
+    assert compact.network == PRESETS["compact"]
+    of_compact = {
+        f.name for f in fields(paper) if getattr(paper, f.name) != getattr(compact, f.name)
+    }
+    assert of_compact == {
+        "network",
+        "epochs",
+        "least_updates",
+        "learning_rate",
+        "cosine",
+        "averaging",
+    }
+    for recipe in RECIPES.values():
+        assert recipe.network.d_frame == recipe.features.channels
+        assert recipe.network.functionals == functional_count(recipe.features)
 
 
 def test_a_finished_training_tells_what_export_needs(
@@ -104,10 +139,13 @@ def test_a_finished_training_tells_what_export_needs(
 def test_every_epoch_is_logged(first: tuple[TrainConfig, Path]) -> None:
     config, out = first
     lines = log_of(out)
-    assert [line["epoch"] for line in lines] == list(range(config.epochs))
-    for line in lines:
+    assert [line["number"] for line in lines] == list(range(1, config.epochs + 1))
+    for number, line in enumerate(lines):
+        assert line["of"] == config.epochs
         assert line["valid_ua"] == pytest.approx(np.mean(list(line["valid"].values())))
+        assert line["best_ua"] == max(before["valid_ua"] for before in lines[: number + 1])
         assert line["loss"] > 0
+        assert line["seconds"] > 0
 
 
 def test_training_lowers_the_loss(first: tuple[TrainConfig, Path]) -> None:
@@ -115,19 +153,89 @@ def test_training_lowers_the_loss(first: tuple[TrainConfig, Path]) -> None:
     assert losses[-1] < losses[0]
 
 
+def test_few_utterances_are_gone_through_more_often(
+    tiny: TrainConfig, split: Split, cache: Path, tmp_path: Path
+) -> None:
+    """48 utterances are 6 batches; of each speaker's and emotion's 2 at most 1, 3 batches."""
+    config = replace(tiny, epochs=1, least_updates=13)
+    for cap, epochs in ((25, 3), (1, 5)):
+        out = tmp_path / str(cap)
+        train(replace(config, cap_per_speaker_emotion=cap), split, out, cache)
+        assert [(line["number"], line["of"]) for line in log_of(out)] == [
+            (number, epochs) for number in range(1, epochs + 1)
+        ]
+
+
 def test_the_scores_are_those_of_the_chosen_weights(
     first: tuple[TrainConfig, Path], split: Split, cache: Path
 ) -> None:
+    """Of whole utterances over a telephone, of as much of the caller as the service knows."""
     config, out = first
     state = checkpoint.load(out / "best.pt")
-    network = EmotionNetwork(config.network)
-    network.load_state_dict(state["network"])
+    known = "caller" if config.features.functionals else "utterance"
     for part in ("valid", "test"):
-        data = Dataset(getattr(split, part), [TELEPHONE], config.features, config.gate, cache)
-        scores = answer(network, data, batch_size=5).scores(data)
+        data = Dataset(getattr(split, part), [TELEPHONE], config.test_making, cache)
+        scores = answer(chosen(config, out), data, known, batch_size=5).scores(data)
         assert {name: score.as_dict() for name, score in scores.items()} == state["scores"][part]
         if part == "valid":
             assert mean_ua(scores) == state["valid_ua"]
+
+
+def test_a_network_knows_the_voices_of_its_training_alone(
+    first: tuple[TrainConfig, Path], split: Split, cache: Path
+) -> None:
+    config, out = first
+    buffers = dict(chosen(config, out).voice.named_buffers())
+    if not config.features.functionals:
+        assert not buffers
+        return
+    mean, spread = Dataset(split.train, config.lines, config.making, cache).voices()
+    np.testing.assert_array_equal(buffers["mean"], mean)
+    np.testing.assert_array_equal(buffers["spread"], spread)
+
+
+def test_an_answer_is_told_what_was_said_before(
+    first: tuple[TrainConfig, Path], split: Split, cache: Path
+) -> None:
+    config, out = first
+    data = Dataset(split.test, [CLEAN, TELEPHONE], config.test_making, cache)
+    network = chosen(config, out)
+    alone = answer(network, data, "utterance", line=1)
+    told = answer(network, data, "caller", line=1)
+    moved = (alone.emotion - told.emotion).abs().amax(1) > 1e-5
+    has_past = [bool(past) for past in pasts(split.test, "caller", 0)]
+    assert any(has_past)
+    assert moved.tolist() == [config.features.functionals and past for past in has_past]
+
+
+def test_an_answer_is_in_the_dataset_s_order_and_of_its_line(
+    first: tuple[TrainConfig, Path], split: Split, cache: Path
+) -> None:
+    config, out = first
+    data = Dataset(split.test, [CLEAN, TELEPHONE], config.test_making, cache)
+    network = chosen(config, out)
+    clean, telephone = (answer(network, data, "utterance", line) for line in (0, 1))
+    assert not torch.allclose(clean.emotion, telephone.emotion, rtol=0, atol=1e-5)
+    for batch in data.in_order(1, line=1):
+        (row,) = batch.rows
+        emotion, style = network(*batch.heard)
+        torch.testing.assert_close(telephone.emotion[row], emotion[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(telephone.style[row], style[0], rtol=0, atol=1e-5)
+        assert (telephone.emotion - emotion).abs().amax(1).argmin() == row
+
+
+@pytest.mark.parametrize("asked_for", [False, True])
+def test_annotators_votes_teach_where_they_are_asked_for(
+    tiny: TrainConfig, split: Split, cache: Path, tmp_path: Path, asked_for: bool
+) -> None:
+    def trained(name: str, split: Split) -> Any:
+        config = replace(tiny, epochs=1, soft_labels=asked_for)
+        train(config, split, tmp_path / name, cache)
+        return checkpoint.load(tmp_path / name / "last.pt")["network"]
+
+    even = (0.25,) * len(EMOTIONS)
+    voted = replace(split, train=[replace(u, soft=even) for u in split.train])
+    assert same(trained("voted", voted), trained("labelled", split)) == (not asked_for)
 
 
 def test_the_same_training_gives_the_same_bits(
@@ -149,40 +257,38 @@ def test_another_seed_gives_other_weights(
 
 
 def test_a_killed_training_goes_on_to_the_same_bits(
-    tiny: TrainConfig, corpora: Path, cache: Path, tmp_path: Path
+    first: tuple[TrainConfig, Path], corpora: Path, cache: Path, tmp_path: Path
 ) -> None:
-    config = replace(tiny, epochs=25)
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    main(config, corpora, whole, cache)
-
+    config, whole = first
+    (recipe,) = (name for name, tiny in TINIES.items() if tiny == config)
     script = (
-        "import sys; from dataclasses import replace; from pathlib import Path; import torch\n"
-        "from tests.training.conftest import TINY; from training.train import main\n"
+        "import sys; from pathlib import Path; import torch\n"
+        "from tests.training.conftest import TINIES; from training.train import main\n"
         "torch.set_num_threads(1)\n"
-        "main(replace(TINY, epochs=25), *map(Path, sys.argv[1:]))\n"
+        "main(TINIES[sys.argv[1]], *map(Path, sys.argv[2:]))\n"
     )
     training = subprocess.Popen(
-        [sys.executable, "-c", script, str(corpora), str(killed), str(cache)],
+        [sys.executable, "-c", script, recipe, str(corpora), str(tmp_path), str(cache)],
         cwd=ROOT,
         stderr=subprocess.PIPE,
     )
     try:
-        log = killed / "log.jsonl"
-        until = time.monotonic() + 60
+        log = tmp_path / "log.jsonl"
+        until = time.monotonic() + 120
         while training.poll() is None and time.monotonic() < until:
-            if log.exists() and log.read_bytes().count(b"\n") >= 3:
+            if log.exists() and log.read_bytes().count(b"\n") >= 2:
                 break
             time.sleep(0.005)
     finally:
         training.send_signal(signal.SIGKILL)
         _, said = training.communicate()
     assert training.returncode == -signal.SIGKILL, said.decode()
-    assert 3 <= checkpoint.load(killed / "last.pt")["epoch"] < 25
-    assert "scores" not in checkpoint.load(killed / "best.pt")
+    assert 2 <= checkpoint.load(tmp_path / "last.pt")["epoch"] < config.epochs
+    assert "scores" not in checkpoint.load(tmp_path / "best.pt")
 
-    main(config, corpora, killed, cache)
+    main(config, corpora, tmp_path, cache)
     for name in ("last.pt", "best.pt"):
-        assert same(checkpoint.load(killed / name), checkpoint.load(whole / name))
+        assert same(checkpoint.load(tmp_path / name), checkpoint.load(whole / name))
 
 
 def test_a_finished_training_is_not_trained_further(
