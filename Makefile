@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install run demo train lint test test-docker bench clean tools
+.PHONY: help install run demo train study study-smoke lint test test-docker bench clean tools
 
 # $(call packages,names): installs Debian packages, or says in one line what to type, and stops.
 define packages
@@ -40,6 +40,13 @@ demo: install ## serve, and play bundled sample calls at it
 
 train: install ## train a model on the corpora at KANJO_CORPORA
 	$(BIN)/kanjo train
+
+study: install ## the paper's comparison on the corpora at KANJO_CORPORA: hours; stopped, it goes on
+	$(BIN)/kanjo study training/studies/compact.toml --out runs/compact
+	$(BIN)/kanjo report runs/compact
+
+study-smoke: install ## the whole offline chain at its smallest: corpora, systems, report, alerts
+	$(BIN)/pytest tests/training/test_smoke.py
 
 lint: install ## style, types and import contracts
 	$(BIN)/ruff check

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+
+from training import commands as offline
 
 if TYPE_CHECKING:
     import uvicorn
@@ -468,131 +469,107 @@ def demo(
 
 # ---- train, export ---------------------------------------------------------------------------
 
-SYSTEMS: dict[str, dict[str, Any]] = {
-    "combined": {"ser_weight": 1.0, "selective": False},
-    "mtl": {"selective": False},
-    "selective-mtl": {"selective": True},
-}
+
+# ---- evaluate-alerts -------------------------------------------------------------------------
 
 
 @app.command()
-def train(
+def evaluate_alerts(
     corpora: Annotated[
         Path,
         typer.Option(
             envvar="KANJO_CORPORA", file_okay=False, exists=True, help="Folder of corpora."
         ),
     ],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="KANJO_MODEL",
+            exists=True,
+            dir_okay=False,
+            help="Artifact.",
+            show_default="the shipped model",
+        ),
+    ] = None,
     out_folder: Annotated[
-        Path, typer.Option("--out", help="Checkpoints and log; an interrupted training goes on.")
-    ] = Path("runs/train"),
-    cache: Annotated[Path, typer.Option(help="Features, made once.")] = Path("var/cache"),
-    recipe: Annotated[
-        Literal["paper", "compact"],
-        typer.Option(help="Network and optimiser: the paper's, or the shipped model's."),
-    ] = "compact",
-    system: Annotated[
-        Literal["combined", "mtl", "selective-mtl"],
-        typer.Option(help="As in the paper; its baseline is combined, on one corpus."),
-    ] = "selective-mtl",
-    epochs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Times that all data is seen.", show_default="the recipe's"),
-    ] = None,
-    test_fold: Annotated[int, typer.Option(min=0, help="Which speakers are held out.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads.", show_default="one a core")
-    ] = None,
+        Path, typer.Option("--out", help="Page, picture and numbers; interrupted, it goes on.")
+    ] = Path("runs/alerts"),
+    false_per_hour: Annotated[
+        float, typer.Option(min=0, help="False alerts of each emotion an hour, at most.")
+    ] = 2.0,
+    minutes: Annotated[float, typer.Option(min=0.5, help="Length of a call.")] = 3.0,
+    calls: Annotated[int, typer.Option(min=1, help="Calls a speaker.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same calls.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the recommended thresholds into the model.")
+    ] = False,
 ) -> None:
-    """Train a network on corpora (needs the extra `training`)."""
-    if threads:
-        os.environ["OMP_NUM_THREADS"] = str(threads)  # torch reads it when it is imported
-    try:
-        from training.checkpoint import CheckpointError
+    """What an operator lives with: alerts caught, late and false, on calls of held-out speakers.
+
+    Calls are made of speakers that the model was not trained on, and played through the service's
+    own gate, windows, network and alert policy. Thresholds are chosen on validation speakers and
+    tried once on test speakers.
+    """
+    with offline.needs_training():
+        from model import SHIPPED, artifact
+        from model.artifact import ArtifactError
+        from model.labels import Emotion
+        from service.rehearsal import Rehearsal
+        from service.scorer import NoSuchDevice
+        from training import alerts_page
+        from training.calls import CallsConfig, CallsError
         from training.dataset import RecordingError
-        from training.manifest import ManifestError
-        from training.splits import SplitError
-        from training.train import RECIPES, main
-    except ModuleNotFoundError as missing:
-        _fail(f"no module {missing.name!r}: training needs `pip install 'kanjo[training]'`")
-    config = replace(RECIPES[recipe], test_fold=test_fold, seed=seed, **SYSTEMS[system])
-    if epochs:
-        config = replace(config, epochs=epochs)
+        from training.manifest import ManifestError, read_corpora
+        from training.tradeoff import ALERTED, TradeoffConfig, TradeoffError, evaluate
+    settings = _settings()
+    path = model or SHIPPED
     try:
-        best = main(config, corpora, out_folder, cache)
-    except (CheckpointError, ManifestError, RecordingError, SplitError) as error:
+        stage = Rehearsal(
+            path,
+            out_folder / "readings",
+            threads=threads,
+            first_s=settings.first_s,
+            hop_s=settings.hop_s,
+            release_s=settings.release_s,
+        )
+        found = evaluate(
+            read_corpora(corpora),
+            stage,
+            TradeoffConfig(
+                hold_s=settings.hold_s,
+                smooth_s=settings.smooth_s,
+                calls=CallsConfig(minutes=minutes, calls_per_speaker=calls, seed=seed),
+                false_per_hour=dict.fromkeys(ALERTED, false_per_hour),
+            ),
+        )
+        page = alerts_page.write(found, out_folder)
+        if write:
+            meta = replace(
+                stage.meta,
+                thresholds=stage.meta.thresholds | found.thresholds,
+                training=stage.meta.training | {"alerts": found.provenance},
+            )
+            artifact.rewrite(path, meta)
+    except (
+        ArtifactError,
+        CallsError,
+        ManifestError,
+        NoSuchDevice,
+        RecordingError,
+        TradeoffError,
+    ) as error:
         _fail(error)
     except KeyboardInterrupt:
-        last = out_folder / "last.pt"
-        if last.exists():
-            _fail(f"interrupted; the same command goes on from {last}", 130)
-        _fail("interrupted before the first epoch ended; the same command begins again", 130)
-    out.print(f"best checkpoint: {best}", markup=False)
+        _fail("interrupted; the same command goes on where it was", 130)
+    stage.forget()
+    for emotion in (Emotion.ANGER, Emotion.HAPPINESS):
+        at = found.thresholds[emotion]
+        out.print(f"{emotion}: fires at {at.fire_at:.3f}, clears below {at.clear_at:.3f}")
+    out.print(f"page: {page}", markup=False)
 
 
-@app.command()
-def export(
-    checkpoint: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="What a training wrote: best.pt.")
-    ],
-    artifact: Annotated[Path, typer.Argument(help="The file that a service loads.")],
-    name: Annotated[str, typer.Option(help="Name of the model.")],
-    version: Annotated[str, typer.Option(help="Version of the model.")],
-    licence: Annotated[str, typer.Option(help="Licence of the weights, which the corpora decide.")],
-    commit: Annotated[
-        str | None, typer.Option(help="Commit that trained it.", show_default="the checkout's")
-    ] = None,
-    anger: Annotated[
-        tuple[float, float],
-        typer.Option(metavar="FIRE CLEAR", help="An alert fires at or above, clears below."),
-    ] = (0.7, 0.5),
-    happiness: Annotated[
-        tuple[float, float],
-        typer.Option(metavar="FIRE CLEAR", help="An alert fires at or above, clears below."),
-    ] = (0.7, 0.5),
-) -> None:
-    """Turn a checkpoint into an artifact, if that answers like the checkpoint."""
-    from model.artifact import Thresholds
-    from model.export import ExportError
-    from model.export import export as export_artifact
-    from model.labels import Emotion
-
-    thresholds = {}
-    for emotion, (fire_at, clear_at) in (
-        (Emotion.ANGER, anger),
-        (Emotion.HAPPINESS, happiness),
-    ):
-        if not 0 <= clear_at <= fire_at <= 1:
-            raise typer.BadParameter(
-                f"got {fire_at} {clear_at}, expected 0 <= CLEAR <= FIRE <= 1",
-                param_hint=f"--{emotion}",
-            )
-        thresholds[emotion] = Thresholds(fire_at, clear_at)
-    try:
-        meta = export_artifact(
-            checkpoint,
-            artifact,
-            name=name,
-            version=version,
-            commit=commit or _checkout(),
-            licence=licence,
-            thresholds=thresholds,
-        )
-    except ExportError as error:
-        _fail(error)
-    out.print(f"{artifact}: {meta.name} {meta.version}", markup=False)
-
-
-def _checkout() -> str:
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        _fail("this is no git checkout: say --commit", 2)
-    return found.stdout.strip()
-
+app.registered_commands += offline.app.registered_commands
 
 if __name__ == "__main__":
     app()

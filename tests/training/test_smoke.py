@@ -1,0 +1,182 @@
+"""The whole offline half at its smallest: corpora as distributed, a study of them, its report."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model import artifact
+from model.artifact import Thresholds
+from model.export import export
+from model.labels import EMOTIONS
+from service.rehearsal import Rehearsal
+from tests.training.test_calls import recorded
+from training import alerts_page
+from training.answers import Answers, Run
+from training.calls import CallsConfig
+from training.corpora.preparation import prepare
+from training.manifest import Utterance, read_corpora
+from training.plan import StudyConfig, chosen, plan
+from training.report import build, main_table
+from training.study import Outcome, study
+from training.tradeoff import ALERTED, TradeoffConfig, evaluate
+
+SMOKE = Path(__file__).parents[2] / "training" / "studies" / "smoke.toml"
+
+
+@pytest.fixture(scope="module")
+def config() -> StudyConfig:
+    return StudyConfig.from_toml(SMOKE)
+
+
+@pytest.fixture(scope="module")
+def prepared(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared")
+    for name in ("stage", "street"):
+        prepare("prepared", corpora / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(
+    config: StudyConfig, prepared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Outcome]:
+    out = tmp_path_factory.mktemp("studies") / "smoke"
+    return out, study(config, prepared, out, tmp_path_factory.mktemp("cache"), processes=2)
+
+
+@pytest.fixture(scope="module")
+def answers(done: tuple[Path, Outcome], config: StudyConfig) -> dict[Run, Answers]:
+    return {run: Answers.load(done[0] / run.name) for run in plan(config)}
+
+
+@pytest.fixture(scope="module")
+def figures(
+    done: tuple[Path, Outcome], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[dict[str, Any]]]:
+    out = tmp_path_factory.mktemp("report")
+    report = build(done[0], out, draws=20)
+    assert "Selective" in main_table(report) or "selective" in main_table(report)
+    assert report.html.read_text().count("<table") > 5
+    assert report.markdown.exists()
+    assert report.overview.exists()
+    found: dict[str, list[dict[str, Any]]] = json.loads(report.figures.read_text())
+    return found
+
+
+def key(utterance: Utterance) -> tuple[str, str, str]:
+    return utterance.corpus, utterance.speaker, utterance.emotion
+
+
+def test_preparing_what_is_prepared_changes_nothing_of_it(corpora: Path, prepared: Path) -> None:
+    mine, theirs = (Counter(map(key, read_corpora(folder))) for folder in (prepared, corpora))
+    assert mine == theirs
+
+
+def test_every_system_is_done_in_every_fold(
+    done: tuple[Path, Outcome], config: StudyConfig
+) -> None:
+    runs = list(plan(config))
+    assert set(done[1].finished) == set(runs)
+    assert (done[1].failed, done[1].elsewhere) == ((), ())
+    parts = {(run.system, run.trained_on, run.share) for run in runs}
+    for part in parts:
+        folds = {run.fold for run in runs if (run.system, run.trained_on, run.share) == part}
+        assert folds == {0, 1}
+
+
+def test_every_system_is_tested_on_the_same_utterances_once(
+    answers: dict[Run, Answers], config: StudyConfig, prepared: Path
+) -> None:
+    everyone = {f"{u.corpus}/{u.path.name}" for u in chosen(config, prepared)}
+    tested: dict[tuple[str, float, float], list[str]] = {}
+    for run, own in answers.items():
+        if run.ser_weight in (0.8, 1.0):
+            system = (run.system, run.share, run.ser_weight)
+            tested.setdefault(system, []).extend(own.utterance.tolist())
+    lists = [sorted(utterances) for utterances in tested.values()]
+    assert len(lists) == 4 + 3 + 1 + 3
+    assert all(utterances == lists[0] for utterances in lists)
+    assert len(set(lists[0])) == len(lists[0])
+    assert set(lists[0]) < everyone
+
+
+def test_systems_are_tested_in_the_ways_that_they_know(
+    answers: dict[Run, Answers], config: StudyConfig
+) -> None:
+    for run, own in answers.items():
+        if run.system in config.peers:
+            known = {"corpus", "caller", "speaker"}
+        else:
+            known = {"utterance", "caller", "speaker"} if run.system == "kanjo" else {"utterance"}
+        ways = {f"{name}/{line}" for name in known for line in config.conditions}
+        assert own.logits.keys() == ways
+        with_style = run.system in ("mtl", "selective-mtl", "kanjo")
+        assert own.style_logits.keys() == (ways if with_style else set())
+        assert own.temperature.keys() == own.anger_at.keys() == known
+
+
+def test_the_report_s_figures_are_those_of_the_answers(
+    answers: dict[Run, Answers], figures: dict[str, list[dict[str, Any]]]
+) -> None:
+    expected = {(run.system, run.share, run.ser_weight) for run in answers}
+    found = {(row["system"], row["share"], row["ser_weight"]) for row in figures["runs"]}
+    assert found == expected
+    rows = [row for row in figures["by_corpus"] if row["corpus"] in ("stage", "street")]
+    assert {row["system"] for row in rows} == {run.system for run in answers}
+    for row in rows:
+        own = [
+            a
+            for run, a in answers.items()
+            if (run.system, run.share) == (row["system"], 1.0)
+            and run.ser_weight != 0.2
+            and row["way"] in a.logits
+        ]
+        told = np.concatenate([a.logits[row["way"]].argmax(1) for a in own])
+        truth = np.concatenate([a.emotion for a in own])
+        here = np.concatenate([a.corpus for a in own]) == row["corpus"]
+        recalls = [
+            np.mean(told[here & (truth == emotion)] == emotion)
+            for emotion in np.unique(truth[here])
+        ]
+        assert row["ua"] == pytest.approx(np.mean(recalls))
+
+
+def test_alerts_of_the_study_s_model_are_evaluated(
+    done: tuple[Path, Outcome], tmp_path: Path
+) -> None:
+    """As `kanjo export` and `kanjo evaluate-alerts --write` do, on calls of speakers held out."""
+    best = done[0] / "kanjo_compact_both_full_0.8_fold0_seed0" / "best.pt"
+    model = tmp_path / "model.pt"
+    never = {emotion: Thresholds(1.0, 1.0) for emotion in ALERTED}
+    meta = export(best, model, name="smoke", version="0", commit="", licence="", thresholds=never)
+    held = meta.training["trained_on"]["stage"]
+    speakers = (*held["valid_speakers"], *held["test_speakers"])
+    utterances = [
+        recorded(tmp_path, speaker, emotion, take, 1.7)
+        for speaker in speakers
+        for emotion in EMOTIONS
+        for take in range(4)
+    ]
+    stage = Rehearsal(model, tmp_path / "readings", first_s=1.5, hop_s=1.0, release_s=4.0)
+    found = evaluate(
+        utterances,
+        stage,
+        TradeoffConfig(
+            hold_s=1.0,
+            smooth_s=1.5,
+            calls=CallsConfig(minutes=1.0, calls_per_speaker=4),
+            false_per_hour=dict.fromkeys(ALERTED, 10_000.0),  # two epochs have taught it little
+            draws=20,
+        ),
+    )
+    page = alerts_page.write(found, tmp_path / "alerts")
+    assert "sounds angry" in page.read_text()
+    assert page.with_suffix(".svg").stat().st_size > 0
+    assert set(found.thresholds) == set(ALERTED)
+    artifact.rewrite(model, replace(stage.meta, thresholds=dict(found.thresholds)))
+    assert artifact.load(model).meta.thresholds == found.thresholds
