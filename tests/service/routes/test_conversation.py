@@ -474,10 +474,10 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("hasty")
 def test_who_does_not_open_in_time_is_asked_to_leave_and_then_left(service: Running) -> None:
+    began = time.monotonic()  # here, not when a busy client gets round to it
     with nothing_left(service), audiohook_session(service) as session:
-        began = time.monotonic()
         messages, code = closed(session.socket)
-        assert 0.7 < time.monotonic() - began < 3  # one deadline, and then the next
+        assert 0.7 < time.monotonic() - began < 10  # one deadline, and then the next
     (message,) = messages
     assert (message["type"], message["parameters"]["reason"]) == ("disconnect", "error")
     assert "got no open" in message["parameters"]["info"]
