@@ -477,7 +477,7 @@ def test_who_does_not_open_in_time_is_asked_to_leave_and_then_left(service: Runn
     began = time.monotonic()  # here, not when a busy client gets round to it
     with nothing_left(service), audiohook_session(service) as session:
         messages, code = closed(session.socket)
-        assert 0.7 < time.monotonic() - began < 10  # one deadline, and then the next
+        assert 0.4 <= time.monotonic() - began < 10  # not before the deadline
     (message,) = messages
     assert (message["type"], message["parameters"]["reason"]) == ("disconnect", "error")
     assert "got no open" in message["parameters"]["info"]
