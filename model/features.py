@@ -36,6 +36,9 @@ class FeatureSpec:
     n_fft: int = 512
     n_mels: int = 40
     pitch_lags: int = 0  # at which a frame's autocorrelation is taken; the paper has none
+    # Added to the autocorrelation at lag 0. G.711's own quantisation noise has up to about so much,
+    # and without it what a codec leaves of silence would sound like a voice.
+    pitch_floor: float = 3e4
     low_hz: float = 0.0
     high_hz: float = 4000.0
     # Least log energy of a band. Digital silence would give -36; 3.0 is about what G.711's own
@@ -130,7 +133,7 @@ def _autocorrelations(levels: NDArray[np.float32], spec: FeatureSpec) -> Frames:
     """
     magnitude = np.sqrt(_power(_framed(levels, spec) * _hann(spec.frame_samples), spec))
     at_lags = (magnitude[:, None, :] @ _cosines(spec))[:, 0, :]
-    relative = at_lags[:, 1:] / np.maximum(at_lags[:, :1], np.float32(1.0))
+    relative = at_lags[:, 1:] / (at_lags[:, :1] + np.float32(spec.pitch_floor))
     return cast(Frames, relative * np.float32(PITCH_SCALE))
 
 

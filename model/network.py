@@ -34,12 +34,15 @@ class NetworkConfig:
     functionals: int = 0
     d_voice: int = 256  # nodes for either of the two then
     head_dropout: float = 0.0  # there, and before FC2
+    members: int = 1  # networks of all these sizes, which answer together. The paper has one
 
     def __post_init__(self) -> None:
         if self.n_att_layers != 1:
             raise ValueError(
                 f"n_att_layers is {self.n_att_layers}, only 1 is built (paper table 2)"
             )
+        if self.members < 1:
+            raise ValueError(f"members is {self.members}, expected 1 or more")
         if self.conv_width % 2 == 0:
             raise ValueError(f"conv_width is {self.conv_width}, expected an odd number of frames")
 
@@ -156,12 +159,11 @@ class WithVoice(nn.Module):
         return heard
 
 
-class EmotionNetwork(nn.Module):
-    """Normalised log-mel frames of an utterance to emotion and style logits."""
+class Member(nn.Module):
+    """The paper's network: normalised log-mel frames of an utterance to logits."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.config = config
         self.mask_padding = config.mask_padding
         self.padded_frames = config.padded_frames
         width, padding = config.conv_width, config.conv_width // 2
@@ -226,6 +228,35 @@ class EmotionNetwork(nn.Module):
         return self.emotion(heard), self.style(heard)
 
 
+class EmotionNetwork(nn.Module):
+    """Networks that began with other weights: the mean of their logits is the answer.
+
+    They are told the same at the same time, but none learns from another, so they err apart.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.members = nn.ModuleList(Member(config) for _ in range(config.members))
+
+    def forward(
+        self,
+        frames: Tensor,
+        lengths: Tensor,
+        functionals: Tensor,
+        before: Tensor,
+        utterances: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (B, 4) and (B, 2), of what a `Member` is told."""
+        emotion: list[Tensor] = []
+        style: list[Tensor] = []
+        for member in self.members:
+            of_emotion, of_style = member(frames, lengths, functionals, before, utterances)
+            emotion.append(of_emotion)
+            style.append(of_style)
+        return torch.stack(emotion).mean(0), torch.stack(style).mean(0)
+
+
 def operations(config: NetworkConfig, frames: int) -> int:
     """Floating-point operations of one window: two a weight used, elementwise work left out."""
     steps = frames if config.mask_padding else max(frames, config.padded_frames)
@@ -244,4 +275,4 @@ def operations(config: NetworkConfig, frames: int) -> int:
         d_heard = 2 * config.d_voice
     total += d_heard * config.d_den1 + config.d_den1 * config.d_den2 + config.d_den2 * len(EMOTIONS)
     total += d_heard * config.d_style + config.d_style * len(STYLES)
-    return 2 * total
+    return 2 * total * config.members

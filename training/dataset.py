@@ -5,12 +5,13 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from zlib import crc32
 
 import numpy as np
 import soundfile
@@ -27,6 +28,8 @@ from model.voice import Functionals, functional_count, functionals
 from training.augment import Line, MaskSpec, cuts, mask
 from training.callers import Known, TrainingPasts, pasts
 from training.manifest import Utterance
+
+T = TypeVar("T")
 
 
 class RecordingError(ValueError):
@@ -83,10 +86,23 @@ class _Made:
 
 def _make(path: Path, line: Line, making: Making) -> _Made:
     frames = speech_frames(path, line, making.spec, making.gate)
-    rng = np.random.default_rng(len(frames))
+    # The same cuts over every line, though a gate may hear a frame more over one of them.
+    rng = np.random.default_rng(crc32(path.name.encode()))
     least_frames = round(making.least_s / making.spec.hop_s)
     spans = cuts(len(frames), making.spec.window_frames, least_frames, making.cuts, rng)
     return _Made(frames, spans, np.stack([functionals(frames[a:b], making.spec) for a, b in spans]))
+
+
+def made_of(
+    paths: Sequence[Path], one: Callable[[Path], T], name: str, done: int = 0
+) -> Iterator[T]:
+    """What `one` makes of each recording but the first `done`, in order, on all cores."""
+    pool = ProcessPoolExecutor()
+    try:
+        made = pool.map(one, paths[done:], chunksize=8)
+        yield from tqdm(made, name, len(paths), initial=done, unit="utt", mininterval=1)
+    finally:
+        pool.shutdown(cancel_futures=True)  # else Ctrl-C waits for all that is left
 
 
 class FeatureCache:
@@ -101,10 +117,10 @@ class FeatureCache:
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
-    def frames(self, row: int, cut: int = 0) -> Frames:
-        """(T, channels) of one cut of one utterance, not normalised."""
+    def frames(self, row: int, cut: int = 0, later: int = 0, earlier: int = 0) -> Frames:
+        """(T, channels) of one cut of one utterance, not normalised, less some of either end."""
         start, end = self._offsets[row] + self.spans[row, cut]
-        return np.asarray(self._frames[start:end], np.float32)
+        return np.asarray(self._frames[start + later : end - earlier], np.float32)
 
     @classmethod
     def build(
@@ -130,11 +146,7 @@ class FeatureCache:
         cls, utterances: Sequence[Utterance], line: Line, making: Making, paths: Sequence[Path]
     ) -> None:
         one = partial(_make, line=line, making=making)
-        with ProcessPoolExecutor() as pool:
-            made = pool.map(one, [u.path for u in utterances], chunksize=32)
-            parts = list(
-                tqdm(made, f"features, {line}", len(utterances), unit="utt", mininterval=1)
-            )
+        parts = list(made_of([u.path for u in utterances], one, f"features, {line}"))
         spec, cut_count = making.spec, 1 + making.cuts
         arrays: Sequence[NDArray[Any]] = (
             np.concatenate([p.frames for p in parts]) if parts else _nothing(0, spec.channels),
@@ -220,12 +232,14 @@ class Dataset:
         within = np.mean([whole[:, rows].var((0, 1)) for rows in own.values()], axis=0)
         return whole.mean((0, 1)), np.sqrt(within) + np.float32(1e-3)
 
-    def _example(self, row: int, line: int, cut: int, past: Sequence[int]) -> _Example:
+    def _example(
+        self, row: int, line: int, cut: int, past: Sequence[int], later: int = 0, earlier: int = 0
+    ) -> _Example:
         cache = self._caches[line]
         before = cache.functionals[list(past), 0]
         return _Example(
             row,
-            normalise(cache.frames(row, cut), self.spec),
+            normalise(cache.frames(row, cut, later, earlier), self.spec),
             cache.functionals[row, cut],
             before.mean(0) if len(past) else np.zeros_like(cache.functionals[row, cut]),
             len(past),
@@ -260,6 +274,8 @@ class Dataset:
         cap_per_speaker_emotion: int,
         masks: MaskSpec,
         rng: np.random.Generator,
+        jitter: int = 0,
+        hearings: int = 1,
     ) -> Iterator[Batch]:
         """One epoch's batches, drawn anew: each utterance over a line drawn at random.
 
@@ -267,6 +283,11 @@ class Dataset:
         drawn too. Like lengths come together. Of each voice's utterances of one emotion at most so
         many are drawn, so that no corpus drowns the others. A batch of one is left out: there is
         no batch normalisation of it.
+
+        With more than one hearing every batch has its utterances as often, each time over a line
+        drawn anew and masked anew: all of them first, then all of them again. With `jitter` either
+        end loses up to so many frames, as a gate may hear speech sooner or later; functionals
+        hardly change by that, and stay.
         """
         taken: dict[tuple[str, str, Emotion], int] = {}
         rows = []
@@ -279,19 +300,25 @@ class Dataset:
         drawn = [
             (
                 row,
-                int(rng.integers(len(self._caches))),
+                rng.integers(len(self._caches), size=hearings).tolist(),
                 int(rng.integers(1, self.cuts)) if self.cuts > 1 and rng.random() < 0.5 else 0,
                 self._pasts.draw(row, rng) if self.spec.functionals else [],
             )
             for row in rows
         ]
-        lengths = [np.ptp(self._caches[line].spans[row, cut]) for row, line, cut, _ in drawn]
+        lengths = [np.ptp(self._caches[lines[0]].spans[row, cut]) for row, lines, cut, _ in drawn]
         by_length = np.argsort(lengths, kind="stable")
         batches = [by_length[i : i + batch_size] for i in range(0, len(rows), batch_size)]
         for number in rng.permutation(len(batches)):
             if len(batches[number]) == 1 and len(batches) > 1:
                 continue
-            examples = [self._example(*drawn[i]) for i in batches[number]]
+            examples = []
+            for hearing in range(hearings):
+                for i in batches[number].tolist():
+                    row, lines, cut, past = drawn[i]
+                    most = min(jitter, int(lengths[i]) // 10)
+                    trims = rng.integers(most + 1, size=2).tolist()
+                    examples.append(self._example(row, lines[hearing], cut, past, *trims))
             yield self._batch(
                 [replace(e, frames=mask(e.frames, self.spec, masks, rng)) for e in examples]
             )

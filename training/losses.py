@@ -1,7 +1,7 @@
 """The paper's joint loss (section 2.2, equation 3) and its selective form (section 2.3)."""
 
 from torch import Tensor, full_like
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, kl_div
 
 from model.labels import EMOTIONS, Emotion
 
@@ -33,3 +33,16 @@ def multi_task_loss(
     if selective:
         weight = weight.masked_fill(emotion == NEUTRAL, 1.0)
     return (weight * of_emotion + (1 - weight) * of_style).mean()
+
+
+def divergence(emotion_logits: Tensor) -> Tensor:
+    """How far the two hearings of each utterance are from each other (Liang et al. 2021, R-Drop).
+
+    The symmetric Kullback-Leibler divergence, mean over a batch whose second half are the
+    utterances of its first, heard over other lines: logits (2 * B, 4), in the same order.
+    """
+    first, second = emotion_logits.log_softmax(1).chunk(2)
+    return 0.5 * (
+        kl_div(first, second, reduction="batchmean", log_target=True)
+        + kl_div(second, first, reduction="batchmean", log_target=True)
+    )

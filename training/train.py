@@ -28,7 +28,7 @@ from training import checkpoint
 from training.augment import CLEAN, NO_MASKS, TELEPHONE, TRAINING_LINES, Line, MaskSpec
 from training.callers import Known
 from training.dataset import Batch, Dataset, Making
-from training.losses import multi_task_loss
+from training.losses import divergence, multi_task_loss
 from training.manifest import Utterance, read_corpora
 from training.metrics import Score, score_corpora
 from training.splits import Split, speaker_split
@@ -48,12 +48,15 @@ class TrainConfig:
     lines: tuple[Line, ...] = (CLEAN,)  # of which each utterance comes over one, drawn anew
     cuts: int = 0  # of an utterance beside the whole; half of what is heard are cuts then
     least_s: float = 1.5  # shortest cut of a longer utterance; the service's first window
+    jitter: int = 0  # frames, at most, that either end of what is heard loses, drawn anew
     masks: MaskSpec = NO_MASKS
     soft_labels: bool = False  # annotators' votes in place of the label, where they are known
     # Loss (paper section 2)
     ser_weight: float = 0.8  # lambda
     selective: bool = True
     label_smoothing: float = 0.0  # the paper has none
+    # Of the divergence between two hearings of an utterance; 0: each is heard once, as in the paper
+    consistency: float = 0.0
     # Optimiser (paper section 4.2; "decay rate" is read as weight decay)
     epochs: int = 100
     least_updates: int = 0  # few utterances are gone through more often, until there are so many
@@ -81,7 +84,8 @@ class TrainConfig:
         return Making(self.features, self.gate)
 
 
-_VOICE = FeatureSpec(pitch_lags=24, functionals=True)
+# Below this floor codecs differ: the shipped model is to say the same over any of them.
+_VOICE = FeatureSpec(log_floor=6.0, pitch_lags=24, functionals=True)
 RECIPES = {
     "paper": TrainConfig(),
     # The paper's systems on a network that two cores can train: as little else as possible.
@@ -100,12 +104,15 @@ RECIPES = {
             d_frame=_VOICE.channels,
             functionals=functional_count(_VOICE),
             head_dropout=0.3,
+            members=2,
         ),
         features=_VOICE,
         lines=TRAINING_LINES,
         cuts=3,
         masks=MaskSpec(),
-        epochs=40,
+        jitter=3,
+        consistency=1.5,
+        epochs=36,
         learning_rate=1e-3,
         weight_decay=1e-3,
         decoupled=True,
@@ -185,27 +192,31 @@ def train_epoch(
     batches: Iterable[Batch],
     config: TrainConfig,
 ) -> float:
-    """One pass over the batches; the mean loss."""
+    """One pass over the batches; the mean loss of a member."""
     network.train()
     losses = []
     for batch in batches:
-        emotion_logits, style_logits = network(*batch.heard)
-        loss = multi_task_loss(
-            emotion_logits,
-            style_logits,
-            batch.emotion,
-            batch.style,
-            ser_weight=config.ser_weight,
-            selective=config.selective,
-            label_smoothing=config.label_smoothing,
-            soft=batch.soft if config.soft_labels else None,
-        )
+        loss = torch.zeros(())
+        for member in network.members:
+            emotion_logits, style_logits = member(*batch.heard)
+            loss = loss + multi_task_loss(
+                emotion_logits,
+                style_logits,
+                batch.emotion,
+                batch.style,
+                ser_weight=config.ser_weight,
+                selective=config.selective,
+                label_smoothing=config.label_smoothing,
+                soft=batch.soft if config.soft_labels else None,
+            )
+            if config.consistency:
+                loss = loss + config.consistency * divergence(emotion_logits)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
         average.update_parameters(network)
-        losses.append(loss.item())
+        losses.append(loss.item() / len(network.members))
     return float(np.mean(losses))
 
 
@@ -237,10 +248,12 @@ def train(
     # ---- network and optimiser, new or as they were -----------------------------------------
     torch.manual_seed(config.seed)
     network = EmotionNetwork(config.network)
-    if isinstance(network.voice, WithVoice):
+    if config.network.functionals:
         mean, spread = train_data.voices()
-        network.voice.mean.copy_(torch.from_numpy(mean))
-        network.voice.spread.copy_(torch.from_numpy(spread))
+        for voice in network.modules():
+            if isinstance(voice, WithVoice):
+                voice.mean.copy_(torch.from_numpy(mean))
+                voice.spread.copy_(torch.from_numpy(spread))
     ema = get_ema_multi_avg_fn(config.averaging)  # type: ignore[no-untyped-call]
     average = AveragedModel(network, multi_avg_fn=ema, use_buffers=True)
     kind = torch.optim.AdamW if config.decoupled else torch.optim.Adam
@@ -265,7 +278,12 @@ def train(
             part = 0.5 * (1 + math.cos(math.pi * epoch / epochs))
             optimizer.param_groups[0]["lr"] = config.learning_rate * part
         batches = train_data.epoch(
-            config.batch_size, config.cap_per_speaker_emotion, config.masks, rng
+            config.batch_size,
+            config.cap_per_speaker_emotion,
+            config.masks,
+            rng,
+            jitter=config.jitter,
+            hearings=2 if config.consistency else 1,
         )
         loss = train_epoch(network, average, optimizer, batches, config)
 

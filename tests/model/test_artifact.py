@@ -211,7 +211,7 @@ def test_meta_that_is_no_json_is_told(exported: Path) -> None:
 def test_weights_that_are_not_those_exported_are_told(
     exported: Path, finished: dict[str, Any]
 ) -> None:
-    finished["network"]["emotion.5.bias"][0] += 0.1
+    finished["network"]["members.0.emotion.5.bias"][0] += 0.1
     path = exported.with_name("other.pt")
     save(torch.jit.script(released(finished)), load(exported).meta, path)
     message = refusal(path)
@@ -221,7 +221,7 @@ def test_weights_that_are_not_those_exported_are_told(
 
 def test_an_answer_that_is_no_number_is_told(exported: Path, finished: dict[str, Any]) -> None:
     network = released(finished)
-    network.network.emotion[5].bias.data.fill_(float("nan"))
+    dict(network.named_parameters())["network.members.0.emotion.5.bias"].data.fill_(float("nan"))
     path = exported.with_name("nan.pt")
     save(torch.jit.script(network), load(exported).meta, path)
     assert "found answer [nan, nan, nan, nan] to the probe" in refusal(path)

@@ -173,8 +173,8 @@ def test_features_that_the_network_was_not_built_for_are_refused(
 
 
 def test_a_training_that_ran_away_is_refused(finished: dict[str, Any], tmp_path: Path) -> None:
-    finished["network"]["emotion.5.bias"][2] = float("nan")
-    assert "weights emotion.5.bias are not all finite" in refusal(finished, tmp_path)
+    finished["network"]["members.0.emotion.5.bias"][2] = float("nan")
+    assert "weights members.0.emotion.5.bias are not all finite" in refusal(finished, tmp_path)
 
 
 def test_something_else_than_a_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -197,8 +197,8 @@ def test_an_artifact_that_answers_otherwise_is_refused(
 ) -> None:
     """Freezing folds the batch statistics into the convolution before it: with a bias and a mean
     this far off, the checkpoint's own sums lose the digits that the folded ones keep."""
-    finished["network"]["convolutions.0.0.bias"] += 3e6
-    finished["network"]["convolutions.0.1.running_mean"] += 3e6
+    finished["network"]["members.0.convolutions.0.0.bias"] += 3e6
+    finished["network"]["members.0.convolutions.0.1.running_mean"] += 3e6
     assert "the artifact answers otherwise by" in refusal(finished, tmp_path)
 
 

@@ -7,7 +7,16 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 from model.labels import EMOTIONS, STYLES
-from model.network import PRESETS, EmotionNetwork, NetworkConfig, mask_of, operations, reversal
+from model.network import (
+    PRESETS,
+    EmotionNetwork,
+    Member,
+    NetworkConfig,
+    WithVoice,
+    mask_of,
+    operations,
+    reversal,
+)
 
 TINY = NetworkConfig(
     d_frame=6, d_lstm=5, d_att=7, d_den1=9, d_den2=8, n_head=3, d_style=4, padded_frames=60
@@ -15,11 +24,13 @@ TINY = NetworkConfig(
 TINY_COMPACT = replace(TINY, mask_padding=True, conv_channels=(5, 6), conv_width=3)
 TINY_MASKED = replace(TINY, mask_padding=True)
 TINY_VOICE = replace(TINY_COMPACT, functionals=7, d_voice=4)
+TINY_TWO = replace(TINY_VOICE, members=2)
 KINDS = {
     "padding heard": TINY,
     "masked": TINY_MASKED,
     "convolutions": TINY_COMPACT,
     "voice": TINY_VOICE,
+    "two members": TINY_TWO,
 }
 
 Voices = tuple[Tensor, Tensor, Tensor]  # functionals (B, F), before (B, F), utterances (B,)
@@ -60,6 +71,16 @@ def padded(each: list[Tensor], steps: int, padding: float) -> tuple[Tensor, Tens
     return frames, torch.tensor([len(window) for window in each])
 
 
+def members(network: EmotionNetwork) -> list[Member]:
+    return [member for member in network.members if isinstance(member, Member)]
+
+
+def voice_of(network: EmotionNetwork) -> WithVoice:
+    (member,) = members(network)
+    assert isinstance(member.voice, WithVoice)
+    return member.voice
+
+
 def answer(
     network: EmotionNetwork, frames: Tensor, lengths: Tensor, heard: Voices | None = None
 ) -> Tensor:
@@ -75,7 +96,7 @@ def test_the_paper_preset_has_the_sizes_of_table_2() -> None:
         network = EmotionNetwork(PRESETS["paper"])
     shapes = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
     lstm = {
-        f"lstms.{layer}.{way}_lstm.{kind}_l0": shape
+        f"members.0.lstms.{layer}.{way}_lstm.{kind}_l0": shape
         for layer, d_in in ((0, 40), (1, 512))
         for way in ("forward", "backward")
         for kind, shape in (
@@ -86,20 +107,20 @@ def test_the_paper_preset_has_the_sizes_of_table_2() -> None:
         )
     }
     assert shapes == lstm | {
-        "attention.w1.weight": (512, 512),
-        "attention.w2.weight": (8, 512),
-        "emotion.0.weight": (4096, 8 * 512),
-        "emotion.0.bias": (4096,),
-        "emotion.3.weight": (1024, 4096),
-        "emotion.3.bias": (1024,),
-        "emotion.5.weight": (len(EMOTIONS), 1024),
-        "emotion.5.bias": (len(EMOTIONS),),
-        "style.0.weight": (1024, 8 * 512),
-        "style.0.bias": (1024,),
-        "style.2.weight": (len(STYLES), 1024),
-        "style.2.bias": (len(STYLES),),
+        "members.0.attention.w1.weight": (512, 512),
+        "members.0.attention.w2.weight": (8, 512),
+        "members.0.emotion.0.weight": (4096, 8 * 512),
+        "members.0.emotion.0.bias": (4096,),
+        "members.0.emotion.3.weight": (1024, 4096),
+        "members.0.emotion.3.bias": (1024,),
+        "members.0.emotion.5.weight": (len(EMOTIONS), 1024),
+        "members.0.emotion.5.bias": (len(EMOTIONS),),
+        "members.0.style.0.weight": (1024, 8 * 512),
+        "members.0.style.0.bias": (1024,),
+        "members.0.style.2.weight": (len(STYLES), 1024),
+        "members.0.style.2.bias": (len(STYLES),),
     }
-    assert network.dropout.p == 0.2
+    assert [member.dropout.p for member in members(network)] == [0.2]
 
 
 def test_compact_costs_at_most_an_eighth_of_the_paper() -> None:
@@ -107,7 +128,7 @@ def test_compact_costs_at_most_an_eighth_of_the_paper() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")  # by `flags`
-@pytest.mark.parametrize("kind", ["padding heard", "convolutions", "voice"])
+@pytest.mark.parametrize("kind", ["padding heard", "convolutions", "voice", "two members"])
 def test_operations_are_what_torch_counts(kind: str) -> None:
     config = KINDS[kind]
     network = EmotionNetwork(config).eval()
@@ -171,7 +192,7 @@ def test_the_whole_window_is_heard(kind: str) -> None:
 
 
 def test_attention_is_equations_1_and_2() -> None:
-    attention = EmotionNetwork(TINY).attention
+    attention = Member(TINY).attention
     hidden = torch.randn(12, 10)
     w1, w2 = attention.w1.weight, attention.w2.weight
     heard = []
@@ -185,7 +206,7 @@ def test_attention_is_equations_1_and_2() -> None:
 
 def test_both_directions_together_are_a_bidirectional_lstm() -> None:
     torch.manual_seed(0)
-    layer = EmotionNetwork(TINY).lstms[0]
+    layer = Member(TINY).lstms[0]
     whole = torch.nn.LSTM(6, 5, batch_first=True, bidirectional=True)
     for own, way in ((layer.forward_lstm, ""), (layer.backward_lstm, "_reverse")):
         whole.load_state_dict(
@@ -225,7 +246,7 @@ def told(network: EmotionNetwork, heard: Voices) -> Tensor:
     """(B, F + 1): what the network makes of voices before its first weight of theirs."""
     frames, lengths = padded(windows([9] * len(heard[2])), 9, 0.0)
     came: list[Tensor] = []
-    hook = network.voice.told.register_forward_pre_hook(lambda _, given: came.append(given[0]))
+    hook = voice_of(network).told.register_forward_pre_hook(lambda _, given: came.append(given[0]))
     answer(network, frames, lengths, heard)
     hook.remove()
     return came[0]
@@ -233,7 +254,7 @@ def told(network: EmotionNetwork, heard: Voices) -> Tensor:
 
 def test_an_unknown_caller_is_measured_by_the_mean_of_the_training() -> None:
     network = network_of(TINY_VOICE)
-    mean, spread = network.voice.mean, network.voice.spread
+    mean, spread = voice_of(network).mean, voice_of(network).spread
     functionals, _, utterances = voices(TINY_VOICE, [0, 0])
     far = told(network, (functionals, torch.full_like(functionals, 1e3), utterances))
     torch.testing.assert_close(far[:, :-1], (functionals - mean) / spread)
@@ -246,11 +267,11 @@ def test_whoever_sounds_as_ever_is_no_distance_away(utterances: int) -> None:
     """As ever: as before, among which the mean of the training counts for one utterance."""
     network = network_of(TINY_VOICE)
     _, before, count = voices(TINY_VOICE, [utterances])
-    as_ever = (network.voice.mean + utterances * before) / (1 + utterances)
+    as_ever = (voice_of(network).mean + utterances * before) / (1 + utterances)
     torch.testing.assert_close(
         told(network, (as_ever, before, count))[:, :-1], torch.zeros(1, 7), rtol=0, atol=1e-5
     )
-    higher = told(network, (as_ever + network.voice.spread, before, count))
+    higher = told(network, (as_ever + voice_of(network).spread, before, count))
     torch.testing.assert_close(higher[:, :-1], torch.ones(1, 7), rtol=0, atol=1e-5)
 
 
@@ -289,7 +310,8 @@ def test_every_weight_of_the_network_is_trained(kind: str) -> None:
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.any(), name
-    assert not {"voice.mean", "voice.spread"} & {name for name, _ in network.named_parameters()}
+    untrained = {name for name, _ in network.named_buffers()}
+    assert not untrained & {name for name, _ in network.named_parameters()}
 
 
 def test_the_mean_and_spread_of_the_training_are_kept_with_the_weights() -> None:
@@ -306,11 +328,11 @@ def test_the_mean_and_spread_of_the_training_are_kept_with_the_weights() -> None
 
 
 def test_a_network_that_is_told_no_functionals_has_no_weights_for_them() -> None:
-    assert not [name for name in EmotionNetwork(TINY).state_dict() if name.startswith("voice")]
+    assert not [name for name in EmotionNetwork(TINY).state_dict() if "voice" in name]
     assert voices(TINY, [3])[0].shape == (1, 0)
 
 
-@pytest.mark.parametrize("kind", ["padding heard", "convolutions", "voice"])
+@pytest.mark.parametrize("kind", ["padding heard", "convolutions", "voice", "two members"])
 def test_as_torchscript_it_answers_the_same(kind: str) -> None:
     network = network_of(KINDS[kind])
     scripted = torch.jit.freeze(torch.jit.script(network))
@@ -321,7 +343,27 @@ def test_as_torchscript_it_answers_the_same(kind: str) -> None:
                 torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
 
 
+# Several members.
+
+
+def test_the_answer_is_the_mean_of_the_members() -> None:
+    network = network_of(TINY_TWO)
+    given = (*padded(windows([60, 17]), 60, 0.0), *voices(TINY_TWO, [0, 3]))
+    with torch.inference_mode():
+        one, other = (member(*given) for member in network.members)
+        together = network(*given)
+    for a, b, both in zip(one, other, together, strict=True):
+        assert float((a - b).abs().max()) > 1e-3  # they began with other weights
+        torch.testing.assert_close(both, (a + b) / 2)
+
+
+def test_every_member_costs_as_much() -> None:
+    assert operations(TINY_TWO, 60) == 2 * operations(TINY_VOICE, 60)
+
+
 def test_unbuildable_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match="members is 0, expected 1 or more"):
+        NetworkConfig(members=0)
     with pytest.raises(ValueError, match="n_att_layers is 2, only 1"):
         NetworkConfig(n_att_layers=2)
     with pytest.raises(ValueError, match="conv_width is 4, expected an odd"):

@@ -296,8 +296,15 @@ def with_voice(utterances: list[Utterance], cache: Path) -> Dataset:
     return Dataset(utterances, LINES, CUT, cache)
 
 
-def epoch(data: Dataset, seed: int, cap: int = 1000, masks: MaskSpec = NO_MASKS) -> list[Batch]:
-    return list(data.epoch(8, cap, masks, np.random.default_rng(seed)))
+def epoch(
+    data: Dataset,
+    seed: int,
+    cap: int = 1000,
+    masks: MaskSpec = NO_MASKS,
+    jitter: int = 0,
+    hearings: int = 1,
+) -> list[Batch]:
+    return list(data.epoch(8, cap, masks, np.random.default_rng(seed), jitter, hearings))
 
 
 def rows_of(batches: list[Batch]) -> list[int]:
@@ -423,6 +430,36 @@ def test_masks_are_put_on_the_frames_alone(data: Dataset) -> None:
         masked_frames += int((gone & (one.frames != 0)).any(2).sum())
         assert_same(replace(one, frames=other.frames), other)
     assert masked_frames > 0
+
+
+def test_an_utterance_is_heard_twice_over_lines_of_their_own(
+    data: Dataset, making: Making, cache: Path
+) -> None:
+    """The same cut with the same past, so that nothing but the line can tell them apart."""
+    once = list(epoch(data, 2))
+    lines = []
+    for batch in epoch(data, 2, hearings=2):
+        first, second = np.split(batch.rows, 2)
+        np.testing.assert_array_equal(first, second)
+        count, again = (x.chunk(2) for x in (batch.utterances, batch.emotion))
+        assert count[0].equal(count[1])
+        assert again[0].equal(again[1])
+        came = drawn_of([batch], data, cache, making)[0]
+        for (line, cut), (other, same) in zip(came[: len(first)], came[len(first) :], strict=True):
+            assert cut == same
+            lines.append((line, other))
+    assert len(lines) == sum(len(batch.rows) for batch in once)
+    assert len(set(lines)) == len(LINES) ** 2
+
+
+def test_jitter_takes_so_many_frames_of_either_end_at_most(data: Dataset) -> None:
+    less = [
+        int(length - shorter)
+        for seed in range(5)
+        for whole, jittered in zip(epoch(data, seed), epoch(data, seed, jitter=3), strict=True)
+        for length, shorter in zip(whole.lengths, jittered.lengths, strict=True)
+    ]
+    assert set(less) == set(range(7))
 
 
 def test_like_lengths_are_together(data: Dataset) -> None:

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from training.losses import NEUTRAL, multi_task_loss
+from training.losses import NEUTRAL, divergence, multi_task_loss
 
 EMOTION_LOGITS = [[2.0, 0.5, -1.0, 0.0], [0.1, 0.2, 0.3, 0.4], [-1.0, 0.0, 3.0, 1.0]]
 STYLE_LOGITS = [[1.0, -1.0], [0.0, 0.5], [2.0, 2.0]]
@@ -100,3 +100,13 @@ def test_the_style_head_learns_nothing_from_neutral_speech() -> None:
     assert style_logits.grad is not None
     moved = style_logits.grad.abs().sum(dim=1) > 0
     assert moved.tolist() == [True, False, True]
+
+
+def test_two_hearings_are_as_far_apart_as_their_mean_divergence_both_ways() -> None:
+    first, second = (torch.tensor(EMOTION_LOGITS, dtype=torch.float64).roll(n, 0) for n in (0, 1))
+    p, q = first.softmax(1), second.softmax(1)
+    both_ways = ((p - q) * (p.log() - q.log())).sum(1)  # Kullback and Leibler's J
+    found = divergence(torch.cat((first, second)))
+    assert found.item() == pytest.approx(both_ways.mean().item() / 2)
+    assert divergence(torch.cat((second, first))).item() == pytest.approx(found.item())
+    assert divergence(torch.cat((first, first + 3))).item() == pytest.approx(0, abs=1e-12)

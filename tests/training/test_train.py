@@ -17,7 +17,7 @@ from model import artifact
 from model.export import export
 from model.features import FeatureSpec
 from model.labels import EMOTIONS, Emotion
-from model.network import PRESETS, EmotionNetwork
+from model.network import PRESETS, EmotionNetwork, WithVoice
 from model.voice import functional_count
 from tests.training.conftest import TINIES
 from training import checkpoint
@@ -185,13 +185,15 @@ def test_a_network_knows_the_voices_of_its_training_alone(
     first: tuple[TrainConfig, Path], split: Split, cache: Path
 ) -> None:
     config, out = first
-    buffers = dict(chosen(config, out).voice.named_buffers())
+    voices = [part for part in chosen(config, out).modules() if isinstance(part, WithVoice)]
     if not config.features.functionals:
-        assert not buffers
+        assert not voices
         return
+    assert len(voices) == config.network.members
     mean, spread = Dataset(split.train, config.lines, config.making, cache).voices()
-    np.testing.assert_array_equal(buffers["mean"], mean)
-    np.testing.assert_array_equal(buffers["spread"], spread)
+    for voice in voices:
+        np.testing.assert_array_equal(voice.mean, mean)
+        np.testing.assert_array_equal(voice.spread, spread)
 
 
 def test_an_answer_is_told_what_was_said_before(
