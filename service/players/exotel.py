@@ -9,8 +9,7 @@ import numpy as np
 from model.audio import SAMPLE_RATE
 from service.bridges.interleaved import Encoding
 from service.events import Pcm, Track
-from service.players.dialect import NO_ACCESS, Access, Dialect, Message, encoded
-from service.players.recording import Recording
+from service.players.dialect import Dialect, Message, encoded
 
 PIECE_SAMPLES = 800  # 100 ms
 
@@ -24,23 +23,13 @@ class ExotelDialect(Dialect):
     name = "exotel"
     encodings = (Encoding.L16,)
     takes = ("user", "password")
+    _waiting: Pcm = np.empty(0, np.int16)  # of the caller, less than a piece
+    _sequence = _chunk = 0  # the last that was sent
+    _played = 0  # samples
 
-    def __init__(
-        self,
-        call_id: str,
-        recording: Recording,
-        encoding: Encoding | None = None,
-        *,
-        url: str = "",
-        access: Access = NO_ACCESS,
-    ) -> None:
-        super().__init__(call_id, recording, encoding, url=url, access=access)
-        self._stream_sid = f"stream-{call_id}"
-        self._lane = recording.tracks.index(Track.CALLER)
-        self._waiting: Pcm = np.empty(0, np.int16)
-        self._sequence = 0
-        self._chunk = 0
-        self._played = 0  # samples
+    @property
+    def _stream_sid(self) -> str:
+        return f"stream-{self._call_id}"
 
     def headers(self) -> Mapping[str, str]:
         return self._access.basic()
@@ -65,7 +54,8 @@ class ExotelDialect(Dialect):
         )
 
     def frame(self, pcm: Pcm) -> Iterable[Message]:
-        self._waiting = np.concatenate((self._waiting, pcm[:, self._lane]))
+        caller = pcm[:, self._recording.tracks.index(Track.CALLER)]
+        self._waiting = np.concatenate((self._waiting, caller))
         while len(self._waiting) >= PIECE_SAMPLES:
             yield self._media(self._waiting[:PIECE_SAMPLES])
             self._waiting = self._waiting[PIECE_SAMPLES:]

@@ -33,6 +33,7 @@ class FreeswitchDialect(Dialect):
     name = "freeswitch"
     encodings = (Encoding.L16,)
     takes = ("user", "password")
+    subprotocols = FreeswitchBridge.SUBPROTOCOLS
     ear = Ear.ALERTS
 
     def __init__(
@@ -47,7 +48,8 @@ class FreeswitchDialect(Dialect):
     ) -> None:
         super().__init__(call_id, recording, encoding, url=url, access=access)
         self._late = module == "mod_audio_stream"  # the metadata, and still to come
-        self.subprotocols = () if self._late else FreeswitchBridge.SUBPROTOCOLS
+        if self._late:
+            self.subprotocols = ()
 
     def headers(self) -> Mapping[str, str]:
         return self._access.basic()

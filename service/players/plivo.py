@@ -9,8 +9,7 @@ from model.audio import SAMPLE_RATE
 from service.bridges.interleaved import Encoding
 from service.doors.plivo import NONCE, SIGNATURE, sign
 from service.events import Pcm, Track
-from service.players.dialect import NO_ACCESS, Access, Dialect, Message, encoded
-from service.players.recording import Recording
+from service.players.dialect import Dialect, Message, encoded
 
 TRACKS = {Track.CALLER: "inbound", Track.AGENT: "outbound"}
 NAMES = {Encoding.MULAW: "audio/x-mulaw", Encoding.L16: "audio/x-l16"}
@@ -22,21 +21,12 @@ class PlivoDialect(Dialect):
     name = "plivo"
     encodings = tuple(NAMES)
     takes = ("secret", "public_url")
+    _sequence = _chunk = 0  # the last that was sent
+    _played = 0  # samples
 
-    def __init__(
-        self,
-        call_id: str,
-        recording: Recording,
-        encoding: Encoding | None = None,
-        *,
-        url: str = "",
-        access: Access = NO_ACCESS,
-    ) -> None:
-        super().__init__(call_id, recording, encoding, url=url, access=access)
-        self._stream_id = f"stream-{call_id}"
-        self._sequence = 0
-        self._chunk = 0
-        self._played = 0  # samples
+    @property
+    def _stream_id(self) -> str:
+        return f"stream-{self._call_id}"
 
     def headers(self) -> Mapping[str, str]:
         secret = self._access.secret

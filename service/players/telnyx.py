@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from model.audio import SAMPLE_RATE
 from service.bridges.interleaved import Encoding
 from service.events import Pcm, Track
-from service.players.dialect import NO_ACCESS, Access, Dialect, Message, encoded
-from service.players.recording import Recording
+from service.players.dialect import Dialect, Message, encoded
 
 TRACKS = {Track.CALLER: "inbound", Track.AGENT: "outbound"}
 NAMES = {Encoding.MULAW: "PCMU", Encoding.ALAW: "PCMA", Encoding.L16: "L16"}
@@ -20,21 +19,8 @@ class TelnyxDialect(Dialect):
     name = "telnyx"
     encodings = tuple(NAMES)
     takes = ("token",)
-
-    def __init__(
-        self,
-        call_id: str,
-        recording: Recording,
-        encoding: Encoding | None = None,
-        *,
-        url: str = "",
-        access: Access = NO_ACCESS,
-    ) -> None:
-        super().__init__(call_id, recording, encoding, url=url, access=access)
-        self._stream_id = f"stream-{call_id}"
-        self._sequence = 0
-        self._chunk = 0
-        self._played = 0  # samples
+    _sequence = _chunk = 0  # the last that was sent
+    _played = 0  # samples
 
     def headers(self) -> Mapping[str, str]:
         return self._access.bearer()
@@ -83,7 +69,7 @@ class TelnyxDialect(Dialect):
             {
                 "event": event,
                 "sequence_number": str(self._sequence),
-                "stream_id": self._stream_id,
+                "stream_id": f"stream-{self._call_id}",
                 **content,
             }
         )

@@ -9,8 +9,7 @@ from service.bridges.interleaved import Encoding
 from service.bridges.twilio import TOKEN
 from service.doors.twilio import SIGNATURE, sign
 from service.events import Pcm, Track
-from service.players.dialect import NO_ACCESS, Access, Dialect, Message, encoded
-from service.players.recording import Recording
+from service.players.dialect import Dialect, Message, encoded
 
 TRACKS = {Track.CALLER: "inbound", Track.AGENT: "outbound"}
 
@@ -24,21 +23,12 @@ class TwilioDialect(Dialect):
     name = "twilio"
     encodings = (Encoding.MULAW,)
     takes = ("secret", "token", "public_url")
+    _sequence = _chunk = 0  # the last that was sent
+    _played = 0  # samples
 
-    def __init__(
-        self,
-        call_id: str,
-        recording: Recording,
-        encoding: Encoding | None = None,
-        *,
-        url: str = "",
-        access: Access = NO_ACCESS,
-    ) -> None:
-        super().__init__(call_id, recording, encoding, url=url, access=access)
-        self._stream_sid = f"MZ{call_id}"
-        self._sequence = 0
-        self._chunk = 0
-        self._played = 0  # samples
+    @property
+    def _stream_sid(self) -> str:
+        return f"MZ{self._call_id}"
 
     def headers(self) -> Mapping[str, str]:
         secret = self._access.secret
@@ -88,11 +78,10 @@ class TwilioDialect(Dialect):
 
     def _message(self, event: str, **content: object) -> str:
         self._sequence += 1
-        sequence = str(self._sequence)
         return json.dumps(
             {
                 "event": event,
-                "sequenceNumber": sequence,
+                "sequenceNumber": str(self._sequence),
                 "streamSid": self._stream_sid,
                 **content,
             }

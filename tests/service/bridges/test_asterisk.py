@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from model.audio import alaw_decode, mulaw_decode
 from service.bridges.asterisk import FORMATS, IGNORED, MAX_TEXT_CHARS, AsteriskBridge
 from service.errors import CallExists, Overloaded
-from service.events import Audio, CallStarted, CallStopped, Event, Gap, Track
+from service.events import CallStarted, CallStopped, Event, Track
+from tests.service.bridges.heard import pcm, started
 
 CALLER = frozenset({Track.CALLER})
 BOTH = frozenset(Track)
@@ -38,21 +39,6 @@ def media_start(dialed: str | None = DIALED, **changes: Any) -> str:
 def plain(**changes: str) -> str:
     fields = {"channel_id": "1795344065.2", "format": "slin", "ptime": "20", **changes}
     return " ".join(["MEDIA_START", *(f"{name}:{value}" for name, value in fields.items())])
-
-
-def started(events: list[Event]) -> CallStarted:
-    (start,) = [event for event in events if isinstance(event, CallStarted)]
-    return start
-
-
-def pcm(events: list[Event], track: Track = Track.CALLER) -> list[int]:
-    """What one track plays, each lost sample as -1."""
-    parts = [
-        event.pcm if isinstance(event, Audio) else np.full(event.samples, -1, np.int16)
-        for event in events
-        if isinstance(event, Audio | Gap) and event.track is track
-    ]
-    return [int(sample) for part in parts for sample in part]
 
 
 # Which call, and which side of it.

@@ -3,7 +3,6 @@ import json
 import struct
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,10 +16,10 @@ from service.events import (
     CallStarted,
     CallStopped,
     Event,
-    Gap,
     Track,
     Transition,
 )
+from tests.service.bridges.heard import pcm, started
 
 CALLER = frozenset({Track.CALLER})
 BOTH = frozenset(Track)
@@ -33,21 +32,6 @@ def fork(analyse: frozenset[Track] = CALLER, **options: Any) -> FreeswitchBridge
 def metadata(**changes: Any) -> str:
     said = {"call_id": "c1", "sampleRate": 8000, "mixType": "mono", **changes}
     return json.dumps({key: value for key, value in said.items() if value is not ...})
-
-
-def started(events: list[Event]) -> CallStarted:
-    (start,) = [event for event in events if isinstance(event, CallStarted)]
-    return start
-
-
-def pcm(events: list[Event], track: Track = Track.CALLER) -> list[int]:
-    """What one track plays, each lost sample as -1."""
-    parts = [
-        event.pcm if isinstance(event, Audio) else np.full(event.samples, -1, np.int16)
-        for event in events
-        if isinstance(event, Audio | Gap) and event.track is track
-    ]
-    return [int(sample) for part in parts for sample in part]
 
 
 def transition(**changes: Any) -> Transition:

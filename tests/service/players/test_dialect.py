@@ -50,5 +50,14 @@ def test_an_answer_on_a_one_way_stream_is_an_error(bridge: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("bridge", ["twilio", "telnyx", "plivo", "exotel"])
+def test_each_call_counts_its_own_messages(bridge: str) -> None:
+    def said() -> list[str | bytes]:
+        player = DIALECTS[bridge]("c", RECORDING)
+        return [*player.start(), *player.frame(RECORDING.pcm), *player.stop()]
+
+    assert said() == said()
+
+
 def test_secrets_are_not_shown() -> None:
     assert "s3cret" not in repr(Access(secret="s3cret"))

@@ -1,0 +1,20 @@
+"""What is heard of a call, by the events of its bridge."""
+
+import numpy as np
+
+from service.events import Audio, CallStarted, Event, Gap, Track
+
+
+def started(events: list[Event]) -> CallStarted:
+    (start,) = [event for event in events if isinstance(event, CallStarted)]
+    return start
+
+
+def pcm(events: list[Event], track: Track = Track.CALLER) -> list[int]:
+    """What one track plays, each lost sample as -1."""
+    parts = [
+        event.pcm if isinstance(event, Audio) else np.full(event.samples, -1, np.int16)
+        for event in events
+        if isinstance(event, Audio | Gap) and event.track is track
+    ]
+    return [int(sample) for part in parts for sample in part]
