@@ -221,10 +221,10 @@ def report(
     """The tables and pictures of a study, as one HTML page and the same in Markdown."""
     with needs_training():
         from training.answers import AnswersError
-        from training.report import StudyError, build
+        from training.report import ReportError, build
     try:
         made = build(study_folder, out_folder or study_folder / "report", draws)
-    except (AnswersError, StudyError) as error:
+    except (AnswersError, ReportError) as error:
         _fail(error)
     out.print(f"{made.html}\n{made.markdown}", markup=False)
 

@@ -11,10 +11,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tqdm import tqdm
 
 from training.report.figures import measure
-from training.report.sections import Table, overall_table, sections
-from training.report.study import Study, StudyError
+from training.report.page import Table
+from training.report.sections import sections
+from training.report.study import ReportError, Study
 
-__all__ = ["Report", "StudyError", "build", "main_table"]
+__all__ = ["Report", "ReportError", "build", "main_table"]
 
 TITLE = "Kanjo: the study"
 
@@ -34,11 +35,11 @@ def build(study: Path, out: Path, draws: int = 1000) -> Report:
     """Writes `report.html`, `report.md` with its pictures, and `figures.json`.
 
     Raises:
-        StudyError: no run has finished, runs contradict each other, or `draws` is negative.
+        ReportError: no run has finished, runs contradict each other, or `draws` is negative.
         AnswersError: a run can't be read.
     """
     if draws < 0:
-        raise StudyError(f"{draws} draws of the bootstrap, expected 0 or more")
+        raise ReportError(f"{draws} draws of the bootstrap, expected 0 or more")
     loaded = Study.load(study)
     figures = measure(loaded, draws)
     parts = list(tqdm(sections(loaded, figures, draws), "sections", unit="section"))
@@ -55,7 +56,7 @@ def build(study: Path, out: Path, draws: int = 1000) -> Report:
         markdown=out / "report.md",
         figures=out / "figures.json",
         overview=out / "overview.svg",
-        main=overall_table(loaded, figures, draws),
+        main=parts[0].tables[0],
     )
 
 

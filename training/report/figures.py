@@ -4,8 +4,9 @@ UA, WA and whatever else are per corpus first. A style's figure is the mean over
 overall figure the mean of the styles, so that no corpus and no style drowns another.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,25 +23,26 @@ from training.metrics import (
     unweighted_accuracy,
     weighted_accuracy,
 )
+from training.report import paper
 from training.report.study import (
     CONDITIONS,
     CONFOUNDED,
     GROUPS,
     OURS,
     PAPER,
+    PLAIN,
     Samples,
     Study,
     System,
+    knowing,
 )
 
 MEAN = "mean"  # over corpora, the confounded ones left out
-
-NO_DIFFERENCE = {
-    **dict.fromkeys(("difference", "difference_low", "difference_high", "p"), np.nan),
-    "speakers": 0,
-}
+BOTH = "both styles"  # their mean
+CLEAN = "utterance/clean"
 
 Measure = Callable[[NDArray[np.float64]], NDArray[np.float64]]  # (1 + draws, C, C), (1 + draws,)
+Over = Callable[[Samples], NDArray[np.float64]]  # to (1 + draws,)
 Way = tuple[System, str]  # a system and how it was tested
 
 
@@ -50,7 +52,8 @@ class Figures:
 
     runs: pd.DataFrame  # what has finished
     corpora: pd.DataFrame  # what was tested on
-    overall: pd.DataFrame  # table 3
+    overall: pd.DataFrame  # mean of the two styles, as in table 3
+    claim: pd.DataFrame  # selective MTL less baseline: what the paper is about
     steps: pd.DataFrame  # each system of the paper less the one before
     emotions: pd.DataFrame  # tables 4 and 5
     by_corpus: pd.DataFrame
@@ -78,6 +81,7 @@ def measure(study: Study, draws: int) -> Figures:
         runs=pd.DataFrame(_runs(study)),
         corpora=pd.DataFrame(_corpora(study)),
         overall=pd.DataFrame(_overall(study, draws)),
+        claim=pd.DataFrame(_claim(study, draws)),
         steps=pd.DataFrame(_steps(study, draws)),
         emotions=pd.DataFrame(_emotions(study, draws)),
         by_corpus=pd.DataFrame(_by_corpus(study, draws)),
@@ -155,24 +159,47 @@ def _identity(study: Study, system: System) -> dict[str, Any]:
     }
 
 
-def _difference(
-    study: Study, one: Way, other: Way, of: Callable[[Samples], NDArray[np.float64]], draws: int
-) -> dict[str, float]:
-    """`one` less `other` over the speakers whom both were tested on, drawn alike."""
-    mine, theirs = study.tally(*one), study.tally(*other)
-    both = mine.among(theirs), theirs.among(mine)
-    less = of(both[0].samples(draws)) - of(both[1].samples(draws))
-    return {
-        **_columns("difference", estimate(less)),
-        "p": p_value(less),
-        "speakers": len(both[0]),
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two systems over the speakers whom both were tested on, drawn alike."""
+
+    one: Samples
+    other: Samples
+    speakers: Mapping[str, int]  # by corpus
+
+    @classmethod
+    def of(cls, study: Study, one: Way, other: Way, draws: int) -> "Pair":
+        mine, theirs = study.tally(*one), study.tally(*other)
+        mine, theirs = mine.among(theirs), theirs.among(mine)
+        corpora, counts = np.unique(mine.corpus[mine.tested], return_counts=True)
+        speakers = dict(zip(corpora.tolist(), counts.tolist(), strict=True))
+        return cls(mine.samples(draws), theirs.samples(draws), speakers)
+
+    def less(self, over: Over) -> Estimate:
+        return estimate(over(self.one) - over(self.other))
+
+    def difference(self, over: Over) -> dict[str, float]:
+        return {
+            **_columns("difference", self.less(over)),
+            "p": p_value(over(self.one) - over(self.other)),
+            "speakers": sum(self.speakers.values()),
+        }
+
+
+def _ua(study: Study) -> dict[str, Over]:
+    """UA in the mean of both styles, the same without confounded corpora, and in each style."""
+    both = partial(over_styles, study, of=unweighted_accuracy)
+    by_style = {
+        style.value: partial(over_corpora, corpora=study.corpora(style), of=unweighted_accuracy)
+        for style in STYLES
     }
+    return {BOTH: both, "without": partial(both, without=CONFOUNDED), **by_style}
 
 
 def _plain(study: Study, system: System) -> str | None:
     """The clean way without speaker normalisation."""
     known = study.normalisations(system)
-    names = [name for name in GROUPS["none"] if name in known]
+    names = [name for name in GROUPS[PLAIN] if name in known]
     return f"{names[0]}/clean" if names else None
 
 
@@ -215,9 +242,8 @@ def _corpora(study: Study) -> Iterator[dict[str, Any]]:
 
 
 def _overall(study: Study, draws: int) -> Iterator[dict[str, Any]]:
-    def ua(drawn: Samples) -> NDArray[np.float64]:
-        return over_styles(study, drawn, unweighted_accuracy)
-
+    ua = _ua(study)
+    apart = [name for name in ua if name != BOTH]
     for network in study.networks:
         baseline = System("baseline", network, 1.0, PAPER["baseline"])
         of_paper = [
@@ -227,41 +253,82 @@ def _overall(study: Study, draws: int) -> Iterator[dict[str, Any]]:
         ]
         if network != study.network:
             of_paper = [system for system in of_paper if system in study.runs]
-        rows = [(s, _plain(study, s) or "utterance/clean") for s in of_paper]
+        rows = [(PLAIN, s, _plain(study, s) or CLEAN) for s in of_paper]
         if network == study.network:
             rows += [
-                (s, f"{normalisation}/clean")
-                for s in study.main
-                if s.system == OURS
-                for normalisation in study.normalisations(s)
+                (group, system, way)
+                for group, _, system, way in _in_groups(study, "clean")
+                if system.system not in PAPER
             ]
-        for system, way in rows:
-            tally = study.tally(system, way)
-            drawn = tally.samples(draws)
+        for group, system, way in rows:
+            drawn = study.tally(system, way).samples(draws)
             by_seed = {
-                str(seed): float(ua(one.samples(0))[0])
+                str(seed): float(ua[BOTH](one.samples(0))[0])
                 for seed in study.folds(system)
                 for one in [study.tally(system, way, seed=seed)]
                 if len(one)
             }
-            yield {
+            pair = (
+                Pair({}, {}, {})
+                if system == baseline
+                else Pair.of(study, (system, way), (baseline, CLEAN), draws)
+            )
+            row = {
                 **_identity(study, system),
+                "group": group,
+                "known": knowing(study.name(system), group),
+                "main": system in study.main,
                 "way": way,
                 "folds": sorted({f for folds in study.folds(system).values() for f in folds}),
                 "seeds": list(study.folds(system)),
-                **_columns("ua", estimate(ua(drawn))),
-                **_columns(
-                    "ua_without",
-                    estimate(over_styles(study, drawn, unweighted_accuracy, CONFOUNDED)),
-                ),
+                **_columns("ua", estimate(ua[BOTH](drawn))),
                 **_columns("wa", estimate(over_styles(study, drawn, weighted_accuracy))),
                 "ua_by_seed": by_seed,
-                **(
-                    NO_DIFFERENCE
-                    if system == baseline
-                    else _difference(study, (system, way), (baseline, "utterance/clean"), ua, draws)
-                ),
+                **pair.difference(ua[BOTH]),
             }
+            for name in apart:
+                row |= _columns(f"ua_{name}", estimate(ua[name](drawn)))
+                row |= _columns(f"difference_{name}", pair.less(ua[name]))
+            yield row
+
+
+def _claim(study: Study, draws: int) -> Iterator[dict[str, Any]]:
+    """Over what the difference is taken, the paper's own, and how many speakers would tell that.
+
+    `needed` of the corpora that are there would give an interval that reaches as far to either
+    side as the paper's difference is large: a half-width goes with 1 / sqrt(speakers).
+    """
+    names = ("selective-mtl", "baseline")
+    ways = [(System(name, study.network, 1.0, PAPER[name]), CLEAN) for name in names]
+    pair = Pair.of(study, ways[0], ways[1], draws)
+    in_paper = [paper.OVERALL[name, 1.0][0] / 100 for name in names]
+    gain = in_paper[0] - in_paper[1]
+    ua = _ua(study)
+
+    def mean(*corpora: str) -> Over:
+        return partial(over_corpora, corpora=corpora, of=unweighted_accuracy)
+
+    every, trusted = [*study.styles], study.trusted
+    parts: list[tuple[str, list[str], Over, float]] = [(BOTH, every, ua[BOTH], gain)]
+    if study.left_out:
+        parts.append((BOTH + study.without, trusted, ua["without"], np.nan))
+    parts.append((f"mean of all corpora{study.without}", trusted, mean(*trusted), np.nan))
+    for style in STYLES:
+        selective, baseline = (paper.BY_STYLE[style][name][-2] / 100 for name in names)
+        parts.append((style.value, study.corpora(style), ua[style.value], selective - baseline))
+    parts += [(corpus, [corpus], mean(corpus), np.nan) for corpus in every]
+    for over, corpora, measure, theirs in parts:
+        found = pair.difference(measure)
+        speakers = sum(pair.speakers.get(corpus, 0) for corpus in corpora)
+        half = (found["difference_high"] - found["difference_low"]) / 2
+        yield {
+            "over": over,
+            **found,
+            "half": half,
+            "paper": theirs,
+            "speakers": speakers,
+            "needed": speakers * (half / gain) ** 2 if half > 0 else np.nan,
+        }
 
 
 def _steps(study: Study, draws: int) -> Iterator[dict[str, Any]]:
@@ -272,22 +339,23 @@ def _steps(study: Study, draws: int) -> Iterator[dict[str, Any]]:
 
     names = list(PAPER)
     pairs = [(plain(after), plain(before)) for after, before in zip(names[1:], names, strict=False)]
+    pairs.append((plain("selective-mtl"), plain("combined")))  # what the style adds to the data
     pairs += [
         (plain(name, network), plain(name)) for network in study.networks[1:] for name in names
     ]
     for system, less in pairs:
+        pair = Pair.of(study, (system, CLEAN), (less, CLEAN), draws)
         for measured, of in (("UA", unweighted_accuracy), ("WA", weighted_accuracy)):
-
-            def mean(drawn: Samples, of: Measure = of) -> NDArray[np.float64]:
-                return over_styles(study, drawn, of)
-
-            ways = (system, "utterance/clean"), (less, "utterance/clean")
-            yield {
+            row = {
                 "system": study.name(system),
                 "less": study.name(less),
                 "of": measured,
-                **_difference(study, *ways, mean, draws),
+                **pair.difference(partial(over_styles, study, of=of)),
             }
+            for style in STYLES:
+                over = partial(over_corpora, corpora=study.corpora(style), of=of)
+                row |= _columns(f"difference_{style.value}", pair.less(over))
+            yield row
 
 
 def _emotions(study: Study, draws: int) -> Iterator[dict[str, Any]]:
@@ -334,15 +402,14 @@ def _advantage(study: Study, draws: int) -> Iterator[dict[str, Any]]:
         peers = [(s, way) for g, _, s, way in tested if g == group and s.is_peer]
         ours = [(s, way) for g, _, s, way in tested if g == group and s.system == OURS]
         for system, way in ours if peers else []:
+            pairs = [
+                (study.name(peer[0]), Pair.of(study, (system, way), peer, draws)) for peer in peers
+            ]
+            parts: dict[str, Over] = {BOTH: _ua(study)[BOTH]}
             for corpus, members in ((MEAN, study.trusted), *((c, [c]) for c in study.styles)):
-
-                def ua(drawn: Samples, members: list[str] = members) -> NDArray[np.float64]:
-                    return over_corpora(drawn, members, unweighted_accuracy)
-
-                against = [
-                    (_difference(study, (system, way), peer, ua, draws), study.name(peer[0]))
-                    for peer in peers
-                ]
+                parts[corpus] = partial(over_corpora, corpora=members, of=unweighted_accuracy)
+            for corpus, over in parts.items():
+                against = [(pair.difference(over), peer) for peer, pair in pairs]
                 known = [found for found in against if np.isfinite(found[0]["difference"])]
                 if known:
                     least, peer_name = min(known, key=lambda found: found[0]["difference"])
@@ -408,7 +475,7 @@ def _confusions(study: Study) -> Iterator[dict[str, Any]]:
 
 def _weights(study: Study, draws: int) -> Iterator[dict[str, Any]]:
     """Over the speakers whom every point of the curve was tested on."""
-    way = "utterance/clean"
+    way = CLEAN
     tallies = {
         system: tally
         for system in study.runs
@@ -458,6 +525,7 @@ def _reliability(study: Study) -> Iterator[dict[str, Any]]:
                         "confidence": float(confidence),
                         "accuracy": float(accuracy),
                         "share": float(share),
+                        "utterances": round(share * len(truth)),
                     }
 
 

@@ -12,15 +12,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from model.labels import EMOTIONS, STYLES
+from training.report import paper
 from training.report.figures import MEAN
-from training.report.study import CONDITIONS, GROUPS
+from training.report.study import CONDITIONS, GROUPS, knowing
 
 # Okabe & Ito's colours, without their yellow, which is faint on white.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#000000", "#CC79A7", "#56B4E9", "#7F7F7F")
 MARKERS = ("o", "s", "D", "^", "*", "v", "P", "X")
 CHANCE = 25.0  # per cent, of four emotions
+LEAST_SHOWN = 20  # utterances in a bin; the accuracy of fewer is chance
 
 # Set around each picture: axes are made as they are set then.
 LOOK: dict[Any, Any] = {
@@ -52,6 +55,55 @@ class Picture:
 
 
 @matplotlib.rc_context(LOOK)
+def gains(overall: pd.DataFrame) -> Picture:
+    """UA less the baseline's, one panel a style, the paper's own beside."""
+    rows = overall[overall["system"] != "baseline"]
+    names = _names(overall)
+    labels = list(rows["known"])
+    figure = Figure(figsize=(5.6, 1.2 + 0.29 * len(rows)))
+    panels = figure.subplots(1, len(STYLES), sharex=True, sharey=True)
+    for axes, style in zip(panels, STYLES, strict=True):
+        theirs = paper.BY_STYLE[style]
+        for at, (_, row) in enumerate(rows.iterrows()):
+            column = f"difference_{style.value}"
+            value, low, high = (row[column + end] * 100 for end in ("", "_low", "_high"))
+            reach = np.nan_to_num([[value - low], [high - value]])
+            number = names.index(row["name"])
+            axes.errorbar(
+                value,
+                at,
+                xerr=np.maximum(reach, 0),
+                color=COLOURS[number % len(COLOURS)],
+                marker="o",
+                markersize=4.5,
+                linewidth=1.2,
+            )
+            if row["system"] in theirs:
+                gain = theirs[row["system"]][-2] - theirs["baseline"][-2]
+                axes.plot(gain, at, "D", color="#444444", fillstyle="none", markersize=6)
+        axes.axvline(0, color="#444444", linewidth=0.8)
+        axes.grid(visible=True, axis="x")
+        axes.grid(visible=False, axis="y")
+        axes.set_title(style.value, loc="left")
+    panels[0].set_yticks(np.arange(len(rows)), labels)
+    panels[0].invert_yaxis()
+    shown = {"here, 95 % interval": ("o", "full"), "paper, other data": ("D", "none")}
+    handles = [
+        Line2D([], [], color="#444444", marker=marker, fillstyle=fill, linestyle="none")  # type: ignore[arg-type]
+        for marker, fill in shown.values()
+    ]
+    figure.legend(handles, list(shown), loc="outside upper right", ncols=2, fontsize=9)
+    figure.supxlabel("UA less baseline, percentage points", fontsize=9)
+    return _picture(
+        figure,
+        "gains",
+        "What each system adds to the baseline",
+        f"Points with 95 % intervals, acted speech on the left, spontaneous on the right: UA of "
+        f"{_listed(labels)} less that of the baseline; diamonds are the paper's differences.",
+    )
+
+
+@matplotlib.rc_context(LOOK)
 def overview(by_corpus: pd.DataFrame, without: str) -> Picture:
     """UA per corpus, systems side by side, one panel a normalisation."""
     groups = [group for group in GROUPS if (by_corpus["group"] == group).any()]
@@ -67,7 +119,7 @@ def overview(by_corpus: pd.DataFrame, without: str) -> Picture:
             at = np.arange(len(corpora)) + (place - (len(there) - 1) / 2) * 0.8 / len(names)
             _interval(axes, at, rows, "ua", names.index(name), name, joined=False)
         axes.axhline(CHANCE, color="#999999", linewidth=0.8, linestyle=":")
-        axes.set_title(f"speaker normalisation: {group}", loc="left", fontsize=9)
+        axes.set_title(f"knows of the speaker: {group}", loc="left", fontsize=9)
         axes.set_ylabel("UA (%)")
         axes.axvline(len(corpora) - 1.5, color="#BBBBBB", linewidth=0.8)
     panels[-1].set_xticks(
@@ -80,13 +132,13 @@ def overview(by_corpus: pd.DataFrame, without: str) -> Picture:
         "overview",
         "UA per corpus",
         f"Points with 95 % intervals: UA of {_listed(names)} on {_listed(corpora[:-1])} and their "
-        "mean; one panel for each kind of speaker normalisation. The dotted line is chance.",
+        "mean; one panel for each knowledge of the speaker. The dotted line is chance.",
     )
 
 
 @matplotlib.rc_context(LOOK)
 def confusion(rows: pd.DataFrame) -> Picture:
-    """Of one system: what utterances of each emotion were told to be, one panel a style."""
+    """Of one system: as what utterances of each emotion were recognised, one panel a style."""
     name, group = rows["name"].iloc[0], rows["group"].iloc[0]
     told = [emotion.value for emotion in EMOTIONS]
     figure = Figure(figsize=(6.6, 3.1))
@@ -117,14 +169,14 @@ def confusion(rows: pd.DataFrame) -> Picture:
             )
         axes.set_xticks(np.arange(len(told)) + 0.5, told, fontsize=8)
         axes.set_yticks(np.arange(len(told)) + 0.5, told, fontsize=8)
-        axes.set_xlabel("told")
-        axes.set_ylabel("was")
+        axes.set_xlabel("recognised as")
+        axes.set_ylabel("labelled")
     return _picture(
         figure,
-        "confusion-" + re.sub(r"[^a-z0-9]+", "-", f"{name} {group.split()[0]}".lower()),
-        f"Confusions of {name}, speaker normalisation: {group}",
-        "Two matrices, acted and spontaneous: rows what the utterance was labelled, columns what "
-        "was told, in per cent of the row. The diagonal is the recall.",
+        "confusion-" + re.sub(r"[^a-z0-9]+", "-", knowing(name, group).lower()),
+        knowing(name, group),
+        "Two matrices, acted and spontaneous: rows as what utterances are labelled, columns as "
+        "what they are recognised, in per cent of the row. The diagonal is the recall.",
     )
 
 
@@ -177,7 +229,7 @@ def reliability_diagrams(bins: pd.DataFrame, calibration: pd.DataFrame) -> Pictu
         own = bins[(bins["group"] == group) & (bins["name"] == name)]
         axes.plot([25, 100], [25, 100], color="#999999", linewidth=0.8, linestyle=":")
         for number, (calibrated, label) in enumerate(((False, "before"), (True, "after"))):
-            points = own[own["calibrated"] == calibrated]
+            points = own[(own["calibrated"] == calibrated) & (own["utterances"] >= LEAST_SHOWN)]
             axes.plot(
                 points["confidence"] * 100,
                 points["accuracy"] * 100,
@@ -188,22 +240,21 @@ def reliability_diagrams(bins: pd.DataFrame, calibration: pd.DataFrame) -> Pictu
                 label=label,
             )
         before, after = (errors[group, name][when] * 100 for when in ("before", "after"))
-        short = group.split(" ")[0]
-        axes.set_title(
-            f"{name} ({short})\nerror {before:.1f} → {after:.1f}", fontsize=8, loc="left"
-        )
+        title = f"{knowing(name, group)}\nerror {before:.1f} → {after:.1f}"
+        axes.set_title(title, fontsize=8, loc="left")
         axes.set(xlim=(20, 102), ylim=(0, 102))
     for axes in panels[len(tested) :]:
         axes.set_visible(False)
-    figure.supxlabel("probability of what was told (%)", fontsize=9)
-    figure.supylabel("told rightly (%)", fontsize=9)
+    figure.supxlabel("probability of the emotion recognised (%)", fontsize=9)
+    figure.supylabel("recognised rightly (%)", fontsize=9)
     _legend(figure, panels[:1])
     return _picture(
         figure,
         "reliability",
         "Reliability before and after temperature scaling",
-        f"For each of {len(tested)} tests, accuracy against the probability of what was told, "
-        "before and after calibration; on the dotted diagonal the two agree.",
+        f"For each of {len(tested)} tests, accuracy against the probability of the emotion "
+        "recognised, before and after calibration; on the dotted diagonal the two agree. Bins with "
+        f"fewer than {LEAST_SHOWN} utterances are not drawn.",
     )
 
 
@@ -222,7 +273,7 @@ def line_conditions(lines: pd.DataFrame) -> Picture:
             rows = own[own["name"] == name].set_index("condition").reindex(conditions)
             at = np.arange(len(conditions)) + (place - (len(there) - 1) / 2) * 0.06
             _interval(axes, at, rows, "ua", names.index(name), name)
-        axes.set_title(f"speaker normalisation: {group}", loc="left", fontsize=9)
+        axes.set_title(f"knows of the speaker: {group}", loc="left", fontsize=9)
         axes.set_xticks(np.arange(len(conditions)), conditions, fontsize=8)
     panels[0].set_ylabel("UA (%)")
     _legend(figure, panels)
@@ -231,7 +282,7 @@ def line_conditions(lines: pd.DataFrame) -> Picture:
         "lines",
         "UA over degraded lines",
         f"Lines with 95 % intervals: mean UA of {_listed(names)} on {_listed(conditions)}; one "
-        "panel for each kind of speaker normalisation.",
+        "panel for each knowledge of the speaker.",
     )
 
 

@@ -1,25 +1,33 @@
 """The figures in words: sections of sentences, tables and pictures, for any page."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from model.labels import EMOTIONS, STYLES, Style
-from training.report import paper, pictures
-from training.report.figures import MEAN, Figures
-from training.report.pictures import Picture
-from training.report.study import CONDITIONS, GROUPS, OURS, Study
+from training.report import gain, paper, pictures
+from training.report.figures import BOTH, MEAN, Figures
+from training.report.page import (
+    NOTHING,
+    Section,
+    Table,
+    difference,
+    interval,
+    percent,
+    points,
+    probability,
+)
+from training.report.study import CONDITIONS, GROUPS, OURS, PAPER, PLAIN, Study
 
-NOTHING = "–"
+LIVE = tuple(GROUPS)[:2]  # what a live call can know
 
 # What to know of a corpus before believing a figure.
 REMARKS = {
     "urdu": "In urdu speaker and emotion go together (many voices occur with one emotion only), so "
     "that telling the speaker tells the emotion, and normalising by speaker takes the emotion "
-    "away. No conclusion rests on it; means without it are given beside.",
+    "away. No conclusion rests on it; figures without it are given beside.",
     "eyase": "The voices of eyase are actors of television series: it stands with the spontaneous "
     "style because it is dialogue and not prompted speech.",
     "ased": "Most sentences of ased belong to one emotion: what is said goes with how it sounds.",
@@ -28,71 +36,11 @@ REMARKS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Cells as they are read; the first `labels` columns say what a row is about."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    labels: int = 1
-    missing: str = "No such run has finished."  # instead of a table without rows
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    title: str
-    sentences: Sequence[str] = ()
-    tables: Sequence[Table] = ()
-    pictures: Sequence[Picture] = field(default=())
-
-
-def percent(share: float) -> str:
-    return f"{share * 100:.1f}" if np.isfinite(share) else NOTHING
-
-
-def interval(row: pd.Series, name: str) -> str:
-    """`62.7 (58.1–66.0)`; without the interval where there is none."""
-    value, low, high = (percent(row[column]) for column in (name, f"{name}_low", f"{name}_high"))
-    return value if low == NOTHING else f"{value} ({low}–{high})"
-
-
-def difference(row: pd.Series) -> str:
-    """`+1.2 (−0.5 to +2.9)`, in percentage points."""
-    value, low, high = (
-        f"{row[column] * 100:+.1f}".replace("-", "−") if np.isfinite(row[column]) else NOTHING
-        for column in ("difference", "difference_low", "difference_high")
-    )
-    return value if low == NOTHING else f"{value} ({low} to {high})"
-
-
-def probability(p: float, draws: int) -> str:
-    if not np.isfinite(p):
-        return NOTHING
-    least = 2 / (1 + draws)
-    return f"≤ {least:.3f}" if p <= least else f"{p:.3f}"
-
-
 def sections(study: Study, figures: Figures, draws: int) -> Iterator[Section]:
     """In the order in which they are read."""
-    yield _summary(study, figures, draws)
-    yield Section(
-        "The paper's comparison",
-        [
-            "UA of a style is the mean over its corpora of each corpus' UA (mean recall of the "
-            "emotions that occur); the main figure is the mean of the two styles. WA (share told "
-            "rightly) is averaged in the same way. All without speaker normalisation, except where "
-            "the row says so.",
-            "The paper's columns are from IEMOCAP and a call centre's calls, other data than "
-            "these: what can be compared is the order and the distances, not the height. Nor is "
-            "its table 3 the mean of its tables 4 and 5, which give a UA of "
-            f"{_paper_mean('baseline')} (baseline) and {_paper_mean('selective-mtl')} (selective "
-            "MTL).",
-            "Differences are paired over the speakers that both systems were tested on; p is "
-            "two-sided and not corrected for the number of comparisons.",
-        ],
-        [overall_table(study, figures, draws), _steps(figures, draws)],
-    )
+    yield _summary(study, figures)
+    yield _measured(study, figures, draws)
+    yield _comparison(study, figures, draws)
     for number, style in zip((4, 5), STYLES, strict=True):
         yield Section(
             f"Emotions in {style} speech",
@@ -110,77 +58,103 @@ def sections(study: Study, figures: Figures, draws: int) -> Iterator[Section]:
     yield Section("Remarks", _remarks(study, figures))
 
 
-def overall_table(study: Study, figures: Figures, draws: int) -> Table:
-    """Table 3 of the paper, ours and theirs."""
-    several = any(len(by_seed) > 1 for by_seed in figures.overall["ua_by_seed"])
-    columns = [
-        "system",
-        "folds / seeds",
-        "UA",
-        "UA, paper (IEMOCAP + call centre: other data)",
-        "WA",
-        "WA, paper (other data)",
-        *([f"UA{study.without}"] if study.left_out else []),
-        "UA less baseline",
-        "p",
-        *(["UA by seed"] if several else []),
-    ]
-    rows = []
-    for row in _own(figures.overall):
-        theirs = paper.OVERALL.get((row["system"], row["share"]))
-        name = row["name"]
-        if row["system"] == OURS:
-            name += f" ({row['way'].split('/')[0]})"
-        rows.append(
-            [
-                name,
-                f"{len(row['folds'])} / {len(row['seeds'])}",
-                interval(row, "ua"),
-                f"{theirs[0]:.2f}" if theirs else NOTHING,
-                interval(row, "wa"),
-                f"{theirs[1]:.2f}" if theirs else NOTHING,
-                *([interval(row, "ua_without")] if study.left_out else []),
-                difference(row),
-                probability(row["p"], draws),
-                *([" ".join(map(percent, row["ua_by_seed"].values()))] if several else []),
-            ]
-        )
-    return Table("Table 3: mean over acted and spontaneous, %", columns, rows)
+# ---- the first screen ------------------------------------------------------------------------
 
 
-def _steps(figures: Figures, draws: int) -> Table:
-    return Table(
-        "Step by step, percentage points",
-        ["system", "less", "of", "difference", "p"],
+def _summary(study: Study, figures: Figures) -> Section:
+    """Which systems, on what, how good, by how much, and how surely."""
+    overall = figures.overall
+    shown = overall[overall["main"] & overall["group"].isin(LIVE)] if len(overall) else overall
+    several = _several_seeds(figures)
+    without = [study.without.strip()] if study.left_out else []
+    table = Table(
+        "UA, mean of acted and spontaneous speech, %; less baseline: points",
+        ["system", _folds_head(several), "UA", "less baseline", *without],
         [
-            [row["system"], row["less"], row["of"], difference(row)]
-            + [probability(row["p"], draws)]
-            for _, row in figures.steps.iterrows()
-            if np.isfinite(row["difference"])
+            [row["known"], _folds(row, several), interval(row, "ua"), difference(row)]
+            + [difference(row, "difference_without") for _ in without]
+            for row in _own(shown)
         ],
-        labels=3,
-        missing="No two systems that follow each other have been tested on a common speaker.",
+    )
+    drawn = shown["difference"].notna().any() if len(shown) else False
+    return Section(
+        "Summary",
+        [
+            *_kanjo(figures),
+            " ".join((gain.verdict(figures), *gain.why(figures), *gain.how_many(figures)[:1])),
+            _tested(study, figures),
+        ],
+        [table],
+        [pictures.gains(shown)] if drawn else [],
     )
 
 
-def _summary(study: Study, figures: Figures, draws: int) -> Section:
-    seeds = sorted({a.run.seed for a in study.answers})
-    folds = sorted({a.run.fold for a in study.answers})
-    normalised = (
+def _kanjo(figures: Figures) -> list[str]:
+    """How good it is, against the baseline and the best peer."""
+    sentences = []
+    for row in _own(figures.overall, system=OURS, main=True):
+        if row["group"] not in LIVE or not np.isfinite(row["ua"]):
+            continue
+        against = [
+            f"{difference(peer)} against {peer['peer']}, the best peer"
+            for peer in _own(figures.advantage, group=row["group"], corpus=BOTH, name=row["name"])
+        ]
+        if np.isfinite(row["difference"]):
+            against.insert(0, f"{difference(row)} points against the paper's baseline")
+        reached = f"{row['known']} reaches {interval(row, 'ua')} % UA"
+        sentences.append(f"{': '.join([reached, *[', '.join(against)] * bool(against)])}.")
+    return [" ".join(sentences)] if sentences else []
+
+
+def _tested(study: Study, figures: Figures) -> str:
+    corpora = figures.corpora
+    speakers = corpora[~corpora["without_speakers"]]["speakers"].sum()
+    styles = " and ".join(
+        f"{len(own)} {style} {'corpus' if len(own) == 1 else 'corpora'}"
+        for style in STYLES
+        for own in [corpora[corpora["style"] == style.value]]
+    )
+    return (
+        f"Tested on {len(study.utterances)} utterances of {speakers} speakers whom no system had "
+        f"heard, {styles}, clean 8 kHz speech. UA is the mean recall of anger, happiness, sadness "
+        "and neutral (chance: 25 %), averaged over a style's corpora, then over the two styles; in "
+        "brackets 95 % intervals by bootstrap over speakers. Past speech: systems know what the "
+        "caller said before. Where folds are fewer so are speakers; differences are of common ones."
+    )
+
+
+def _several_seeds(figures: Figures) -> bool:
+    return any(len(by_seed) > 1 for by_seed in figures.overall["ua_by_seed"])
+
+
+def _folds_head(several: bool) -> str:
+    return "folds / seeds" if several else "folds"
+
+
+def _folds(row: pd.Series, several: bool) -> str:
+    return f"{len(row['folds'])} / {len(row['seeds'])}" if several else f"{len(row['folds'])}"
+
+
+# ---- the rest --------------------------------------------------------------------------------
+
+
+def _measured(study: Study, figures: Figures, draws: int) -> Section:
+    bootstrap = (
         f"{draws} draws of speakers within each corpus"
         if draws
         else "none: no draws were asked for"
     )
+    ours = (*PAPER, OURS)
     runs = Table(
         "What has finished",
-        ["system", "network", "trained on", "share", "λ", "runs", "folds, by seed"],
+        ["system", "network", "trained on", "share of the data", "λ", "runs", "folds, by seed"],
         [
             [
                 row["name"],
                 row["network"],
                 ", ".join(row["trained_on"]),
                 f"{row['share']:g}",
-                f"{row['ser_weight']:g}",
+                f"{row['ser_weight']:g}" if row["system"] in ours else NOTHING,
                 str(row["runs"]),
                 "; ".join(
                     f"seed {seed}: {' '.join(map(str, there)) or 'in part'}"
@@ -189,6 +163,7 @@ def _summary(study: Study, figures: Figures, draws: int) -> Section:
             ]
             for _, row in figures.runs.iterrows()
         ],
+        labels=3,
     )
     corpora = Table(
         "Tested on",
@@ -205,28 +180,105 @@ def _summary(study: Study, figures: Figures, draws: int) -> Section:
         ],
         labels=2,
     )
-    by_style = [
-        f"{len(own)} {style} ({own['utterances'].sum()} utterances)"
-        for style in STYLES
-        for own in [figures.corpora[figures.corpora["style"] == style.value]]
-    ]
     return Section(
-        "Summary",
+        "How it was measured",
         [
-            f"{len(study.answers)} runs of {len(study.runs)} systems have finished: folds "
-            f"{' '.join(map(str, folds))}; seeds {' '.join(map(str, seeds))}. A system's figures "
-            "are means over those of its folds and seeds that are there; two systems are compared "
-            "over the speakers that both were tested on.",
-            f"{len(study.utterances)} utterances of {len(study.styles)} corpora were answered: "
-            f"{' and '.join(by_style)}. Each is tested by a network that has never heard its "
-            "speaker, and trained on in other folds.",
-            "The primary condition is clean 8 kHz speech; G.711 mu-law and worse lines are under "
-            "Degraded lines.",
-            f"95 % intervals by bootstrap: {normalised}, folds pooled, seeds averaged. They tell "
+            f"{len(study.answers)} runs of {len(study.runs)} systems have finished. In each, one "
+            "fold of the speakers is tested and the others are trained and validated on; a "
+            "system's figures are over those of its folds and seeds that are there.",
+            "Systems are compared like for like, by what they know of the speaker: nothing "
+            "(networks take each utterance's own mean away, peers their corpus' statistics); past "
+            "speech, what the caller said before the utterance; all speech, all that the speaker "
+            "ever said, which no live call can know. The peers are openSMILE's functionals with "
+            "support vector machines.",
+            "UA is the mean recall of the emotions that occur, WA the share of utterances "
+            "recognised. A style's is the mean over its corpora, the main figure the mean of the "
+            "two styles.",
+            f"95 % intervals by bootstrap: {bootstrap}, folds pooled, seeds averaged. They tell "
             "the chance of the speakers, not that of training anew; of a corpus with one tested "
-            "speaker they tell nothing, of one with five or nine little.",
+            "speaker they tell nothing, of one with five or nine little. Differences are paired "
+            "over the speakers that both systems were tested on; p is two-sided and not corrected "
+            "for the number of comparisons.",
         ],
         [runs, corpora],
+    )
+
+
+def _comparison(study: Study, figures: Figures, draws: int) -> Section:
+    return Section(
+        "The paper's comparison",
+        [
+            gain.verdict(figures),
+            *gain.why(figures),
+            *gain.of_what(figures),
+            *gain.how_many(figures),
+            "The paper's figures are from IEMOCAP and a call centre's calls, other data than "
+            "these: what can be compared is the order and the distances, not the height. Nor is "
+            "its table 3 the mean of its tables 4 and 5, which give a UA of "
+            f"{_paper_mean('baseline')} (baseline) and {_paper_mean('selective-mtl')} (selective "
+            "MTL).",
+        ],
+        [gain.table(figures, draws), _overall_table(study, figures, draws), _steps(figures, draws)],
+    )
+
+
+def _overall_table(study: Study, figures: Figures, draws: int) -> Table:
+    """Table 3 of the paper, ours and theirs."""
+    several = _several_seeds(figures)
+    baseline = paper.OVERALL["baseline", 1.0][0]
+    rows = []
+    for row in _own(figures.overall):
+        if row["system"] not in PAPER:
+            continue
+        theirs = paper.OVERALL.get((row["system"], row["share"]))
+        rows.append(
+            [
+                row["name"],
+                _folds(row, several),
+                interval(row, "ua"),
+                f"{theirs[0]:.2f}" if theirs else NOTHING,
+                difference(row),
+                points((theirs[0] - baseline) / 100, 2)
+                if theirs and row["system"] != "baseline"
+                else NOTHING,
+                probability(row["p"], draws),
+                interval(row, "wa"),
+                f"{theirs[1]:.2f}" if theirs else NOTHING,
+                *([interval(row, "ua_without")] if study.left_out else []),
+                *([" ".join(map(percent, row["ua_by_seed"].values()))] if several else []),
+            ]
+        )
+    columns = [
+        "system",
+        _folds_head(several),
+        "UA",
+        "UA, paper",
+        "UA less baseline",
+        "the same, paper",
+        "p",
+        "WA",
+        "WA, paper",
+        *([f"UA{study.without}"] if study.left_out else []),
+        *(["UA by seed"] if several else []),
+    ]
+    return Table(
+        "Table 3: mean of acted and spontaneous speech, % (paper: other data)", columns, rows
+    )
+
+
+def _steps(figures: Figures, draws: int) -> Table:
+    return Table(
+        "Step by step, percentage points",
+        ["system", "less", "of", BOTH, "p", *(style.value for style in STYLES)],
+        [
+            [row["system"], row["less"], row["of"], difference(row)]
+            + [probability(row["p"], draws)]
+            + [difference(row, f"difference_{style.value}") for style in STYLES]
+            for _, row in figures.steps.iterrows()
+            if np.isfinite(row["difference"])
+        ],
+        labels=3,
+        missing="No two systems that follow each other have been tested on a common speaker.",
     )
 
 
@@ -263,7 +315,7 @@ def _corpora(study: Study, figures: Figures, draws: int) -> Section:
         for (group, name), own in _by(figures.by_corpus, ["group", "name"]):
             cells = {row["corpus"]: write(row) for _, row in own.iterrows()}
             rows.append([group, name, *(cells.get(c, NOTHING) for c in (MEAN, *corpora))])
-        return Table(f"{measure}, %", ["speaker normalisation", "system", *heads], rows, labels=2)
+        return Table(f"{measure}, %", ["knows of the speaker", "system", *heads], rows, labels=2)
 
     def ua(row: pd.Series) -> str:
         if row["speakers"] == 1 and np.isfinite(row["ua"]):
@@ -272,25 +324,23 @@ def _corpora(study: Study, figures: Figures, draws: int) -> Section:
 
     advantage = Table(
         "Kanjo less the best peer, percentage points of UA",
-        ["speaker normalisation", "system", "corpus", "best peer", "difference", "p"],
+        ["knows of the speaker", "system", "corpus", "best peer", "difference", "p"],
         [
             [row["group"], row["name"], row["corpus"] + study.without * (row["corpus"] == MEAN)]
             + [row["peer"], difference(row), probability(row["p"], draws)]
             for row in _own(figures.advantage)
         ],
         labels=4,
-        missing="There is no normalisation in which Kanjo and a peer have both been tested.",
+        missing="Kanjo and a peer have not been tested with the same knowledge of the speaker.",
     )
     drawn = [pictures.overview(figures.by_corpus, study.without)] if len(figures.by_corpus) else []
     return Section(
         "Each corpus",
         [
-            "Systems are compared like for like, by what they know of the speaker: nothing "
-            "(networks take each utterance's own mean away, peers their corpus' statistics); the "
-            "caller's speech before the utterance; all that the speaker ever said, which no live "
-            "call can know.",
-            f"The mean is over corpora{study.without}. The best peer is chosen for each corpus "
-            "and for the mean, on the test itself, which favours the peers.",
+            f"The mean is over corpora{study.without}, each counting alike, whatever its style. "
+            "Peers may have fewer folds, so other speakers: the third table compares over common "
+            "ones. The best peer is chosen for each corpus and each mean, on the test itself, "
+            "which favours the peers.",
         ],
         [table("UA", ua), table("WA", lambda row: percent(row["wa"])), advantage],
         drawn,
@@ -310,21 +360,19 @@ def _anger(study: Study, figures: Figures) -> Section:
             row = of.iloc[0]
             cells += [interval(row, "ua"), percent(row["recall"]), percent(row["false"])]
         rows.append(cells)
-    columns = [
-        f"{what}, {line}" for line in names.values() for what in ("UA", "angry found", "false")
-    ]
+    columns = [f"{what}, {line}" for line in names.values() for what in ("UA", "found", "false")]
     return Section(
         "Anger against the rest",
         [
             "Whether an utterance sounds angry: its calibrated probability of anger against the "
             "threshold that each run chose on its validation speakers. All corpora pooled"
             f"{study.without}. Found: share of the "
-            "utterances labelled angry; false: share of the others told to sound angry.",
+            "utterances labelled angry; false: share of the others that are taken for angry ones.",
         ],
         [
             Table(
                 "Anger against the rest, %",
-                ["speaker normalisation", "system", *columns],
+                ["knows of the speaker", "system", *columns],
                 rows,
                 labels=2,
             )
@@ -333,15 +381,14 @@ def _anger(study: Study, figures: Figures) -> Section:
 
 
 def _confusions(figures: Figures) -> Section:
-    plain = next(iter(GROUPS))
     drawn = [
         pictures.confusion(own)
         for (group, _), own in _by(figures.confusions, ["group", "name"])
-        if group == plain or own["system"].iloc[0] == OURS
+        if group == PLAIN or own["system"].iloc[0] == OURS
     ]
     return Section(
         "What is taken for what",
-        ["Means over a style's corpora of the shares of each row; the diagonal is the recall."]
+        ["Means over a style's corpora, in % of each row; the diagonal is the recall."]
         if drawn
         else ["No run has finished."],
         pictures=drawn,
@@ -359,7 +406,7 @@ def _style(figures: Figures) -> Section:
             Table(
                 "Style accuracy, % of all utterances",
                 [
-                    "speaker normalisation",
+                    "knows of the speaker",
                     "system",
                     "accuracy",
                     *(f"{s.value} recall" for s in STYLES),
@@ -411,12 +458,13 @@ def _reliability(study: Study, figures: Figures) -> Section:
         [
             "One temperature a run divides the logits, fitted on its validation speakers. The "
             "expected calibration error is the mean distance between probability and accuracy, in "
-            f"15 bins (Guo et al. 2017); all utterances pooled{study.without}."
+            f"15 bins (Guo et al. 2017); all utterances pooled{study.without}. Bins with fewer "
+            f"than {pictures.LEAST_SHOWN} utterances are not drawn."
         ],
         [
             Table(
                 "Expected calibration error, percentage points",
-                ["speaker normalisation", "system", "temperature", "before", "after"],
+                ["knows of the speaker", "system", "temperature", "before", "after"],
                 [
                     [row["group"], row["name"], f"{row['temperature']:.2f}"]
                     + [percent(row["before"]), percent(row["after"])]
@@ -443,7 +491,7 @@ def _lines(study: Study, figures: Figures) -> Section:
             "too, loss5 and loss10 lose 5 and 10 % of the 20 ms packets, concealed as the service "
             "conceals them, and noise10 has noise 10 dB below the speech."
         ],
-        [Table("UA by line, %", ["speaker normalisation", "system", *CONDITIONS], rows, labels=2)],
+        [Table("UA by line, %", ["knows of the speaker", "system", *CONDITIONS], rows, labels=2)],
         [pictures.line_conditions(figures.lines)] if len(figures.lines) else [],
     )
 

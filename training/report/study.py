@@ -20,16 +20,24 @@ from training.metrics import ANGER, speaker_weights
 # The paper's systems, in its order, with their lambda.
 PAPER = {"baseline": 1.0, "combined": 1.0, "mtl": 0.8, "selective-mtl": 0.8}
 OURS = "kanjo"
-SPOKEN = {"mtl": "MTL", "selective-mtl": "selective MTL", OURS: "Kanjo"}
+SPOKEN = {
+    "mtl": "MTL",
+    "selective-mtl": "selective MTL",
+    OURS: "Kanjo",
+    "compare": "ComParE",
+    "egemaps": "eGeMAPS",
+    "egemaps-rbf": "eGeMAPS RBF",
+}
 
 # Speaker and emotion go together in it (corpora/README.md): no conclusion rests on it.
 CONFOUNDED = ("urdu",)
 
-# What may be compared with what: the same knowledge of who speaks.
+# What may be compared with what: what a system knows of the speaker, and how it is normalised then.
+PLAIN = "nothing"
 GROUPS = {
-    "none": ("utterance", "corpus"),
-    "caller (past speech)": ("caller",),
-    "speaker (all speech)": ("speaker",),
+    PLAIN: ("utterance", "corpus"),
+    "past speech": ("caller",),
+    "all speech": ("speaker",),
 }
 CONDITIONS = ("clean", "mulaw", "alaw", "loss5", "loss10", "noise10")
 
@@ -39,7 +47,7 @@ Task = Literal["emotion", "anger", "style"]
 Samples = Mapping[str, NDArray[np.float64]]
 
 
-class StudyError(ValueError):
+class ReportError(ValueError):
     """A study can't be reported; the message says what was found and what was expected."""
 
 
@@ -80,12 +88,12 @@ class Study:
         """Every finished run below a folder.
 
         Raises:
-            StudyError: there is none, or runs contradict each other.
+            ReportError: there is none, or runs contradict each other.
             AnswersError: a run can't be read.
         """
         folders = finished(folder)
         if not folders:
-            raise StudyError(f"{folder}: found no RUN/run.json, expected at least one finished run")
+            raise ReportError(f"{folder}: found no RUN/run.json, expected a finished run")
         answers = tuple(Answers.load(path) for path in tqdm(folders, "runs", unit="run"))
         return cls(answers, _utterances(answers))
 
@@ -266,6 +274,11 @@ class Tally:
         return drawn
 
 
+def knowing(name: str, group: str) -> str:
+    """A system's name with what it knows of the speaker: `Kanjo + past speech`."""
+    return name if group == PLAIN else f"{name} + {group}"
+
+
 def _normalisation(way: str) -> str:
     return way.split("/")[0]
 
@@ -295,7 +308,7 @@ def _utterances(answers: tuple[Answers, ...]) -> pd.DataFrame:
     """Each once.
 
     Raises:
-        StudyError: two runs say different things of an utterance, a system answers one twice, or
+        ReportError: two runs say different things of an utterance, a system answers one twice, or
             a corpus has both styles.
     """
     facts = ["corpus", "speaker", "style", "emotion"]
@@ -316,7 +329,7 @@ def _utterances(answers: tuple[Answers, ...]) -> pd.DataFrame:
     )
     twice = every[every.duplicated(["utterance", "system", "seed"])]
     if len(twice):
-        raise StudyError(
+        raise ReportError(
             f"{twice.iloc[0]['run']} answers {twice.iloc[0]['utterance']} again, expected every "
             "utterance in one fold of a system"
         )
@@ -324,11 +337,11 @@ def _utterances(answers: tuple[Answers, ...]) -> pd.DataFrame:
     differing = distinct[distinct.duplicated("utterance", keep=False)]
     if len(differing):
         first = differing[differing["utterance"] == differing.iloc[0]["utterance"]]
-        raise StudyError(
+        raise ReportError(
             f"found {first[[*facts, 'run']].to_dict('records')} of {first.iloc[0]['utterance']}, "
             "expected all runs to agree"
         )
     for corpus, styles in distinct.groupby("corpus")["style"]:
         if styles.nunique() > 1:
-            raise StudyError(f"{corpus} has utterances of both styles, expected one style a corpus")
+            raise ReportError(f"{corpus} has utterances of both styles, expected one of them")
     return distinct.set_index("utterance")[facts].sort_index()

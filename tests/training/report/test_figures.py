@@ -12,7 +12,7 @@ from model.labels import STYLES
 from tests.training.report.synthetic import CORPORA, Corpus, Recipe, study_of, ways
 from training.answers import Answers, Run
 from training.metrics import unweighted_accuracy
-from training.report.figures import MEAN, Figures, measure, over_styles
+from training.report.figures import BOTH, MEAN, Figures, measure, over_styles
 from training.report.study import System
 
 RUN = Run("combined", "compact", "both", 1.0, 1.0, fold=0, seed=0)
@@ -174,13 +174,45 @@ def test_rows_of_the_paper_that_have_not_finished_are_there_without_figures(tmp_
     assert overall["ua"].notna().sum() == 1
 
 
+def test_a_system_s_figure_is_the_mean_of_its_styles(figures: Figures) -> None:
+    tested = figures.overall[figures.overall["ua"].notna()]
+    for figure in ("ua", "difference"):
+        styles = tested[[f"{figure}_{style.value}" for style in STYLES]].mean(axis=1)
+        pd.testing.assert_series_equal(tested[figure], styles, check_names=False)
+    assert list(tested[tested["main"]]["known"]) == [
+        "baseline",
+        "combined",
+        "MTL",
+        "selective MTL",
+        "Kanjo",
+        "compare-svm",
+        "egemaps-svm",
+        "Kanjo + past speech",
+        "egemaps-svm + past speech",
+        "Kanjo + all speech",
+        "egemaps-svm + all speech",
+    ]
+    pd.testing.assert_series_equal(
+        tested.set_index("known")["difference_acted"]["selective MTL":"selective MTL"],
+        figures.claim.set_index("over")["difference"]["acted":"acted"],
+        check_names=False,
+        check_index=False,
+    )
+
+
+def test_a_step_is_the_mean_of_its_styles(figures: Figures) -> None:
+    styles = figures.steps[[f"difference_{style.value}" for style in STYLES]].mean(axis=1)
+    pd.testing.assert_series_equal(figures.steps["difference"], styles, check_names=False)
+    assert (figures.steps["less"] == "combined").sum() == 4  # MTL and selective MTL, UA and WA
+
+
 def test_recalls_and_confusions_are_means_over_a_style_s_corpora(figures: Figures) -> None:
     for style in STYLES:
         told = row(figures.emotions, style=style.value, name="selective MTL")
         for emotion in ("anger", "happiness", "sadness", "neutral"):
             cell = row(
                 figures.confusions,
-                group="none",
+                group="nothing",
                 style=style.value,
                 name="selective MTL",
                 was=emotion,
@@ -197,12 +229,12 @@ def test_what_knows_the_speaker_is_compared_with_what_does(figures: Figures) -> 
         group: set(own["name"]) for group, own in figures.by_corpus.groupby("group", sort=False)
     }
     assert tested == {
-        "none": {"baseline", "combined", "MTL", "selective MTL", "Kanjo"}
+        "nothing": {"baseline", "combined", "MTL", "selective MTL", "Kanjo"}
         | {"egemaps-svm", "compare-svm"},
-        "caller (past speech)": {"Kanjo", "egemaps-svm"},
-        "speaker (all speech)": {"Kanjo", "egemaps-svm"},
+        "past speech": {"Kanjo", "egemaps-svm"},
+        "all speech": {"Kanjo", "egemaps-svm"},
     }
-    plain = figures.by_corpus[figures.by_corpus["group"] == "none"]
+    plain = figures.by_corpus[figures.by_corpus["group"] == "nothing"]
     assert set(plain[plain["name"] == "Kanjo"]["way"]) == {"utterance/clean"}
     assert set(plain[plain["name"] == "egemaps-svm"]["way"]) == {"corpus/clean"}
 
@@ -248,8 +280,9 @@ def test_kanjo_is_held_against_the_peer_that_does_best_there(tmp_path: Path) -> 
         right_in(replace(PEER, system="compare-svm"), "corpus/clean", "nemo", "eyase"),
     )
     found = measure(study, 20).advantage
-    assert set(found["group"]) == {"none"}
+    assert set(found["group"]) == {"nothing"}
     assert dict(zip(found["corpus"], found["peer"], strict=True)) | {"urdu": "-"} == {
+        BOTH: "compare-svm",
         MEAN: "compare-svm",
         "emodb": "egemaps-svm",
         "nemo": "compare-svm",
@@ -257,7 +290,9 @@ def test_kanjo_is_held_against_the_peer_that_does_best_there(tmp_path: Path) -> 
         "urdu": "-",
     }
     by_corpus = dict(zip(found["corpus"], found["difference"], strict=True))
-    assert by_corpus == pytest.approx({MEAN: 0, "emodb": 0, "nemo": 0, "eyase": -1, "urdu": 0})
+    assert by_corpus == pytest.approx(
+        {BOTH: 0, MEAN: 0, "emodb": 0, "nemo": 0, "eyase": -1, "urdu": 0}
+    )
 
 
 def test_anger_is_told_from_the_rest(tmp_path: Path) -> None:

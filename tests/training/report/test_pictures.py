@@ -18,6 +18,7 @@ def drawn(figures: Figures) -> list[Picture]:
     kanjo = figures.confusions[figures.confusions["name"] == "Kanjo"]
     return [
         pictures.overview(figures.by_corpus, " without urdu"),
+        pictures.gains(figures.overall[figures.overall["main"]]),
         pictures.weight_curve(figures.weights, " without urdu"),
         pictures.reliability_diagrams(figures.reliability, figures.calibration),
         pictures.line_conditions(figures.lines),
@@ -60,8 +61,35 @@ def test_the_overview_names_every_system_corpus_and_normalisation(drawn: list[Pi
     found = texts(drawn[0])
     for text in ("baseline", "selective MTL", "Kanjo", "egemaps-svm", "emodb", "urdu", "mean"):
         assert text in found
-    assert "speaker normalisation: caller (past speech)" in found
+    assert "knows of the speaker: past speech" in found
     assert "without urdu" in found
+
+
+def test_the_gains_name_every_system_but_the_baseline_and_the_paper(
+    figures: Figures, drawn: list[Picture]
+) -> None:
+    found = texts(drawn[1])
+    main = figures.overall[figures.overall["main"]]
+    assert set(main["known"]) - {"baseline"} <= set(found)
+    assert {"paper, other data", "acted", "spontaneous"} <= set(found)
+    assert "baseline" not in found
+
+
+def test_gains_in_one_style_are_drawn_too(figures: Figures) -> None:
+    main = figures.overall[figures.overall["main"]]
+    lost = {f"difference_spontaneous{end}": float("nan") for end in ("", "_low", "_high")}
+    assert "Kanjo" in texts(pictures.gains(main.assign(**lost)))
+
+
+def test_bins_of_few_utterances_are_not_drawn(figures: Figures) -> None:
+    bins = figures.reliability
+
+    def points(rows: pd.DataFrame) -> int:
+        return pictures.reliability_diagrams(rows, figures.calibration).svg.count("<use ")
+
+    few = bins.assign(utterances=pictures.LEAST_SHOWN - 1)
+    many = bins.assign(utterances=pictures.LEAST_SHOWN)
+    assert points(many) - points(few) == len(bins)
 
 
 def test_a_matrix_has_the_numbers_of_its_figures(figures: Figures) -> None:
@@ -86,7 +114,7 @@ def test_a_matrix_shows_an_absent_emotion_and_an_untested_style(figures: Figures
 
 def test_lines_differ_in_more_than_colour(drawn: list[Picture]) -> None:
     assert len(COLOURS) == len(MARKERS) == len(set(COLOURS)) == len(set(MARKERS))
-    uses = re.findall(r'<use xlink:href="#(\S+)"[^>]*style="fill: (#\w+)', drawn[3].svg)
+    uses = re.findall(r'<use xlink:href="#(\S+)"[^>]*style="fill: (#\w+)', drawn[4].svg)
     of_colour = dict(zip((colour for _, colour in uses), (shape for shape, _ in uses), strict=True))
     assert len(set(of_colour.values())) == len(of_colour) > 5
 

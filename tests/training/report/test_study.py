@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix
 from model.labels import STYLES, Style
 from tests.training.report.synthetic import CORPORA, Recipe, study_of
 from training.answers import Answers, Run
-from training.report.study import Study, StudyError, System
+from training.report.study import ReportError, Study, System
 
 COMBINED = Run("combined", "compact", "both", 1.0, 1.0, fold=0, seed=0)
 SYSTEM = System.of(COMBINED)
@@ -160,14 +160,14 @@ def test_corpora_are_in_the_order_of_their_styles(tmp_path: Path) -> None:
 
 def test_a_folder_without_finished_runs_is_refused(tmp_path: Path) -> None:
     (tmp_path / "begun").mkdir()
-    with pytest.raises(StudyError, match="found no RUN/run.json, expected at least one"):
+    with pytest.raises(ReportError, match="found no RUN/run.json, expected a finished run"):
         Study.load(tmp_path)
 
 
 def test_an_utterance_that_a_system_answers_twice_is_refused(tmp_path: Path) -> None:
     answers = Recipe().answers(COMBINED)
     again = replace(answers, run=replace(COMBINED, fold=1))
-    with pytest.raises(StudyError, match=r"fold1_seed0 answers emodb/.* again, expected"):
+    with pytest.raises(ReportError, match=r"fold1_seed0 answers emodb/.* again, expected"):
         study_of(tmp_path, answers, again)
 
 
@@ -176,7 +176,7 @@ def test_runs_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     emotion = answers.emotion.copy()
     emotion[0] = 3
     other = replace(answers, run=replace(COMBINED, system="mtl"), emotion=emotion)
-    with pytest.raises(StudyError, match=r"emodb/s0-anger-0.flac, expected all runs to agree"):
+    with pytest.raises(ReportError, match=r"emodb/s0-anger-0.flac, expected all runs to agree"):
         study_of(tmp_path, answers, other)
 
 
@@ -184,5 +184,5 @@ def test_a_corpus_of_both_styles_is_refused(tmp_path: Path) -> None:
     answers = Recipe().answers(COMBINED)
     style = answers.style.copy()
     style[0] = 1
-    with pytest.raises(StudyError, match="emodb has utterances of both styles, expected one"):
+    with pytest.raises(ReportError, match="emodb has utterances of both styles, expected one"):
         study_of(tmp_path, replace(answers, style=style))
