@@ -113,9 +113,9 @@ def decode(file: BinaryIO, channel: Channel, max_s: float) -> Pcm:
     return resample(quantised(mono), rate)
 
 
-def cut(pcm: Pcm, meta: ArtifactMeta, first_s: float, hop_s: float) -> Cut:
-    """The windows of int16 (n,) at 8 kHz."""
-    cutter = WindowCutter(meta.features, meta.gate, first_s, hop_s)
+def cut(pcm: Pcm, meta: ArtifactMeta, first_s: float, hop_s: float, gated: bool = True) -> Cut:
+    """The windows of int16 (n,) at 8 kHz; if it isn't `gated`, all of it is taken for speech."""
+    cutter = WindowCutter(meta.features, meta.gate if gated else None, first_s, hop_s)
     pieces = (pcm[start : start + STEP_SAMPLES] for start in range(0, len(pcm), STEP_SAMPLES))
     windows = [window for window, _ in cut_pieces(pieces, cutter)]
     return Cut(len(pcm) / SAMPLE_RATE, cutter.speech_s, windows)

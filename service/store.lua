@@ -17,7 +17,10 @@ local oldest_id = string.format('%.0f', math.max(0, now_s - retention_s) * 1000)
 local ALERTS, EVENTS = 'kanjo:alerts', 'kanjo:events'
 local FIRED, STARTED, LIVE = 'kanjo:alerts:by-time', 'kanjo:calls:by-time', 'kanjo:calls:live'
 local function alert_key(alert_id) return 'kanjo:alert:' .. alert_id end
-local function call_key(call_id) return 'kanjo:call:' .. call_id end
+-- A call named as another's readings are keeps its distance from them.
+local function call_key(call_id)
+  return 'kanjo:call:' .. call_id .. (call_id:find(':readings:*$') and ':' or '')
+end
 local function readings_key(call_id) return 'kanjo:call:' .. call_id .. ':readings' end
 local function session_key(session) return 'kanjo:session:' .. session end
 local function session_alerts_key(session) return 'kanjo:session:' .. session .. ':alerts' end

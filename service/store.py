@@ -80,7 +80,9 @@ def alert_key(alert_id: str) -> str:
 
 
 def call_key(call_id: str) -> str:
-    return f"kanjo:call:{call_id}"
+    # A call named as another's readings are keeps its distance from them.
+    apart = ":" if call_id.rstrip(":").endswith(":readings") else ""
+    return f"kanjo:call:{call_id}{apart}"
 
 
 def readings_key(call_id: str) -> str:

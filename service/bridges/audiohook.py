@@ -228,6 +228,10 @@ class AudioHookBridge(Bridge):
         """How long the session may stay as it is; None for as long as it likes."""
         return _DEADLINES_S.get(self._state)
 
+    @property
+    def stage(self) -> object:
+        return self._state
+
     # What the client says.
 
     def receive(self, message: str | bytes) -> list[Event]:

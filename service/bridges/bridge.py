@@ -44,7 +44,12 @@ class Bridge(Protocol):
 
     @property
     def deadline_s(self) -> float | None:
-        """How long things may stay as they are, counted from when this value came to be."""
+        """How long things may stay as they are, counted from when their `stage` began."""
+        return None
+
+    @property
+    def stage(self) -> object:
+        """How things are; another one, and `deadline_s` is counted anew."""
         return None
 
     def overdue(self) -> list[Event]:

@@ -125,7 +125,9 @@ async def classify(
             raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error.got, error.expected) from error
         except (EmptyRecording, BadRecording) as error:
             raise Problem(HTTPStatus.BAD_REQUEST, error.got, error.expected) from error
-        windows = await asyncio.to_thread(cut, pcm, meta, settings.first_s, settings.hop_s)
+        windows = await asyncio.to_thread(
+            cut, pcm, meta, settings.first_s, settings.hop_s, settings.gate
+        )
         posteriors: list[Posterior] = []
         try:
             for start in range(0, len(windows.windows), AT_A_TIME):

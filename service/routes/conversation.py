@@ -41,8 +41,7 @@ class Conversation:
         self._waiting: asyncio.Timeout | None = None  # for a message
         # On the event loop's clock:
         self._start_by_s = math.inf
-        self._heard_at_s = 0.0
-        self._deadline_s: float | None = None  # the bridge's, as it was last seen
+        self._stage: object = None  # the bridge's, as it was last seen
         self._due_s = math.inf
         self._close_by_s = 0.0
 
@@ -56,7 +55,7 @@ class Conversation:
     def end(self, reason: str) -> None:
         """Whatever goes on here ends, in the bridge's words."""
         self._ends = reason
-        if self._waiting:
+        if self._waiting and not self._waiting.expired():
             self._waiting.reschedule(asyncio.get_running_loop().time())
 
     # From within.
@@ -107,9 +106,8 @@ class Conversation:
         return not failed
 
     async def _hear(self, tasks: asyncio.TaskGroup) -> None:
-        now_s = asyncio.get_running_loop().time()
-        self._heard_at_s = now_s
         if self._bridge.deadline_s is None:  # else it knows itself how long to wait
+            now_s = asyncio.get_running_loop().time()
             self._start_by_s = now_s + self._parts.settings.start_within_s
         while self._bridge.close_code is None and not self._gone:
             for event in await self._next():
@@ -132,38 +130,37 @@ class Conversation:
         """The facts in the next message, or in none having come."""
         await asyncio.sleep(0)  # messages that are there already come without a pause
         now_s = asyncio.get_running_loop().time()
-        deadline_s = self._bridge.deadline_s
-        if deadline_s != self._deadline_s:
-            self._deadline_s = deadline_s
+        stage, deadline_s = self._bridge.stage, self._bridge.deadline_s
+        if stage is not self._stage:
+            self._stage = stage
             self._due_s = math.inf if deadline_s is None else now_s + deadline_s
-        last_s = min(self._due_s, self._start_by_s, self._heard_at_s + self._parts.settings.idle_s)
+        last_s = min(self._due_s, self._start_by_s, now_s + self._parts.settings.idle_s)
         if self._ends is not None or last_s <= now_s:
-            return self._late(now_s)
+            return self._late(last_s)
         try:
             async with asyncio.timeout_at(last_s) as self._waiting:
                 message = await self._wire.receive()
         except TimeoutError:
-            return self._late(asyncio.get_running_loop().time())
+            return self._late(last_s)
         finally:
             self._waiting = None
         if message is None:
             self._gone = True
             return self._bridge.disconnected()
-        self._heard_at_s = now_s
         return self._bridge.receive(message)
 
-    def _late(self, now_s: float) -> list[Event]:
+    def _late(self, last_s: float) -> list[Event]:
+        """`last_s` has passed, though a coarse clock (uvloop's) may show a little less."""
         refusal: CallRefused = NotStarted(self._parts.settings.start_within_s)
         if self._ends is not None:
             reason, self._ends = self._ends, None
             refusal = Stopping()
-        elif self._due_s <= now_s:
-            self._deadline_s = None  # counted anew, though it may be as long as before
+        elif self._due_s <= last_s:
+            self._stage = None  # counted anew, whatever comes of it
             return self._bridge.overdue()
         else:
             reason = "quiet"
         self._start_by_s = math.inf
-        self._heard_at_s = now_s
         if self._part:
             return [CallStopped(reason)]
         self._bridge.refused(refusal)

@@ -3,7 +3,8 @@
 Two bars. One second of a call in messages of 20 ms (Exotel's are of 100 ms): at most 3 times the
 native bridge's cost where messages are JSON, at most 1.2 times where they are binary; the native
 call is in the same encoding and has the same tracks, of which the caller's is analysed. And a
-message that is spoilt: at most 10 times what it costs unspoilt.
+message that is spoilt, or a read of AudioSocket's that is full of tiny ones: at most 10 times what
+it costs unspoilt.
 """
 
 import random
@@ -19,7 +20,13 @@ from rich.table import Table
 from model.audio import SAMPLE_RATE, Pcm
 from service.bridges.asterisk import AsteriskBridge
 from service.bridges.audiohook import AudioHookBridge
-from service.bridges.audiosocket import SLIN, UUID_HEADER, AudioSocketBridge
+from service.bridges.audiosocket import (
+    HEADER_BYTES,
+    LEAST_BYTES,
+    SLIN,
+    UUID_HEADER,
+    AudioSocketBridge,
+)
 from service.bridges.bridge import Bridge
 from service.bridges.exotel import ExotelBridge
 from service.bridges.freeswitch import FreeswitchBridge
@@ -34,6 +41,7 @@ from service.events import CallStarted, Track
 from service.players.dialect import NO_ACCESS, Dialect, Message
 from service.players.recording import Recording
 from service.replay import DIALECTS
+from service.routes.audiosocket import READ_BYTES
 
 FRAME = SAMPLE_RATE // 50  # samples of 20 ms
 SECONDS = 20
@@ -269,6 +277,13 @@ def spoilt(message: Message, rng: random.Random) -> Iterator[tuple[str, Message]
             yield "flipped", bytes(byte ^ (rng.random() < 0.02) for byte in message)
 
 
+def tiny(read: Message) -> Iterator[tuple[str, Message]]:
+    """As many bytes of AudioSocket in too many messages, and in as many as are taken."""
+    for payload_bytes in (1, 2, LEAST_BYTES - HEADER_BYTES):
+        message = bytes([SLIN, 0, payload_bytes]) + bytes(payload_bytes)
+        yield f"{payload_bytes} B each", message * (len(read) // len(message))
+
+
 def once_s(bridge: Bridge, message: Message) -> float:
     began = time.perf_counter()
     bridge.receive(message)
@@ -286,8 +301,9 @@ def robustness() -> Table:
     for case in {case.bridge: case for case in (*BINARY, *JSON)}.values():
         rng = random.Random(0)
         for what, good, make in originals(case):
+            bads = tiny(good) if what == "one read" else spoilt(good, rng)
             good_s = best_once_s(make, good)
-            bad_s, how = max((best_once_s(make, bad), how) for how, bad in spoilt(good, rng))
+            bad_s, how = max((best_once_s(make, bad), how) for how, bad in bads)
             table.add_row(
                 case.bridge,
                 what,
@@ -301,13 +317,19 @@ def robustness() -> Table:
 
 
 def originals(case: Case) -> Iterator[tuple[str, Message, Callable[[], Bridge]]]:
-    """A start, a short and a long message of audio, with the bridge that awaits each."""
+    """A start, a short and a long message of audio, with the bridge that awaits each.
+
+    And of AudioSocket, whose messages come in pieces, the largest.
+    """
     connection = spoken(case)[0]
     yield "start", connection.before[-1], connection.fresh
     yield "audio", connection.media[0], connection.live
     if isinstance(connection.media[0], bytes):
         second = connection.media[:50]
         yield "1 s", b"".join(part for part in second if isinstance(part, bytes)), connection.live
+        if case.bridge == "audiosocket":
+            most = READ_BYTES // len(connection.media[0])
+            yield "one read", connection.media[0] * most, connection.live
     elif case.bridge != "exotel":  # whose player makes no longer ones
         recording = Recording("noise.wav", case.tracks, noise(SAMPLE_RATE, len(case.tracks)))
         player = DIALECTS[case.bridge]("c", recording, case.encoding)

@@ -233,6 +233,20 @@ async def test_a_new_session_with_a_used_call_id_replaces_call_and_readings(
         ]
 
 
+async def test_calls_named_as_others_readings_are_calls_of_their_own(backend: Backend) -> None:
+    names = [f"call-1{more}" for more in ("", ":readings", ":readings:", ":readings:readings")]
+    async with running(backend.store()) as store:
+        for number, name in enumerate(names):
+            whole_call(store, f"s{number}", name)
+        await delivered(store)
+        for name in names:
+            call = await store.call(name)
+            assert call is not None
+            assert call.call_id == name
+            assert [told.call_id for told in call.readings] == [name] * 3
+        assert store.refused == 0
+
+
 async def test_a_call_that_gets_more_tracks_stays_one_call_and_a_replay_changes_nothing(
     backend: Backend,
 ) -> None:

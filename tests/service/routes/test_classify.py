@@ -38,6 +38,13 @@ def narrow() -> Iterator[Running]:
         yield ready(server)
 
 
+@pytest.fixture(scope="module")
+def ungated() -> Iterator[Running]:
+    """A service that scores everything, at a pace of its own and however busy it is."""
+    with running(gate=False, first_s=2, hop_s=1.5, window_max_age_s=600) as server:
+        yield ready(server)
+
+
 def encoded(pcm: Pcm, rate: int = SAMPLE_RATE, format: str = "WAV", subtype: str = "") -> bytes:
     file = io.BytesIO()
     soundfile.write(file, pcm, rate, format=format, subtype=subtype or None)
@@ -89,6 +96,21 @@ def test_a_recording_is_answered_as_the_command_answers_it(service: Running) -> 
     ends = [window["end_s"] for window in answer["windows"]]
     assert ends == sorted(ends)
     assert ends[-1] <= answer["duration_s"]
+
+
+def test_without_the_gate_everything_is_scored_as_in_a_live_call(ungated: Running) -> None:
+    windows = answered(ungated, encoded(SPOKEN))["windows"]
+    assert [window["end_s"] for window in windows] == [2, 3.5, 5, 6.5, 8, 9]
+    assert [(window["start_s"], window["end_s"]) for window in windows] == [
+        (reading["start_s"], reading["end_s"]) for reading in readings(call(ungated, "live"))
+    ]
+
+
+def test_without_the_gate_silence_is_scored_too(ungated: Running) -> None:
+    answer = answered(ungated, encoded(np.zeros(5 * SAMPLE_RATE, np.int16)))
+    assert [window["end_s"] for window in answer["windows"]] == [2, 3.5, 5]
+    assert answer["speech_s"] == answer["duration_s"] == 5
+    assert answer["emotion"] is not None
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@ import asyncio
 import contextlib
 import json
 import logging
+import selectors
 import socket as sockets
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,11 +15,13 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from service.bridges import audiohook
+from service.bridges.audiohook import AudioHookBridge
 from service.bridges.native import NativeBridge
 from service.call import Part
 from service.events import Audio, Gap, Track
 from service.routes import conversation
 from service.routes.conversation import Conversation
+from service.routes.parts import Parts
 from service.routes.wire import Gone
 from tests.service.routes.conftest import (
     SPOKEN,
@@ -435,6 +439,20 @@ def test_a_fault_in_what_is_read_ends_that_call_alone(
 SESSION = "11111111-2222-3333-4444-555555555555"
 
 
+MEDIA = {"type": "audio", "format": "PCMU", "channels": ["external"], "rate": 8000}
+
+
+def hooked(seq: int, kind: str, **parameters: Any) -> str:
+    message = {"version": "2", "type": kind, "id": SESSION, "seq": seq, "serverseq": 0}
+    return json.dumps({**message, "position": "PT0S", "parameters": parameters})
+
+
+def opening(conversation: str, *media: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of `open`."""
+    wanted = {"organizationId": "o", "conversationId": conversation, "participant": {"id": "p"}}
+    return {**wanted, "media": media}
+
+
 class AudioHook:
     """One session, by hand."""
 
@@ -444,19 +462,10 @@ class AudioHook:
 
     def say(self, kind: str, **parameters: Any) -> None:
         self.seq += 1
-        message = {"version": "2", "type": kind, "id": SESSION, "seq": self.seq, "serverseq": 0}
-        message |= {"position": "PT0S", "parameters": parameters}
-        self.socket.send(json.dumps(message))
+        self.socket.send(hooked(self.seq, kind, **parameters))
 
     def open(self, conversation: str) -> None:
-        media = {"type": "audio", "format": "PCMU", "channels": ["external"], "rate": 8000}
-        self.say(
-            "open",
-            organizationId="o",
-            conversationId=conversation,
-            participant={"id": "p"},
-            media=[media],
-        )
+        self.say("open", **opening(conversation, MEDIA))
 
 
 @contextlib.contextmanager
@@ -477,7 +486,7 @@ def test_who_does_not_open_in_time_is_asked_to_leave_and_then_left(service: Runn
     began = time.monotonic()  # here, not when a busy client gets round to it
     with nothing_left(service), audiohook_session(service) as session:
         messages, code = closed(session.socket)
-        assert 0.4 <= time.monotonic() - began < 10  # not before the deadline
+        assert 0.8 <= time.monotonic() - began < 10  # one deadline, and then the next
     (message,) = messages
     assert (message["type"], message["parameters"]["reason"]) == ("disconnect", "error")
     assert "got no open" in message["parameters"]["info"]
@@ -496,6 +505,134 @@ def test_a_session_that_lasts_has_no_deadline_until_it_ends(service: Running) ->
     assert [m["type"] for m in messages] == ["event", "closed"]
     assert code == 1000
     assert service.get("/calls/patient").json()["reason"] == "end"
+
+
+class Leaping(asyncio.SelectorEventLoop):
+    """Its clock shows whole milliseconds, as uvloop's does, and leaps to the next timer."""
+
+    def __init__(self, begins_ms: int) -> None:
+        loop = self
+
+        class Leap(selectors.SelectSelector):
+            def select(self, timeout: float | None = None) -> Any:
+                assert timeout is not None, "nothing will ever happen"
+                loop.turns += 1
+                assert loop.turns < 1000, "time stands still"
+                loop.now_ms += round(timeout * 1000)
+                return super().select(0)
+
+        self.now_ms = begins_ms
+        self.turns = 0
+        super().__init__(Leap())
+
+    def time(self) -> float:
+        return self.now_ms / 1000
+
+
+class Slow:
+    """A wire whose client says these messages, each at its time, and then nothing."""
+
+    def __init__(self, *said: tuple[float, str]) -> None:
+        self.said = [*said]
+        self.answers: list[tuple[float, dict[str, Any]]] = []
+        self.closed: tuple[float, int] | None = None
+        self.began_s = 0.0
+
+    @property
+    def now_s(self) -> float:
+        return round(asyncio.get_running_loop().time() - self.began_s, 3)
+
+    async def receive(self) -> str:
+        if not self.said:
+            await asyncio.Future()
+        await asyncio.sleep(self.said[0][0] - self.now_s)
+        return self.said.pop(0)[1]
+
+    async def send(self, message: str | bytes) -> None:
+        self.answers.append((self.now_s, json.loads(message)))
+
+    async def close(self, code: int, reason: str) -> None:
+        self.closed = self.now_s, code
+
+
+def slowly(
+    parts: Parts,
+    *said: tuple[float, str],
+    begins_ms: int = 0,
+    meanwhile: Callable[[Conversation], None] = lambda _: None,
+) -> Slow:
+    """A session at a clock of its own, to its end; `meanwhile` is called as it begins."""
+    parts = replace(parts, conversations=set())  # not for the service's own clock to end
+    wire = Slow(*said)
+    faults: list[Any] = []
+
+    async def hold() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, fault: faults.append(fault))
+        wire.began_s = loop.time()
+        held = Conversation(wire, AudioHookBridge(SESSION, "o"), "audiohook", parts)
+        meanwhile(held)
+        await held.hold()
+
+    with asyncio.Runner(loop_factory=lambda: Leaping(begins_ms)) as runner:
+        runner.run(hold())
+    assert faults == []
+    return wire
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("begins_ms", [6, 7])
+def test_a_deadline_is_kept_whatever_a_coarse_clock_makes_of_it(
+    service: Running, begins_ms: int
+) -> None:
+    # When its time has come the clock may show a rounding error less.
+    assert (begins_ms / 1000 + 0.4 > (begins_ms + 400) / 1000) is (begins_ms == 7)
+    wire = slowly(service.parts, begins_ms=begins_ms)
+    ((at_s, message),) = wire.answers
+    assert at_s == 0.4
+    assert message["parameters"]["info"] == "got no open, expected one"
+    assert wire.closed == (0.8, 1008)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [("?", "expected"), (hooked(1, "open", **opening("late", MEDIA)), "stopping")],
+    ids=["broken", "refused"],
+)
+def test_who_is_asked_to_leave_late_has_as_long_as_others(
+    service: Running, message: str, reason: str
+) -> None:
+    parts = replace(service.parts, stopping=asyncio.Event())
+    parts.stopping.set()
+    within_s = audiohook._DEADLINES_S[audiohook._State.DISCONNECTING]
+    for said_s in (1.0, 9.0):
+        wire = slowly(parts, (said_s, message))
+        ((at_s, answer),) = wire.answers
+        assert (at_s, answer["type"]) == (said_s, "disconnect")
+        assert reason in answer["parameters"]["info"]
+        assert wire.closed is not None
+        assert wire.closed[0] == said_s + within_s
+
+
+def test_who_speaks_now_and_then_is_not_quiet(service: Running) -> None:
+    idle_s = service.parts.settings.idle_s
+    beats = [(at * idle_s * 0.9, hooked(at + 1, "ping")) for at in range(1, 5)]
+    wire = slowly(service.parts, (0.0, hooked(1, "open", **opening("rare"))), *beats)
+    assert [answer["type"] for _, answer in wire.answers] == ["opened", *["pong"] * 4, "disconnect"]
+    assert wire.answers[-1][0] == pytest.approx(beats[-1][0] + idle_s)
+
+
+def test_an_end_that_comes_with_a_deadline_is_an_end(service: Running) -> None:
+    def stop(held: Conversation) -> None:
+        due_s = audiohook._DEADLINES_S[audiohook._State.WAITING]
+        loop = asyncio.get_running_loop()
+        # One turn later: the deadline has passed, and has not been dealt with.
+        loop.call_at(due_s, loop.call_soon, held.end, "service stopping")
+
+    wire = slowly(service.parts, meanwhile=stop)
+    ((_, message),) = wire.answers
+    assert "stopping" in message["parameters"]["info"]
+    assert wire.closed is not None
 
 
 def test_a_fault_of_ours_is_told_in_a_dialect_that_has_words_for_it(
