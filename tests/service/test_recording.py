@@ -1,4 +1,5 @@
 import io
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -10,7 +11,13 @@ from numpy.typing import NDArray
 
 from model import SHIPPED
 from model.artifact import load
-from model.audio import SAMPLE_RATE
+from model.audio import (
+    SAMPLE_RATE,
+    alaw_decode,
+    alaw_encode,
+    mulaw_decode,
+    mulaw_encode,
+)
 from model.gate import HOP_S, speech_spans
 from model.labels import EMOTIONS, STYLES, Emotion, Style
 from model.voice import Caller
@@ -26,7 +33,7 @@ from service.recording import (
     cut,
     decode,
 )
-from service.scorer import Posterior
+from service.scorer import Posterior, TorchScorer
 from service.windows import Window
 
 SAMPLES = Path(module.__file__).with_name("samples")
@@ -201,3 +208,31 @@ def test_a_sample_call_is_classified_in_this_process_with_the_shipped_model() ->
     for emotion in EMOTIONS:
         mean = np.average([w.probabilities[emotion] for w in answer.windows], weights=weights)
         assert answer.probabilities[emotion] == pytest.approx(mean)
+
+
+def read(pcm: NDArray[np.int16]) -> NDArray[np.float64]:
+    """(windows, emotions): what the shipped model says of a recording."""
+    windows = cut(pcm, META, 1.5, 1.0).windows
+    posteriors = TorchScorer.load(SHIPPED, "cpu", threads=1).score([w.heard for w in windows])
+    return np.array([[posterior.emotion[e] for e in EMOTIONS] for posterior in posteriors])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "codec",
+    [
+        lambda pcm: mulaw_decode(mulaw_encode(pcm)),
+        lambda pcm: alaw_decode(alaw_encode(pcm)),
+    ],
+    ids=["mu-law", "A-law"],
+)
+def test_a_codec_hardly_changes_how_a_studio_recording_sounds(
+    name: str, codec: Callable[[NDArray[np.int16]], NDArray[np.int16]]
+) -> None:
+    """The gate may open a hop elsewhere, and then a window is another one; few are."""
+    pcm = decoded(file(name), "0")
+    plain, coded = read(pcm), read(codec(pcm))
+    assert plain.shape == coded.shape
+    moved = np.abs(plain - coded)
+    assert moved.mean() < 0.02
+    assert np.quantile(moved, 0.95) < 0.05
