@@ -36,8 +36,8 @@ class FeatureSpec:
     n_fft: int = 512
     n_mels: int = 40
     pitch_lags: int = 0  # at which a frame's autocorrelation is taken; the paper has none
-    # Added to the autocorrelation at lag 0. G.711's own quantisation noise has up to about so much,
-    # and without it what a codec leaves of silence would sound like a voice.
+    # Added to the autocorrelation at lag 0. G.711's own quantisation noise has about so much there,
+    # and without this what a codec leaves of silence would sound like a voice.
     pitch_floor: float = 3e4
     low_hz: float = 0.0
     high_hz: float = 4000.0
