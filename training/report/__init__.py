@@ -11,24 +11,21 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tqdm import tqdm
 
 from training.report.figures import measure
-from training.report.page import Table
 from training.report.sections import sections
 from training.report.study import ReportError, Study
 
-__all__ = ["Report", "ReportError", "build", "main_table"]
+__all__ = ["Report", "ReportError", "build"]
 
 TITLE = "Kanjo: the study"
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Where it was written, and its main table."""
+    """Where it was written."""
 
     html: Path  # everything in one file
     markdown: Path  # its pictures lie beside it
     figures: Path  # every number, as JSON
-    overview: Path  # UA per corpus, as SVG
-    main: Table
 
 
 def build(study: Path, out: Path, draws: int = 1000) -> Report:
@@ -55,15 +52,7 @@ def build(study: Path, out: Path, draws: int = 1000) -> Report:
         html=out / "report.html",
         markdown=out / "report.md",
         figures=out / "figures.json",
-        overview=out / "overview.svg",
-        main=parts[0].tables[0],
     )
-
-
-def main_table(report: Report) -> str:
-    """The main table as Markdown."""
-    macros = _pages().get_template("table.md.jinja").module
-    return str(macros.table(report.main)).strip() + "\n"  # type: ignore[attr-defined]
 
 
 def _pages() -> Environment:
