@@ -858,7 +858,7 @@ async def test_a_cursor_of_an_empty_redis_catches_up_or_says_so(backend: Backend
         assert await store.cursor() == "0-0"
         events = store.events("0-0")
         first = asyncio.create_task(take(events, 1))
-        await asyncio.sleep(0.05)
+        await until(lambda: _is(len(store._subscribers) == 1))
         store.call_started("s1", started(), NOW)
         assert [event.kind for event in await first] == ["call_started"]
         assert [event.kind for event in await take(store.events("0-0"), 1)] == ["resync"]
@@ -888,7 +888,7 @@ async def test_subscribers_of_a_redis_that_lost_its_data_are_told(real: Backend)
         await delivered(store)
         events = store.events(await store.cursor())
         waiting = asyncio.create_task(take(events, 1))
-        await asyncio.sleep(0.05)
+        await until(lambda: _is(len(store._subscribers) == 1))
         await real.redis.flushall()
         real.server.stop()
         await until(lambda: _is(not store.redis_up))
@@ -901,8 +901,7 @@ async def test_events_end_when_the_store_stops(backend: Backend) -> None:
     async with running(backend.store()) as store:
         await until(lambda: _is(store._following.is_set()))
         ended = asyncio.create_task(anext(store.events(None), None))
-        await asyncio.sleep(0.05)
-        assert len(store._subscribers) == 1
+        await until(lambda: _is(len(store._subscribers) == 1))
     assert await ended is None
 
 

@@ -49,7 +49,7 @@ class Running(Server):
         return f"{host}:{port}"
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=f"http://{self.address}", trust_env=False, timeout=30)
+        return httpx.Client(base_url=f"http://{self.address}", trust_env=False, timeout=120)
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         with self.client() as client:
