@@ -44,6 +44,10 @@ class FeatureSpec:
     # Least log energy of a band. Digital silence would give -36; 3.0 is about what G.711's own
     # quantisation noise puts into a band, so below it a telephone carries nothing.
     log_floor: float = 3.0
+    # A band also has at least what white noise, so many dB below the frame itself, would put into
+    # it. G.711 rounds to about 38 dB; what lies near that is another over every codec. None: no
+    # such noise, as in the paper.
+    masking_db: float | None = None
     window_frames: int = 748  # the network hears at most 7.5 s
     normalisation: Literal["utterance"] = "utterance"  # see `normalise`
     functionals: bool = False  # whether the network is told those too: see `model.voice`
@@ -68,6 +72,20 @@ def _filters(spec: FeatureSpec) -> NDArray[np.float32]:
     bank = get_filterbanks(spec.n_mels, spec.n_fft, spec.sample_rate, spec.low_hz, spec.high_hz)
     filters: NDArray[np.float32] = np.ascontiguousarray(bank.T / spec.n_fft, np.float32)
     return filters
+
+
+@cache
+def _masking(spec: FeatureSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(n_fft / 2 + 1,): a power spectrum to the frame's power, before pre-emphasis and without hum.
+
+    And (n_mels,): that to what white noise `masking_db` below it puts into each band.
+    """
+    assert spec.masking_db is not None
+    radians = 2 * np.pi * np.arange(spec.n_fft // 2 + 1) / spec.n_fft
+    emphasis = np.abs(1 - spec.preemphasis * np.exp(-1j * radians)) ** 2
+    undone = np.where(np.arange(len(radians)) < HUM_BINS, 0, 1 / emphasis)
+    noise = (emphasis / len(emphasis)) @ _filters(spec) * 10 ** (-spec.masking_db / 10)
+    return undone.astype(np.float32), noise.astype(np.float32)
 
 
 @cache
@@ -122,6 +140,9 @@ def _energies(emphasised: NDArray[np.float32], spec: FeatureSpec) -> Frames:
     """Log band energies (T, n_mels) of every full frame of pre-emphasised samples."""
     power = _power(_framed(emphasised, spec), spec)
     bands = (power[:, None, :] @ _filters(spec))[:, 0, :]
+    if spec.masking_db is not None:
+        undone, noise = _masking(spec)
+        bands = np.maximum(bands, (power[:, None, :] @ undone) * noise)
     floored: Frames = np.log(np.maximum(bands, np.float32(np.exp(spec.log_floor))))
     return floored
 

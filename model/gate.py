@@ -10,10 +10,12 @@ Melodies, and keypad tones dialled in quick succession, still pass.
 
 import math
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import webrtcvad
+from numpy.typing import NDArray
 
 from model.audio import SAMPLE_RATE, Pcm
 
@@ -25,6 +27,7 @@ HOP_S = HOP_SAMPLES / SAMPLE_RATE
 _LEVEL_HOPS = 3
 _FULL_SCALE = _LEVEL_HOPS * HOP_SAMPLES * 32768.0**2
 _QUIET = 1e-7  # of full scale's power: below -70 dBFS nothing moves
+_NOISE_HOPS = 1000  # ten seconds
 _CAP_DB = 2.5  # so that one jump, a click or where a tone begins or ends, isn't taken for a voice
 
 
@@ -40,7 +43,13 @@ class GateSpec:
     lively_s: float = 0.2
     open_s: float = 0.1  # uninterrupted voice that opens the gate, or keeps it open
     lead_s: float = 0.3  # how much before the moment of opening belongs to the stretch of speech
+    # Stretches begin on multiples of this: where another codec opens the gate a hop sooner, the
+    # window is mostly the same. Eight hops, because the network halves the frame rate three times.
+    grid_s: float = 0.08
     close_s: float = 0.6  # a pause this long ends the stretch
+    # RMS of the noise, about that of a quiet line, in which everything is heard here. Without it
+    # the detector hears what a codec leaves of a pause, and opens and closes elsewhere over each.
+    noise_rms: float = 16.0
 
     def __post_init__(self) -> None:
         for name, number in asdict(self).items():
@@ -50,7 +59,7 @@ class GateSpec:
             raise ValueError(
                 f"gate: aggressiveness is {self.aggressiveness!r}, expected 0, 1, 2 or 3"
             )
-        for name in ("lively_s", "open_s", "close_s"):
+        for name in ("lively_s", "open_s", "close_s", "grid_s"):
             if getattr(self, name) < HOP_S:
                 raise ValueError(
                     f"gate: {name} is {getattr(self, name)!r}, expected at least {HOP_S}"
@@ -72,6 +81,13 @@ class Stretch(NamedTuple):
     end: int
 
 
+@cache
+def _line_noise(rms: float) -> NDArray[np.int32]:
+    """(_NOISE_HOPS, HOP_SAMPLES), the same in every call, again and again."""
+    noise = np.random.default_rng(0).normal(0, rms, (_NOISE_HOPS, HOP_SAMPLES))
+    return np.rint(noise).astype(np.int32)
+
+
 class SpeechGate:
     """One speaker's samples into, for every hop, the stretch of speech then under way.
 
@@ -86,6 +102,8 @@ class SpeechGate:
         self._open_hops = round(spec.open_s / HOP_S)
         self._lead_hops = round(spec.lead_s / HOP_S)
         self._close_hops = round(spec.close_s / HOP_S)
+        self._grid_hops = round(spec.grid_s / HOP_S)
+        self._noise = _line_noise(spec.noise_rms)
         self._has_voice = webrtcvad.Vad(int(spec.aggressiveness)).is_speech
         self._rest = np.zeros(0, np.int16)  # less than a hop
         self._energies = (0.0, 0.0)  # of the two hops before
@@ -108,6 +126,8 @@ class SpeechGate:
         count = len(pcm) // HOP_SAMPLES
         self._rest = pcm[count * HOP_SAMPLES :].copy()
         hops = pcm[: count * HOP_SAMPLES].reshape(count, HOP_SAMPLES)
+        noise = self._noise.take(range(self._hops, self._hops + count), axis=0, mode="wrap")
+        hops = np.minimum(np.maximum(hops + noise, -32_768), 32_767).astype(np.int16)
         samples = hops.astype(np.float64)  # sums of squared int16 are exact in it, in any order
         energies: list[float] = np.vecdot(samples, samples).tolist()
         return [
@@ -128,7 +148,8 @@ class SpeechGate:
         voiced = has_voice and self._movement_db >= self._lively_db
         self._voiced_hops = self._voiced_hops + 1 if voiced else 0
         if self._voiced_hops >= self._open_hops:
-            opened = max(self._end, self._hops - self._lead_hops)
+            led = self._hops - self._lead_hops
+            opened = max(self._end, led - led % self._grid_hops)
             start = self._stretch.start if self._stretch else opened
             self._end = self._hops
             self._stretch = Stretch(start, self._end)

@@ -37,6 +37,7 @@ def examine(
 
     Raises:
         CheckpointError: there is no such checkpoint.
+        ValueError: the validation speakers are never angry, or nothing else.
     """
     network = EmotionNetwork(config.network)
     network.load_state_dict(checkpoint.load(best)["network"])

@@ -84,8 +84,8 @@ class TrainConfig:
         return Making(self.features, self.gate)
 
 
-# Below this floor codecs differ: the shipped model is to say the same over any of them.
-_VOICE = FeatureSpec(log_floor=6.0, pitch_lags=24, functionals=True)
+# Below these floors codecs differ: the shipped model is to say the same over any of them.
+_VOICE = FeatureSpec(log_floor=7.0, masking_db=25.0, pitch_lags=24, functionals=True)
 RECIPES = {
     "paper": TrainConfig(),
     # The paper's systems on a network that two cores can train: as little else as possible.

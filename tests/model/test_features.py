@@ -21,7 +21,10 @@ from model.features import (
 
 SPEC = FeatureSpec()
 PITCHED = FeatureSpec(pitch_lags=24)
-both_specs = pytest.mark.parametrize("spec", [SPEC, PITCHED], ids=["energies", "with pitch"])
+MASKED = FeatureSpec(pitch_lags=24, log_floor=7.0, masking_db=25.0)
+all_specs = pytest.mark.parametrize(
+    "spec", [SPEC, PITCHED, MASKED], ids=["energies", "with pitch", "masked"]
+)
 
 SIGNALS = st.one_of(
     arrays(np.int16, st.integers(0, 3000)),
@@ -36,15 +39,23 @@ SIGNALS = st.one_of(
 )
 
 
-def voice_like(samples: int, level: float = 4000, seed: int = 0) -> Pcm:
-    """Harmonics of a gliding pitch under a moving envelope, in a little noise."""
+def voice_like(samples: int, level: float = 4000, seed: int = 0, breath: float = 0.05) -> Pcm:
+    """Harmonics of a gliding pitch, up to 3 kHz, under a moving envelope, in a little noise."""
     at_s = np.arange(samples) / SPEC.sample_rate
     pitch_hz = 140 + 30 * np.sin(2 * np.pi * 0.7 * at_s)
     phase = 2 * np.pi * np.cumsum(pitch_hz) / SPEC.sample_rate
     wave = sum(np.sin(k * phase) / k for k in range(1, 20))
     wave *= 0.2 + 0.8 * np.abs(np.sin(2 * np.pi * 2 * at_s))
-    noise = np.random.default_rng(seed).normal(0, 0.05, samples)
+    noise = np.random.default_rng(seed).normal(0, breath, samples)
     return np.round(level * (wave / 3 + noise)).clip(-32768, 32767).astype(np.int16)
+
+
+def mulaw(pcm: Pcm) -> Pcm:
+    return mulaw_decode(mulaw_encode(pcm))
+
+
+def alaw(pcm: Pcm) -> Pcm:
+    return alaw_decode(alaw_encode(pcm))
 
 
 def by_the_library(pcm: Pcm, spec: FeatureSpec) -> Frames:
@@ -63,7 +74,7 @@ def by_the_library(pcm: Pcm, spec: FeatureSpec) -> Frames:
     return np.maximum(energies[: spec.frames_in(len(pcm))], spec.log_floor)
 
 
-@both_specs
+@all_specs
 @given(
     pcm=SIGNALS, cuts=st.lists(st.floats(0, 1), max_size=30), flushes=st.sets(st.integers(0, 30))
 )
@@ -83,7 +94,7 @@ def test_a_stream_in_any_chunks_equals_the_whole_bit_for_bit(
     np.testing.assert_array_equal(np.concatenate(heard), whole)
 
 
-@both_specs
+@all_specs
 @pytest.mark.parametrize("chunk", [1, 79, 80, 160, 200, 1000])
 def test_a_call_in_packets_equals_the_recording(spec: FeatureSpec, chunk: int) -> None:
     pcm = voice_like(9000)
@@ -130,7 +141,7 @@ def test_seven_and_a_half_seconds_are_748_frames() -> None:
     assert log_mel(voice_like(60_000), SPEC).shape == (748, 40)
 
 
-@both_specs
+@all_specs
 @pytest.mark.parametrize("samples", [0, 1, 199])
 def test_less_than_a_frame_gives_none(spec: FeatureSpec, samples: int) -> None:
     assert log_mel(voice_like(samples), spec).shape == (0, spec.channels)
@@ -155,7 +166,7 @@ def test_normalised_frames_do_not_tell_the_level_of_the_line(gain: float) -> Non
     np.testing.assert_allclose(normalise(soft, SPEC), normalise(loud, SPEC), atol=0.05)
 
 
-@both_specs
+@all_specs
 def test_normalised_channels_have_no_mean(spec: FeatureSpec) -> None:
     normalised = normalise(log_mel(voice_like(20_000), spec), spec)
     assert normalised.dtype == np.float32
@@ -176,6 +187,43 @@ def test_another_spec_gives_other_frames() -> None:
     wide = FeatureSpec(n_mels=20, hop_samples=160, low_hz=100.0, high_hz=3800.0)
     assert log_mel(pcm, wide).shape == (wide.frames_in(4000), 20)
     np.testing.assert_allclose(log_mel(pcm, wide), by_the_library(pcm, wide), rtol=0, atol=1e-4)
+
+
+# Masking.
+
+
+def test_what_masks_a_tone_is_white_noise_of_its_power() -> None:
+    tone = np.rint(8000 * np.sin(2 * np.pi * 1000 / 8000 * np.arange(40_000))).astype(np.int16)
+    noise = np.random.default_rng(0).normal(0, 8000 / np.sqrt(2) / 10, 40_000)  # 20 dB less
+    of_noise = np.log(np.exp(log_mel(np.rint(noise).astype(np.int16), SPEC)).mean(0))  # (40,)
+    masked = log_mel(tone, replace(SPEC, masking_db=20.0))
+    loudest = masked.mean(0).argmax()
+    above = slice(loudest + 12, None)  # where the tone itself leaks little
+    assert np.abs(masked[:, above] - of_noise[above]).max() < 0.2
+    bare = log_mel(tone, SPEC)
+    np.testing.assert_allclose(masked[:, loudest], bare[:, loudest], atol=1e-6)
+
+
+def test_masking_only_ever_adds_and_the_less_the_lower_it_lies() -> None:
+    pcm = voice_like(20_000, breath=0.001)
+    bare, low, high = (
+        log_mel(pcm, replace(SPEC, masking_db=db)) for db in (None, 60.0, MASKED.masking_db)
+    )
+    assert (bare <= low + 1e-6).all()
+    assert (low <= high + 1e-6).all()
+    assert (bare < high).mean() > 0.1
+    assert (bare < low).mean() < 0.01
+
+
+@pytest.mark.parametrize("codec", [mulaw, alaw])
+@pytest.mark.parametrize("level", [1000, 4000, 16_000])
+def test_masking_hides_most_of_what_a_codec_adds(level: float, codec: Callable[[Pcm], Pcm]) -> None:
+    pcm = voice_like(40_000, level, breath=0.001)
+    moved, masked = (
+        np.sqrt(np.mean((log_mel(codec(pcm), spec) - log_mel(pcm, spec)) ** 2))
+        for spec in (SPEC, replace(SPEC, masking_db=MASKED.masking_db))
+    )
+    assert masked < 0.6 * moved, (masked, moved)
 
 
 # Pitch.
@@ -237,14 +285,6 @@ def test_autocorrelations_of_whatever_comes_are_within_their_scale(pcm: Pcm) -> 
 
 def test_silence_has_no_pitch() -> None:
     assert (log_mel(np.zeros(2000, np.int16), PITCHED)[:, SPEC.n_mels :] == 0).all()
-
-
-def mulaw(pcm: Pcm) -> Pcm:
-    return mulaw_decode(mulaw_encode(pcm))
-
-
-def alaw(pcm: Pcm) -> Pcm:
-    return alaw_decode(alaw_encode(pcm))
 
 
 @pytest.mark.parametrize("codec", [mulaw, alaw])

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +11,14 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.audio import SAMPLE_RATE, Pcm, mulaw_decode, mulaw_encode
+from model.audio import (
+    SAMPLE_RATE,
+    Pcm,
+    alaw_decode,
+    alaw_encode,
+    mulaw_decode,
+    mulaw_encode,
+)
 from model.gate import HOP_S, HOP_SAMPLES, GateSpec, SpeechGate, Stretch, speech_spans
 
 SPEC = GateSpec()
@@ -41,6 +49,14 @@ def voice(s: float) -> Pcm:
         wave += (strength + 0.05) * np.sin(k * phase)
     syllables = 0.15 + 0.85 * np.abs(np.sin(2 * np.pi * 2 * at_s))
     return np.round(4000 * syllables * wave / np.abs(wave).max()).astype(np.int16)
+
+
+def mulaw(pcm: Pcm) -> Pcm:
+    return mulaw_decode(mulaw_encode(pcm))
+
+
+def alaw(pcm: Pcm) -> Pcm:
+    return alaw_decode(alaw_encode(pcm))
 
 
 def tone(s: float, *hz: float) -> Pcm:
@@ -108,7 +124,7 @@ def test_every_second_sample_of_an_interleaved_array_is_heard_like_a_plain_one()
     ],
 )
 def test_what_nobody_speaks_never_opens_it(pcm: Pcm) -> None:
-    for heard in (pcm, mulaw_decode(mulaw_encode(pcm))):
+    for heard in (pcm, mulaw(pcm), alaw(pcm)):
         assert not any(told(heard))
 
 
@@ -128,11 +144,12 @@ def test_a_click_does_not_open_it() -> None:
 def test_a_voice_opens_it_and_what_was_said_meanwhile_belongs_to_the_stretch() -> None:
     pcm = np.concatenate((idle(1), voice(2), idle(1)))
     [(start, end)] = speech_spans(pcm, SPEC)
-    assert 1 - SPEC.lead_s <= start * HOP_S <= 1
+    assert 1 - SPEC.lead_s - SPEC.grid_s <= start * HOP_S <= 1
     assert 3 <= end * HOP_S <= 3.2
 
     opened = next(hop for hop, stretch in enumerate(told(pcm)) if stretch)
-    assert start == opened + 1 - round(SPEC.lead_s / HOP_S)
+    led, grid = opened + 1 - round(SPEC.lead_s / HOP_S), round(SPEC.grid_s / HOP_S)
+    assert start == led // grid * grid
     assert opened * HOP_S < 1.3
 
 
@@ -159,7 +176,7 @@ def test_a_pause_longer_than_close_s_ends_it() -> None:
     pcm = np.concatenate((voice(1), idle(1.2), voice(1), idle(1)))
     (_, end), (start, _) = speech_spans(pcm, SPEC)
     assert end * HOP_S < 1.2
-    assert start * HOP_S >= 2.2 - SPEC.lead_s
+    assert start * HOP_S >= 2.2 - SPEC.lead_s - SPEC.grid_s
 
 
 def test_it_closes_after_exactly_close_s_without_voice() -> None:
@@ -187,6 +204,9 @@ def test_stretches_are_in_order_apart_and_within_what_was_heard(parts, spec: Gat
     spans = speech_spans(pcm, spec)
     assert all(before.end <= after.start for before, after in zip(spans, spans[1:], strict=False))
     assert {stretch.start for stretch in heard if stretch} == {span.start for span in spans}
+    grid = round(spec.grid_s / HOP_S)
+    ends = [0, *(span.end for span in spans)]
+    assert all(s.start % grid == 0 or s.start == end for s, end in zip(spans, ends, strict=False))
 
 
 def test_nothing_heard_is_no_speech() -> None:
@@ -238,16 +258,43 @@ def test_a_spec_survives_json() -> None:
     assert GateSpec(**json.loads(json.dumps(asdict(spec)))) == spec
 
 
-@pytest.mark.corpora
-@pytest.mark.skipif("KANJO_CORPORA" not in os.environ, reason="KANJO_CORPORA is not set")
-def test_no_recorded_utterance_is_lost() -> None:
+def recorded() -> Iterator[tuple[str, Pcm]]:
+    """Ten utterances or so of each corpus."""
     manifests = sorted(Path(os.environ["KANJO_CORPORA"]).glob("*/manifest.csv"))
     assert manifests
     for manifest in manifests:
         with manifest.open(newline="") as file:
             paths = sorted(row["path"] for row in csv.DictReader(file))
         for path in paths[:: len(paths) // 10]:
-            recorded, rate = soundfile.read(manifest.parent / path, dtype="int16")
+            pcm, rate = soundfile.read(manifest.parent / path, dtype="int16")
             assert rate == SAMPLE_RATE
-            spans = speech_spans(mulaw_decode(mulaw_encode(recorded)), SPEC)
-            assert sum(end - start for start, end in spans) * HOP_S >= 0.5, path
+            yield path, pcm
+
+
+need_corpora = pytest.mark.skipif(
+    "KANJO_CORPORA" not in os.environ, reason="KANJO_CORPORA is not set"
+)
+
+
+@pytest.mark.corpora
+@need_corpora
+def test_no_recorded_utterance_is_lost() -> None:
+    for path, pcm in recorded():
+        spans = speech_spans(mulaw(pcm), SPEC)
+        assert sum(end - start for start, end in spans) * HOP_S >= 0.5, path
+
+
+@pytest.mark.corpora
+@need_corpora
+@pytest.mark.parametrize("codec", [mulaw, alaw])
+def test_over_a_codec_speech_begins_where_it_begins_without(codec: Callable[[Pcm], Pcm]) -> None:
+    call = np.concatenate([part for _, pcm in recorded() for part in (idle(1.0), pcm)])
+
+    def moved(spec: GateSpec) -> float:
+        bare, coded = (
+            {stretch.start for stretch in speech_spans(pcm, spec)} for pcm in (call, codec(call))
+        )
+        return 1 - len(bare & coded) / len(bare | coded)
+
+    assert moved(SPEC) < 0.15
+    assert moved(SPEC) < 0.5 * moved(GateSpec(noise_rms=0.0, grid_s=HOP_S))
