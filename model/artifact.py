@@ -23,7 +23,7 @@ from model.gate import GateSpec
 from model.labels import EMOTIONS, STYLES, Emotion
 from model.voice import functional_count
 
-FORMAT = 3  # of the file; a change that older services can't read counts up
+FORMAT = 4  # of the file; a change that older services can't read counts up
 
 PROBE_FRAMES = 300
 PROBE_TOLERANCE = 1e-3  # between machines; on one machine export holds 1e-5

@@ -191,7 +191,7 @@ class Settings(BaseModel):
     happiness_clear_at: float | None = Field(
         None, ge=0, le=1, validate_default=True, description="as for anger"
     )
-    hold_s: float = Field(1.0, ge=0, description="speech at or above before an alert fires")
+    hold_s: float = Field(0.0, ge=0, description="speech at or above before an alert fires")
     release_s: float = Field(4.0, ge=0, description="time below before it resolves")
     smooth_s: float = Field(0.75, ge=0, description="speech over which probabilities are smoothed")
 

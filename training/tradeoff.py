@@ -31,7 +31,7 @@ PARTS: tuple[Part, ...] = ("valid", "test")
 ALERTED = (Emotion.ANGER, Emotion.HAPPINESS)
 LATE_S = 1.0  # so long after its end an alert still tells of an episode
 SOON_S = 4.0  # from onset to alert: early enough for an operator
-FIRE_AT = tuple(round(0.1 + 0.025 * i, 3) for i in range(36))  # 0.1 to 0.975
+FIRE_AT = tuple(round(0.01 * i, 2) for i in range(10, 99))
 HOLDS_S = (0.0, 1.0, 2.5)  # also tried on the validation speakers, to know what they would give
 SMOOTHS_S = (0.0, 0.75, 1.5, 3.0)
 

@@ -17,7 +17,7 @@ from streamdouble.protocol import MediaStreamEncoder
 from streamdouble.session import SessionConfig
 from websockets.asyncio.client import connect
 
-from model.audio import alaw_decode, alaw_encode, mulaw_encode
+from model.audio import mulaw_encode
 from service.bridges.interleaved import Encoding
 from service.demo import SAMPLES
 from service.errors import ServiceRefused
@@ -67,11 +67,10 @@ Readings = list[dict[str, Any]]
 
 
 def recorded(tracks: int = 2) -> Recording:
-    """As it sounds once it has been on a telephone line."""
+    """Some of the sample call, which was on no telephone line before."""
     pcm, rate = soundfile.read(SAMPLES[0], dtype="int16")
     assert rate == 8000
     pcm = pcm[FROM_S * rate : TO_S * rate, :tracks]
-    pcm = alaw_decode(alaw_encode(pcm).tobytes()).reshape(pcm.shape)
     return Recording("sounds-angry", (Track.CALLER, Track.AGENT)[:tracks], pcm)
 
 
