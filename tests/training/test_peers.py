@@ -304,7 +304,8 @@ def test_a_peer_learns_and_answers_in_every_way(
         probability = np.exp(answers.logits[f"{how}/clean"] / answers.temperature[how])
         probability /= probability.sum(axis=1, keepdims=True)
         angry = probability[:, ANGER] >= answers.anger_at[how]
-        assert np.mean(angry == (answers.emotion == ANGER)) > 0.7, how
+        is_angry = answers.emotion == ANGER
+        assert angry[is_angry].mean() - angry[~is_angry].mean() > 0.2, how  # by chance 0
     assert set(answers.about["chosen"]) == set(NORMALISATIONS)
     answers.save(tmp_path / "run")
     loaded = Answers.load(tmp_path / "run")

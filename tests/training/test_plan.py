@@ -156,11 +156,15 @@ def test_a_file_that_is_wrong_is_refused(
         config_of(TINY.replace(before, after, 1), tmp_path)
 
 
-@pytest.mark.parametrize("file", sorted(STUDIES.glob("*.toml")), ids=lambda file: file.stem)
-def test_the_studies_that_are_here_have_the_paper_s_systems(file: Path) -> None:
-    config = StudyConfig.from_toml(file)
+def test_the_studies_that_are_here_are_called_like_their_files() -> None:
+    files = sorted(STUDIES.glob("*.toml"))
+    assert [StudyConfig.from_toml(file).name for file in files] == [file.stem for file in files]
+
+
+@pytest.mark.parametrize("name", ["compact", "paper", "smoke"])
+def test_whole_studies_have_the_paper_s_systems(name: str) -> None:
+    config = StudyConfig.from_toml(STUDIES / f"{name}.toml")
     runs = list(plan(config))
-    assert config.name == file.stem
     every = {run.system for run in runs} - set(config.peers)
     assert every >= {"baseline", "combined", "mtl", "selective-mtl"}
     halves = {run.system for run in runs if run.share == 0.5}
