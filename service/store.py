@@ -528,7 +528,9 @@ class Store:
                     seen = _place(event.id)
                     yield event
             while (event_or_end := await queue.get()) is not None:
-                if _place(event_or_end.id) > seen:
+                # After a loss of data ids may begin anew, from 0-0: a resync is told in any case.
+                if event_or_end.kind == "resync" or _place(event_or_end.id) > seen:
+                    seen = _place(event_or_end.id)
                     yield event_or_end
         finally:
             self._subscribers.discard(queue)

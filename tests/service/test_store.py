@@ -881,7 +881,10 @@ async def test_subscribers_outlive_an_outage_and_miss_nothing(real: Backend) -> 
         assert [json.loads(event.data)["number"] for event in got] == [1, 2, 3]
 
 
-async def test_subscribers_of_a_redis_that_lost_its_data_are_told(real: Backend) -> None:
+@pytest.mark.parametrize("empty", [True, False], ids=["while it is empty", "once it is not"])
+async def test_subscribers_of_a_redis_that_lost_its_data_are_told(
+    real: Backend, empty: bool
+) -> None:
     assert real.server is not None
     async with running(real.store(heartbeat_s=60.0)) as store:
         store.call_started("s1", started(), NOW)
@@ -892,8 +895,9 @@ async def test_subscribers_of_a_redis_that_lost_its_data_are_told(real: Backend)
         await real.redis.flushall()
         real.server.stop()
         await until(lambda: _is(not store.redis_up))
+        if not empty:
+            store.call_started("s2", started("call-2"), NOW)
         real.server.start()
-        store.call_started("s2", started("call-2"), NOW)
         assert [event.kind for event in await waiting] == ["resync"]
 
 
