@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from model.audio import Pcm, quantised, resample
 from model.features import FeatureSpec, Frames, log_mel, normalise
-from model.gate import GateSpec, speech_spans
+from model.gate import HOP_S, GateSpec, speech_spans
 from model.labels import EMOTIONS, STYLES, Emotion
 from model.voice import Functionals, functional_count, functionals
 from training.augment import Line, MaskSpec, cuts, mask
@@ -30,6 +30,10 @@ from training.callers import Known, TrainingPasts, pasts
 from training.manifest import Utterance
 
 T = TypeVar("T")
+
+# Of the study's other systems, which hear recordings and serve no calls: nobody asks how far a
+# codec moves it.
+PLAIN_GATE = GateSpec(grid_s=HOP_S, noise_rms=0.0)
 
 
 class RecordingError(ValueError):

@@ -28,12 +28,12 @@ from tqdm import tqdm
 
 from model.audio import Pcm
 from model.features import FeatureSpec
-from model.gate import HOP_SAMPLES, GateSpec, speech_spans
+from model.gate import HOP_SAMPLES, speech_spans
 from model.labels import EMOTIONS, STYLES, Emotion
 from training.answers import Answers, Run
 from training.augment import CLEAN, Line
 from training.callers import MOST_UTTERANCES, Pasts, pasts
-from training.dataset import RecordingError, made_of, read_recording
+from training.dataset import PLAIN_GATE, RecordingError, made_of, read_recording
 from training.manifest import Utterance
 from training.metrics import ANGER, anger_threshold, unweighted_accuracy
 from training.splits import Split
@@ -43,7 +43,6 @@ Functionals = NDArray[np.float64]  # (N, F)
 
 NORMALISATIONS = ("corpus", "caller", "speaker")
 SPEC = FeatureSpec()
-GATE = GateSpec()
 LEAST_SAMPLES = 480  # openSMILE's longest frame, 60 ms
 FURTHEST = 10.0  # standard deviations from the mean; some functionals are ratios without bound
 TOLERANCE = 1e-2  # of a linear machine: below it not one of 1,200 answers changed
@@ -91,7 +90,7 @@ def heard(path: Path, line: Line) -> Pcm:
     """
     pcm = line.apply(read_recording(path))
     frames = SPEC.frames_in(len(pcm))
-    spans = speech_spans(pcm, GATE)
+    spans = speech_spans(pcm, PLAIN_GATE)
     first, after = (spans[0].start, spans[-1].end) if spans else (0, frames)
     after = min(after, frames, first + SPEC.window_frames)
     pcm = pcm[first * HOP_SAMPLES : (after - 1) * HOP_SAMPLES + SPEC.frame_samples]
@@ -119,7 +118,7 @@ def build(
 
     A making that was interrupted goes on where it stopped; who comes second waits for the first.
     """
-    how = [opensmile.__version__, functionals, asdict(line), asdict(GATE), SPEC.window_frames]
+    how = [opensmile.__version__, functionals, asdict(line), asdict(PLAIN_GATE), SPEC.window_frames]
     listed = json.dumps([[str(u.path) for u in utterances], how])
     path = folder / f"{functionals}-{hashlib.sha256(listed.encode()).hexdigest()[:16]}.npy"
     if not path.exists():

@@ -27,7 +27,7 @@ from model.voice import functional_count
 from training import checkpoint
 from training.augment import CLEAN, NO_MASKS, TELEPHONE, TRAINING_LINES, Line, MaskSpec
 from training.callers import Known
-from training.dataset import Batch, Dataset, Making
+from training.dataset import PLAIN_GATE, Batch, Dataset, Making
 from training.losses import divergence, multi_task_loss
 from training.manifest import Utterance, read_corpora
 from training.metrics import Score, score_corpora
@@ -40,7 +40,7 @@ class TrainConfig:
 
     network: NetworkConfig = PRESETS["paper"]
     features: FeatureSpec = FeatureSpec()
-    gate: GateSpec = GateSpec()
+    gate: GateSpec = PLAIN_GATE
     # Data
     folds: int = 5
     test_fold: int = 0
@@ -107,6 +107,7 @@ RECIPES = {
             members=2,
         ),
         features=_VOICE,
+        gate=GateSpec(),
         lines=TRAINING_LINES,
         cuts=3,
         masks=MaskSpec(),

@@ -12,12 +12,11 @@ from model.labels import EMOTIONS, STYLES, Emotion, Style
 from training.answers import Answers, Run
 from training.augment import CLEAN, CONDITIONS, TELEPHONE, Line
 from training.callers import MOST_UTTERANCES, pasts
-from training.dataset import RecordingError, speech_frames
+from training.dataset import PLAIN_GATE, RecordingError, speech_frames
 from training.manifest import Utterance
 from training.metrics import ANGER
 from training.peers import (
     FURTHEST,
-    GATE,
     NORMALISATIONS,
     PEERS,
     SPEC,
@@ -85,7 +84,7 @@ def test_a_peer_hears_what_a_network_hears(
     soundfile.write(tmp_path / "long.flac", np.concatenate((silence, tones, silence)), 8000)
     soundfile.write(tmp_path / "silent.flac", silence, 8000)
     for path in (tmp_path / "long.flac", tmp_path / "silent.flac", utterances[0].path):
-        frames = speech_frames(path, line, SPEC, GATE)[: SPEC.window_frames]
+        frames = speech_frames(path, line, SPEC, PLAIN_GATE)[: SPEC.window_frames]
         own = log_mel(heard(path, line), SPEC)
         assert len(own) == len(frames)
         np.testing.assert_array_equal(own[1:], frames[1:])
