@@ -31,8 +31,7 @@ from training.manifest import Utterance
 
 T = TypeVar("T")
 
-# Of the study's other systems, which hear recordings and serve no calls: nobody asks how far a
-# codec moves it.
+# The gate of systems that hear recordings and serve no calls: nobody asks how far a codec moves it.
 PLAIN_GATE = GateSpec(grid_s=HOP_S, noise_rms=0.0)
 
 
