@@ -1,7 +1,7 @@
 """Where somebody speaks, found as the samples come: one gate for live calls and for training.
 
 WebRTC's voice activity detector sits on the event loop for hundreds of calls: the whole gate costs
-a small part of Silero's model, needs no second inference runtime, and keeps as much of recorded
+a quarter of Silero's model, needs no second inference runtime, and keeps as much of recorded
 speech. What Silero's refuses and WebRTC's lets through, steady noise and the tones of the telephone
 network, doesn't change in level from moment to moment as a voice does, and is refused for that.
 Melodies, and keypad tones dialled in quick succession, still pass.

@@ -1,9 +1,18 @@
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.redis_server import RedisServer
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """What is marked `corpora` needs real recordings."""
+    if "KANJO_CORPORA" not in os.environ:
+        for item in items:
+            if item.get_closest_marker("corpora"):
+                item.add_marker(pytest.mark.skip(reason="KANJO_CORPORA is not set"))
 
 
 @pytest.fixture

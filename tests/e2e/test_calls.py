@@ -152,7 +152,6 @@ def spoken(utterances: Sequence[Utterance], count: int) -> list[Pcm]:
 
 
 @pytest.mark.corpora
-@pytest.mark.skipif(CORPORA is None, reason="needs the corpora at KANJO_CORPORA; it is not set")
 async def test_calls_of_all_speakers_held_out_are_kept_in_order(
     tmp_path: Path, redis_server: RedisServer
 ) -> None:

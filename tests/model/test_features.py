@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from python_speech_features import logfbank
 
-from model.audio import Pcm, alaw_decode, alaw_encode, mulaw_decode, mulaw_encode
+from model.audio import Pcm
 from model.features import (
     PITCH_SCALE,
     FeatureSpec,
@@ -18,6 +18,7 @@ from model.features import (
     normalise,
     pitch_lags_of,
 )
+from tests.g711 import alaw, mulaw
 
 SPEC = FeatureSpec()
 PITCHED = FeatureSpec(pitch_lags=24)
@@ -48,14 +49,6 @@ def voice_like(samples: int, level: float = 4000, seed: int = 0, breath: float =
     wave *= 0.2 + 0.8 * np.abs(np.sin(2 * np.pi * 2 * at_s))
     noise = np.random.default_rng(seed).normal(0, breath, samples)
     return np.round(level * (wave / 3 + noise)).clip(-32768, 32767).astype(np.int16)
-
-
-def mulaw(pcm: Pcm) -> Pcm:
-    return mulaw_decode(mulaw_encode(pcm))
-
-
-def alaw(pcm: Pcm) -> Pcm:
-    return alaw_decode(alaw_encode(pcm))
 
 
 def by_the_library(pcm: Pcm, spec: FeatureSpec) -> Frames:
@@ -119,7 +112,7 @@ def test_frames_come_within_a_block_and_at_once_when_flushed() -> None:
     [
         voice_like(20_000),
         voice_like(20_000, level=100),
-        mulaw_decode(mulaw_encode(voice_like(20_000))),
+        mulaw(voice_like(20_000)),
         np.random.default_rng(0).normal(0, 3000, 8_000).astype(np.int16),
         np.random.default_rng(1).integers(-32768, 32768, 8_000).astype(np.int16),
         np.concatenate((np.zeros(900, np.int16), voice_like(1_500), np.zeros(900, np.int16))),

@@ -11,15 +11,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.audio import (
-    SAMPLE_RATE,
-    Pcm,
-    alaw_decode,
-    alaw_encode,
-    mulaw_decode,
-    mulaw_encode,
-)
+from model.audio import SAMPLE_RATE, Pcm
 from model.gate import HOP_S, HOP_SAMPLES, GateSpec, SpeechGate, Stretch, speech_spans
+from tests.g711 import alaw, mulaw
 
 SPEC = GateSpec()
 
@@ -49,14 +43,6 @@ def voice(s: float) -> Pcm:
         wave += (strength + 0.05) * np.sin(k * phase)
     syllables = 0.15 + 0.85 * np.abs(np.sin(2 * np.pi * 2 * at_s))
     return np.round(4000 * syllables * wave / np.abs(wave).max()).astype(np.int16)
-
-
-def mulaw(pcm: Pcm) -> Pcm:
-    return mulaw_decode(mulaw_encode(pcm))
-
-
-def alaw(pcm: Pcm) -> Pcm:
-    return alaw_decode(alaw_encode(pcm))
 
 
 def tone(s: float, *hz: float) -> Pcm:
@@ -271,13 +257,7 @@ def recorded() -> Iterator[tuple[str, Pcm]]:
             yield path, pcm
 
 
-need_corpora = pytest.mark.skipif(
-    "KANJO_CORPORA" not in os.environ, reason="KANJO_CORPORA is not set"
-)
-
-
 @pytest.mark.corpora
-@need_corpora
 def test_no_recorded_utterance_is_lost() -> None:
     for path, pcm in recorded():
         spans = speech_spans(mulaw(pcm), SPEC)
@@ -285,7 +265,6 @@ def test_no_recorded_utterance_is_lost() -> None:
 
 
 @pytest.mark.corpora
-@need_corpora
 @pytest.mark.parametrize("codec", [mulaw, alaw])
 def test_over_a_codec_speech_begins_where_it_begins_without(codec: Callable[[Pcm], Pcm]) -> None:
     call = np.concatenate([part for _, pcm in recorded() for part in (idle(1.0), pcm)])

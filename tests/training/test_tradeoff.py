@@ -322,7 +322,6 @@ def test_a_model_that_says_nothing_of_its_speakers_is_told(
 
 
 @pytest.mark.corpora
-@pytest.mark.skipif("KANJO_CORPORA" not in os.environ, reason="KANJO_CORPORA is not set")
 def test_the_shipped_model_s_alerts_can_be_told_of_a_real_corpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
