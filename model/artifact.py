@@ -19,9 +19,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
 from model.features import FeatureSpec
+from model.functionals import functional_count
 from model.gate import GateSpec
 from model.labels import EMOTIONS, STYLES, Emotion
-from model.voice import functional_count
 
 FORMAT = 4  # of the file; a change that older services can't read counts up
 

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from model import artifact
 from model.artifact import ArtifactMeta, Thresholds
 from model.features import FeatureSpec
+from model.functionals import functional_count
 from model.gate import GateSpec
 from model.labels import EMOTIONS, STYLES, Emotion
 from model.network import EmotionNetwork, NetworkConfig, operations
-from model.voice import functional_count
 
 TOLERANCE = 1e-5  # largest difference of a probability between checkpoint and artifact
 
@@ -31,7 +31,7 @@ class ExportError(ValueError):
     """A checkpoint can't become an artifact; the message says why."""
 
 
-class Released(nn.Module):
+class CalibratedNetwork(nn.Module):
     """The network as it is served: calibrated posteriors instead of logits."""
 
     def __init__(self, network: EmotionNetwork, temperature: float) -> None:
@@ -51,7 +51,7 @@ class Released(nn.Module):
         return (emotion / self.temperature).softmax(1), style.softmax(1)
 
 
-def released(state: Mapping[str, Any]) -> Released:
+def released(state: Mapping[str, Any]) -> CalibratedNetwork:
     """The network of a finished training's checkpoint, in evaluation mode.
 
     Raises:
@@ -69,7 +69,7 @@ def released(state: Mapping[str, Any]) -> Released:
     for name, weight in network.state_dict().items():
         if not weight.isfinite().all():
             raise ExportError(f"weights {name} are not all finite, expected a training that held")
-    return Released(network, state["temperature"]).eval()
+    return CalibratedNetwork(network, state["temperature"]).eval()
 
 
 def _part(config: Mapping[str, Any], name: str, kind: type[Config]) -> Config:

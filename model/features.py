@@ -50,7 +50,7 @@ class FeatureSpec:
     masking_db: float | None = None
     window_frames: int = 748  # the network hears at most 7.5 s
     normalisation: Literal["utterance"] = "utterance"  # see `normalise`
-    functionals: bool = False  # whether the network is told those too: see `model.voice`
+    functionals: bool = False  # whether the network is told those too: see `model.speaker_baseline`
 
     @property
     def channels(self) -> int:

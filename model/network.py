@@ -30,7 +30,7 @@ class NetworkConfig:
     conv_channels: tuple[int, ...] = ()
     conv_width: int = 5  # frames
     # Functionals of the window that the heads are told beside what attention heard, each against
-    # the caller's own (`model.voice`). The paper has none.
+    # the caller's own (`model.speaker_baseline`). The paper has none.
     functionals: int = 0
     d_voice: int = 256  # nodes for either of the two then
     head_dropout: float = 0.0  # there, and before FC2
@@ -114,7 +114,7 @@ class SelfAttention(nn.Module):
         return sums.flatten(1)
 
 
-class Alone(nn.Module):
+class AttentionOnly(nn.Module):
     """The heads are told what attention heard, and nothing else, as in the paper."""
 
     def forward(
@@ -123,7 +123,7 @@ class Alone(nn.Module):
         return attended
 
 
-class WithVoice(nn.Module):
+class WithSpeakerBaseline(nn.Module):
     """The heads are told, beside what attention heard, how far the voice is from its own baseline.
 
     The baseline is the mean of the caller's utterances before, among which the mean of all voices
@@ -181,7 +181,9 @@ class Member(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.attention = SelfAttention(2 * config.d_lstm, config.d_att, config.n_head)
         d_attended = 2 * config.d_lstm * config.n_head
-        self.voice = WithVoice(d_attended, config) if config.functionals else Alone()
+        self.voice = (
+            WithSpeakerBaseline(d_attended, config) if config.functionals else AttentionOnly()
+        )
         d_heard = 2 * config.d_voice if config.functionals else d_attended
         self.emotion = nn.Sequential(
             nn.Linear(d_heard, config.d_den1),

@@ -1,4 +1,4 @@
-"""Puts the parts together and owns their tasks; nothing else happens here."""
+"""Puts the services together and owns their tasks; nothing else happens here."""
 
 import asyncio
 import signal
@@ -15,18 +15,20 @@ from fastapi.staticfiles import StaticFiles
 
 from model.artifact import ArtifactMeta, Thresholds
 from model.labels import Emotion
-from service.alerts import AlertRule
-from service.batcher import Batcher
-from service.call import Calls, Hearing
-from service.doors.unkeyed import ClosedDoor, OpenDoor
+from service.alerts.policy import AlertRule
+from service.api import audiosocket, calls, classify, events, health, problem
+from service.api import telephony as bridges
+from service.api.audiosocket import AudioSocketServer
+from service.api.authenticators import authenticators
+from service.api.services import Services
+from service.calls.context import CallContext
+from service.calls.registry import CallRegistry
 from service.metrics import Metrics
-from service.routes import audiosocket, bridges, calls, classify, events, health, problem
-from service.routes.audiosocket import AudioSocketServer
-from service.routes.doors import doors
-from service.routes.parts import Parts
-from service.scorer import TorchScorer
+from service.scoring.batcher import Batcher
+from service.scoring.torch_scorer import TorchScorer
 from service.settings import Settings
-from service.store import Store
+from service.store.store import Store
+from service.telephony.shared.no_credentials import AcceptAll, RejectAll
 
 log = structlog.get_logger()
 
@@ -57,7 +59,7 @@ def alert_rules(settings: Settings, meta: ArtifactMeta) -> list[AlertRule]:
     return rules
 
 
-def _parts(settings: Settings, scorer: TorchScorer) -> Parts:
+def _services(settings: Settings, scorer: TorchScorer) -> Services:
     metrics = Metrics()
     batcher = Batcher(
         scorer,
@@ -72,7 +74,7 @@ def _parts(settings: Settings, scorer: TorchScorer) -> Parts:
         outbox_path=settings.state_dir / "outbox.sqlite3",
         retention_s=settings.retention_days * DAY_S,
     )
-    hearing = Hearing(
+    context = CallContext(
         meta=scorer.meta,
         batcher=batcher,
         store=store,
@@ -82,13 +84,13 @@ def _parts(settings: Settings, scorer: TorchScorer) -> Parts:
         first_s=settings.first_s,
         hop_s=settings.hop_s,
     )
-    live = Calls(hearing, settings.max_calls)
+    live = CallRegistry(context, settings.max_calls)
     metrics.queue.set_function(lambda: len(batcher))
     metrics.outbox.set_function(lambda: store.waiting)
     metrics.outbox_dropped.set_function(lambda: store.dropped)
     metrics.outbox_refused.set_function(lambda: store.refused)
     metrics.redis_up.set_function(lambda: store.redis_up)
-    return Parts(settings, scorer, batcher, store, live, metrics, doors(settings))
+    return Services(settings, scorer, batcher, store, live, metrics, authenticators(settings))
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -103,33 +105,33 @@ def create_app(settings: Settings) -> FastAPI:
     scorer = TorchScorer.load(
         settings.model, settings.device, settings.torch_threads, settings.batch_max
     )
-    parts = _parts(settings, scorer)
+    services = _services(settings, scorer)
     voices = [
-        AudioSocketServer(listener, track, parts)
+        AudioSocketServer(listener, track, services)
         for track, listener in audiosocket.listeners(settings).items()
     ]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if parts.store.embedded:
+        if services.store.embedded:
             log.warning("embedded_redis", note="nothing is kept after this process ends")
-        _tell_who_may_connect(parts)
+        _tell_who_may_connect(services)
         needed: list[Callable[[], Awaitable[None]]] = [
-            parts.store.run,
-            parts.batcher.run,
-            partial(_warm_up, parts),
+            services.store.run,
+            services.batcher.run,
+            partial(_warm_up, services),
             *(voice.run for voice in voices),
         ]
         try:
             async with asyncio.TaskGroup() as tasks:
-                owned = [tasks.create_task(_needed(part, parts)) for part in needed]
+                owned = [tasks.create_task(_needed(stream, services)) for stream in needed]
                 yield
-                parts.stopping.set()
-                await parts.store.flush(FLUSH_S)
+                services.stopping.set()
+                await services.store.flush(FLUSH_S)
                 for task in owned:
                     task.cancel()
         finally:
-            await parts.store.close()
+            await services.store.close()
 
     app = FastAPI(
         title="Kanjo",
@@ -137,10 +139,10 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("kanjo"),
         lifespan=lifespan,
     )
-    app.state.parts = parts
+    app.state.services = services
     problem.install(app)
-    for part in (bridges, calls, events, classify, health):
-        app.include_router(part.router)
+    for stream in (bridges, calls, events, classify, health):
+        app.include_router(stream.router)
     app.mount("/dashboard", StaticFiles(directory=DASHBOARD), name="dashboard")
 
     @app.get("/", include_in_schema=False)
@@ -150,8 +152,8 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _tell_who_may_connect(parts: Parts) -> None:
-    settings = parts.settings
+def _tell_who_may_connect(services: Services) -> None:
+    settings = services.settings
     if settings.listens_at != settings.host:
         log.warning(
             "loopback_only",
@@ -161,30 +163,30 @@ def _tell_who_may_connect(parts: Parts) -> None:
             "may call can reach this host",
         )
     by_door: dict[str, list[str]] = {"open": [], "closed": [], "with_credentials": []}
-    for bridge, door in parts.doors.items():
+    for bridge, door in services.authenticators.items():
         match door:
-            case OpenDoor() if not (bridge == "twilio" and settings.twilio_token):
+            case AcceptAll() if not (bridge == "twilio" and settings.twilio_token):
                 by_door["open"].append(bridge)
-            case ClosedDoor():
+            case RejectAll():
                 by_door["closed"].append(bridge)
             case _:
                 by_door["with_credentials"].append(bridge)
     log.info("bridges", **{kind: " ".join(names) for kind, names in by_door.items() if names})
 
 
-async def _needed(part: Callable[[], Awaitable[None]], parts: Parts) -> None:
+async def _needed(stream: Callable[[], Awaitable[None]], services: Services) -> None:
     """Without it the service would take calls and answer nobody: it stops, to be started anew."""
     try:
-        await part()
+        await stream()
     except Exception as failure:
         log.critical("part_failed", exc_info=failure)
-        parts.failed.set()
-        parts.stopping.set()
+        services.failed.set()
+        services.stopping.set()
         signal.raise_signal(signal.SIGTERM)
 
 
-async def _warm_up(parts: Parts) -> None:
-    await asyncio.to_thread(parts.scorer.warm_up)
-    parts.warm.set()
-    meta = parts.scorer.meta
-    log.info("ready", model=meta.name, version=meta.version, device=parts.scorer.device)
+async def _warm_up(services: Services) -> None:
+    await asyncio.to_thread(services.scorer.warm_up)
+    services.warm.set()
+    meta = services.scorer.meta
+    log.info("ready", model=meta.name, version=meta.version, device=services.scorer.device)

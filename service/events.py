@@ -111,7 +111,7 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class CallSummary:
     """What was made of a call."""
 
     duration_s: float

@@ -17,7 +17,7 @@ from service.settings import Settings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from service.routes.parts import Parts
+    from service.api.services import Services
 
 log = structlog.get_logger()
 
@@ -27,22 +27,22 @@ POLL_S = 0.05
 KEEPALIVE_S = 60  # of silence before the kernel asks whether a client is there
 
 
-async def drain(parts: "Parts", within_s: float, hurry: threading.Event) -> None:
+async def drain(services: "Services", within_s: float, hurry: threading.Event) -> None:
     """Lets calls end before the server does: run it when told to stop, then stop the server.
 
     /readyz says no and new calls are refused from now on; clients that can go on elsewhere are
     asked to. What is live after `within_s`, or at `hurry`, ends in its bridge's words.
     """
-    parts.stopping.set()
-    if parts.conversations:
-        log.info("draining", calls=len(parts.calls), within_s=within_s)
-    for conversation in tuple(parts.conversations):
-        conversation.reconnect()
-    if not parts.failed.is_set():  # else they would wait in vain
-        await _none_left(parts.calls, within_s, hurry)
-    for conversation in tuple(parts.conversations):
-        conversation.end("service stopping")
-    await _none_left(parts.conversations, CLOSING_S)
+    services.stopping.set()
+    if services.connections:
+        log.info("draining", calls=len(services.calls), within_s=within_s)
+    for connection in tuple(services.connections):
+        connection.reconnect()
+    if not services.failed.is_set():  # else they would wait in vain
+        await _none_left(services.calls, within_s, hurry)
+    for connection in tuple(services.connections):
+        connection.end("service stopping")
+    await _none_left(services.connections, CLOSING_S)
 
 
 async def _none_left(things: Sized, within_s: float, hurry: threading.Event | None = None) -> None:
@@ -73,7 +73,7 @@ class Server(uvicorn.Server):
             )
         )
         self._drain_s = settings.drain_s
-        self._parts: Parts = app.state.parts
+        self._services: Services = app.state.services
         self.hurry = threading.Event()  # set by a signal's handler
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -92,7 +92,7 @@ class Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         await super().main_loop()  # until told to stop
-        draining = asyncio.create_task(drain(self._parts, self._drain_s, self.hurry))
+        draining = asyncio.create_task(drain(self._services, self._drain_s, self.hurry))
         while not (draining.done() or self.force_exit):
             await asyncio.wait((draining,), timeout=POLL_S)
         draining.cancel()

@@ -96,7 +96,7 @@ def logs(stack: Stack) -> Iterator[None]:
 
 def test_an_angry_call_reaches_the_redis_of_the_compose_file(stack: Stack) -> None:
     recordings = sorted((ROOT / "service" / "samples").glob("*ang*.flac"))
-    assert recordings, "no sample call that sounds angry in service/samples"
+    assert recordings, "no sample call that sounds angry in service/replay/samples"
     kanjo = str(Path(sys.executable).with_name("kanjo"))
     calls = ["--calls", str(len(recordings)), *map(str, recordings)]
     run(

@@ -40,7 +40,7 @@ def test_the_wheel_has_three_packages_and_its_metadata(wheel: frozenset[str]) ->
         ("model", "*.py"),
         ("training", "*.py"),
         ("service/dashboard", "*"),
-        ("service/samples", "*"),
+        ("service/replay/samples", "*"),
         ("model/weights", "*.pt"),
     ],
 )

@@ -151,9 +151,9 @@ def train(
     _threads(threads)
     with needs_training():
         from training.checkpoint import CheckpointError
-        from training.dataset import RecordingError
-        from training.manifest import ManifestError
-        from training.splits import SplitError
+        from training.data.dataset import RecordingError
+        from training.data.manifest import ManifestError
+        from training.data.splits import SplitError
         from training.train import RECIPES, main
     config = replace(RECIPES[recipe], test_fold=test_fold, seed=seed, **SYSTEMS[system])
     if epochs:
@@ -189,9 +189,9 @@ def study(
     """Train and test systems x folds x seeds; stopped in any way, the same command goes on."""
     _threads(threads)
     with needs_training():
-        from training.manifest import ManifestError
-        from training.plan import StudyConfig, StudyError
-        from training.study import study as carry_out
+        from training.data.manifest import ManifestError
+        from training.study.plan import StudyConfig, StudyError
+        from training.study.run import study as carry_out
     try:
         what = StudyConfig.from_toml(config)
         folder = out_folder or Path("runs") / what.name
@@ -220,11 +220,11 @@ def report(
 ) -> None:
     """The tables and pictures of a study, as one HTML page and the same in Markdown."""
     with needs_training():
-        from training.answers import AnswersError
         from training.report import ReportError, build
+        from training.study.predictions import PredictionsError
     try:
         made = build(study_folder, out_folder or study_folder / "report", draws)
-    except (AnswersError, ReportError) as error:
+    except (PredictionsError, ReportError) as error:
         _fail(error)
     out.print(f"{made.html}\n{made.markdown}", markup=False)
 

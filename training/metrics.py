@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, roc_curve
 
 from model.labels import EMOTIONS, Emotion
-from training.manifest import Utterance
+from training.data.manifest import Utterance
 
 ANGER = EMOTIONS.index(Emotion.ANGER)
 

@@ -21,17 +21,17 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from model.features import FeatureSpec
+from model.functionals import functional_count
 from model.gate import GateSpec
-from model.network import PRESETS, EmotionNetwork, NetworkConfig, WithVoice
-from model.voice import functional_count
+from model.network import PRESETS, EmotionNetwork, NetworkConfig, WithSpeakerBaseline
 from training import checkpoint
-from training.augment import CLEAN, NO_MASKS, TELEPHONE, TRAINING_LINES, Line, MaskSpec
-from training.callers import Known
-from training.dataset import PLAIN_GATE, Batch, Dataset, Making
+from training.data.channel import CLEAN, NO_MASKS, TELEPHONE, TRAINING_CHANNELS, Channel, MaskSpec
+from training.data.dataset import PLAIN_GATE, Batch, Dataset, Preparation
+from training.data.enrolment import EnrolmentKind
+from training.data.manifest import Utterance, read_corpora
+from training.data.splits import Split, speaker_split
 from training.losses import divergence, multi_task_loss
-from training.manifest import Utterance, read_corpora
 from training.metrics import Score, score_corpora
-from training.splits import Split, speaker_split
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class TrainConfig:
     folds: int = 5
     test_fold: int = 0
     cap_per_speaker_emotion: int = 25  # utterances an epoch
-    lines: tuple[Line, ...] = (CLEAN,)  # of which each utterance comes over one, drawn anew
+    lines: tuple[Channel, ...] = (CLEAN,)  # of which each utterance comes over one, drawn anew
     cuts: int = 0  # of an utterance beside the whole; half of what is heard are cuts then
     least_s: float = 1.5  # shortest cut of a longer utterance; the service's first window
     jitter: int = 0  # frames, at most, that either end of what is heard loses, drawn anew
@@ -69,19 +69,19 @@ class TrainConfig:
     seed: int = 0
 
     @property
-    def known(self) -> Known:
+    def known(self) -> EnrolmentKind:
         """What the model is chosen by: as much as the service will know."""
         return "caller" if self.features.functionals else "utterance"
 
     @property
-    def making(self) -> Making:
+    def making(self) -> Preparation:
         """How its training utterances are made into frames."""
-        return Making(self.features, self.gate, self.cuts, self.least_s)
+        return Preparation(self.features, self.gate, self.cuts, self.least_s)
 
     @property
-    def test_making(self) -> Making:
+    def test_making(self) -> Preparation:
         """How utterances are that it is tested on: whole."""
-        return Making(self.features, self.gate)
+        return Preparation(self.features, self.gate)
 
 
 # Below these floors codecs differ: the shipped model is to say the same over any of them.
@@ -108,7 +108,7 @@ RECIPES = {
         ),
         features=_VOICE,
         gate=GateSpec(),
-        lines=TRAINING_LINES,
+        lines=TRAINING_CHANNELS,
         cuts=3,
         masks=MaskSpec(),
         jitter=3,
@@ -158,7 +158,7 @@ class Logits:
 def answer(
     network: torch.nn.Module,
     data: Dataset,
-    known: Known,
+    known: EnrolmentKind,
     line: int = 0,
     batch_size: int = 64,
 ) -> Logits:
@@ -252,7 +252,7 @@ def train(
     if config.network.functionals:
         mean, spread = train_data.voices()
         for voice in network.modules():
-            if isinstance(voice, WithVoice):
+            if isinstance(voice, WithSpeakerBaseline):
                 voice.mean.copy_(torch.from_numpy(mean))
                 voice.spread.copy_(torch.from_numpy(spread))
     ema = get_ema_multi_avg_fn(config.averaging)  # type: ignore[no-untyped-call]

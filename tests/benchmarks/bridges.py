@@ -18,30 +18,30 @@ import numpy as np
 from rich.table import Table
 
 from model.audio import SAMPLE_RATE, Pcm
-from service.bridges.asterisk import AsteriskBridge
-from service.bridges.audiohook import AudioHookBridge
-from service.bridges.audiosocket import (
+from service.api.audiosocket import READ_BYTES
+from service.events import CallStarted, Track
+from service.replay.player import CLIENTS
+from service.telephony.asterisk.bridge import AsteriskBridge
+from service.telephony.audiohook.bridge import AudioHookBridge
+from service.telephony.audiosocket.bridge import (
     HEADER_BYTES,
     LEAST_BYTES,
     SLIN,
     UUID_HEADER,
     AudioSocketBridge,
 )
-from service.bridges.bridge import Bridge
-from service.bridges.exotel import ExotelBridge
-from service.bridges.freeswitch import FreeswitchBridge
-from service.bridges.interleaved import Encoding
-from service.bridges.jambonz import JambonzBridge
-from service.bridges.native import NativeBridge
-from service.bridges.plivo import PlivoBridge
-from service.bridges.telnyx import TelnyxBridge
-from service.bridges.twilio import TwilioBridge
-from service.bridges.vonage import VonageBridge
-from service.events import CallStarted, Track
-from service.players.dialect import NO_ACCESS, Dialect, Message
-from service.players.recording import Recording
-from service.replay import DIALECTS
-from service.routes.audiosocket import READ_BYTES
+from service.telephony.exotel.bridge import ExotelBridge
+from service.telephony.freeswitch.bridge import FreeswitchBridge
+from service.telephony.jambonz.bridge import JambonzBridge
+from service.telephony.native.bridge import NativeBridge
+from service.telephony.plivo.bridge import PlivoBridge
+from service.telephony.shared.bridge import Bridge
+from service.telephony.shared.client import NO_CREDENTIALS, Message, ProviderClient
+from service.telephony.shared.interleaved import Encoding
+from service.telephony.shared.recording import Recording
+from service.telephony.telnyx.bridge import TelnyxBridge
+from service.telephony.twilio.bridge import TwilioBridge
+from service.telephony.vonage.bridge import VonageBridge
 
 FRAME = SAMPLE_RATE // 50  # samples of 20 ms
 SECONDS = 20
@@ -54,7 +54,7 @@ CALLER = frozenset({Track.CALLER})
 BOTH = (Track.CALLER, Track.AGENT)
 
 
-def bridge_of(player: Dialect) -> Bridge:
+def bridge_of(player: ProviderClient) -> Bridge:
     """What takes this connection."""
     match player.name:
         case "native":
@@ -115,7 +115,7 @@ class Case(NamedTuple):
 
 ONE = (Track.CALLER,)
 BINARY = (
-    *(Case("audiohook", encoding) for encoding in DIALECTS["audiohook"].encodings),
+    *(Case("audiohook", encoding) for encoding in CLIENTS["audiohook"].encodings),
     *(Case("asterisk", encoding) for encoding in Encoding),
     Case("audiosocket", Encoding.L16),
     Case("freeswitch", Encoding.L16),
@@ -125,7 +125,7 @@ BINARY = (
 JSON = (
     Case("twilio", Encoding.MULAW),
     *(Case("telnyx", encoding) for encoding in Encoding),
-    *(Case("plivo", encoding) for encoding in DIALECTS["plivo"].encodings),
+    *(Case("plivo", encoding) for encoding in CLIENTS["plivo"].encodings),
     Case("exotel", Encoding.L16, ONE),
 )
 
@@ -136,8 +136,8 @@ def spoken(case: Case) -> list[Connection]:
     if case.bridge == "audiosocket":
         return [audiosocket(pcm[:, lane], track) for lane, track in enumerate(case.tracks)]
     recording = Recording("noise.wav", case.tracks, pcm)
-    dialect = DIALECTS[case.bridge]
-    players = dialect.connections("c", recording, case.encoding, "ws://x/y", NO_ACCESS)
+    dialect = CLIENTS[case.bridge]
+    players = dialect.connections("c", recording, case.encoding, "ws://x/y", NO_CREDENTIALS)
     return [conversation(player, pcm) for player in players]
 
 
@@ -145,7 +145,7 @@ def noise(samples: int, tracks: int) -> Pcm:
     return np.random.default_rng(0).integers(-9000, 9000, (samples, tracks), np.int16)
 
 
-def conversation(player: Dialect, pcm: Pcm) -> Connection:
+def conversation(player: ProviderClient, pcm: Pcm) -> Connection:
     bridge = bridge_of(player)
 
     def said(messages: Iterable[Message]) -> list[Message]:
@@ -332,7 +332,7 @@ def originals(case: Case) -> Iterator[tuple[str, Message, Callable[[], Bridge]]]
             yield "one read", connection.media[0] * most, connection.live
     elif case.bridge != "exotel":  # whose player makes no longer ones
         recording = Recording("noise.wav", case.tracks, noise(SAMPLE_RATE, len(case.tracks)))
-        player = DIALECTS[case.bridge]("c", recording, case.encoding)
+        player = CLIENTS[case.bridge]("c", recording, case.encoding)
         list(player.start())
         yield "1 s", next(iter(player.frame(recording.pcm))), connection.live
 

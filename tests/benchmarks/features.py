@@ -16,7 +16,7 @@ from model import SHIPPED
 from model.artifact import load
 from model.audio import SAMPLE_RATE, Pcm
 from model.features import FeatureSpec, LogMelStream, log_mel
-from model.voice import Caller
+from model.speaker_baseline import SpeakerBaseline
 
 SECONDS = 60
 PIECE = SAMPLE_RATE // 50  # 20 ms
@@ -46,13 +46,13 @@ def tables() -> Iterator[Table]:
     """Rounds in turn, so that all meet the same machine; each one's best counts."""
     plain, shipped = FeatureSpec(), load(SHIPPED).meta.features
     pcm = (np.random.default_rng(0).standard_normal(SECONDS * SAMPLE_RATE) * 1000).astype(np.int16)
-    window, caller = log_mel(pcm[:WINDOW], shipped), Caller(shipped)
+    window, caller = log_mel(pcm[:WINDOW], shipped), SpeakerBaseline(shipped)
     rounds = [
         (
             seconds(lambda: anew(pcm, plain)),
             seconds(lambda: streamed(pcm, plain)),
             seconds(lambda: streamed(pcm, shipped)),
-            seconds(lambda: caller.hear(window)),
+            seconds(lambda: caller.features(window)),
         )
         for _ in range(ROUNDS)
     ]

@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 from rich.table import Table
 
-from service.demo import SAMPLES
-from service.replay import Recording, Summary, replay
+from service.replay.demo import SAMPLES
+from service.replay.player import Recording, ReplaySummary, replay
 from tests.e2e.service import Service
 
 CALLS = 20
@@ -27,7 +27,7 @@ BUCKET = re.compile(r'kanjo_reading_lateness_seconds_bucket{le="([^"]+)"} (\S+)'
 DROPPED = re.compile(r"kanjo_windows_dropped_total{[^}]*} (\S+)")
 
 
-async def play(url: str) -> Summary:
+async def play(url: str) -> ReplaySummary:
     recordings = [Recording.read(file) for file in SAMPLES]
     stop = asyncio.Event()
     asyncio.get_running_loop().call_later(SECONDS, stop.set)

@@ -13,8 +13,8 @@ import torch
 from rich.table import Table
 
 from model import SHIPPED
-from model.voice import Caller
-from service.scorer import BATCHES, TorchScorer
+from model.speaker_baseline import SpeakerBaseline
+from service.scoring.torch_scorer import BATCHES, TorchScorer
 
 SIDE = 2048  # of the matrices
 ROUNDS = 12
@@ -46,7 +46,7 @@ def tables() -> Iterator[Table]:
     for size in BATCHES:
         frames = (spec.window_frames, spec.channels)
         windows = [
-            Caller(spec).hear(generator.standard_normal(frames).astype(np.float32))
+            SpeakerBaseline(spec).features(generator.standard_normal(frames).astype(np.float32))
             for _ in range(size)
         ]
         rounds = [

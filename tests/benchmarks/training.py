@@ -20,9 +20,9 @@ from rich.table import Table
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from model.network import EmotionNetwork
-from training.dataset import Batch, Dataset
+from training.data.dataset import Batch, Dataset
+from training.data.manifest import read_corpora
 from training.losses import multi_task_loss
-from training.manifest import read_corpora
 from training.train import RECIPES, TrainConfig, train_epoch
 
 UTTERANCES = 1000

@@ -12,8 +12,7 @@ import numpy as np
 import soundfile
 
 from model.audio import SAMPLE_RATE, Pcm
-
-SAMPLES = Path(__file__).parents[2] / "service" / "samples"
+from tests.paths import SAMPLES
 
 NEUTRAL = ("10a01Nb", "10a02Na", "10a04Nb", "10b02Na")  # all there are of speaker 10
 ANGER = ("10a01Wa", "10a02Wa", "10a04Wa", "10a04Wb", "10a05Wb", "10a07Wb")  # the first of ten

@@ -13,13 +13,13 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-import service
-from service.replay import Recording, Summary, replay
+from service.replay.player import Recording, ReplaySummary, replay
 from service.settings import Settings
 from tests.e2e.service import Service, until
+from tests.paths import SAMPLES
 from tests.redis_server import RedisServer
 
-NEUTRAL = Path(service.__file__).parent / "samples" / "neutral.flac"
+NEUTRAL = SAMPLES / "neutral.flac"
 ROUNDS = 3
 STOP = '{"type": "stop"}'
 TOO_LARGE = Settings().ws_max_size + 1
@@ -193,7 +193,7 @@ async def all_ended(kanjo: Service) -> bool:
     return not await kanjo.live()
 
 
-async def good_call(kanjo: Service) -> Summary:
+async def good_call(kanjo: Service) -> ReplaySummary:
     return await replay([Recording.read(NEUTRAL)], kanjo.ws, speed=8.0)
 
 

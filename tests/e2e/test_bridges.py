@@ -10,13 +10,13 @@ from redis.asyncio import Redis
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from service.demo import SAMPLES
 from service.events import Track
-from service.players.asterisk import AsteriskDialect
-from service.players.audiohook import AudioHookDialect
-from service.players.dialect import Dialect, StoppedHeard
-from service.players.recording import Recording
-from service.replay import DIALECTS
+from service.replay.demo import SAMPLES
+from service.replay.player import CLIENTS
+from service.telephony.asterisk.client import AsteriskClient
+from service.telephony.audiohook.client import AudioHookClient
+from service.telephony.shared.client import ProviderClient, StoppedReceived
+from service.telephony.shared.recording import Recording
 from tests.e2e.service import Service, until
 from tests.redis_server import RedisServer
 
@@ -48,7 +48,7 @@ def kanjo(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -
 class Line:
     """One connection, as a provider makes it."""
 
-    def __init__(self, kanjo: Service, dialect: Dialect) -> None:
+    def __init__(self, kanjo: Service, dialect: ProviderClient) -> None:
         self.dialect = dialect
         query = f"?{dialect.query}" if dialect.query else ""
         self._connection = connect(
@@ -123,12 +123,12 @@ async def test_two_sockets_are_one_call_with_one_story(
     """The agent's socket comes later and leaves sooner, in real time."""
     name = "two sockets"
     later_s = 1.5
-    async with Line(kanjo, AsteriskDialect(name, STEREO, track=Track.CALLER)) as caller:
+    async with Line(kanjo, AsteriskClient(name, STEREO, track=Track.CALLER)) as caller:
         speaking = asyncio.create_task(caller.speak(STEREO, HEARD_S, speed=1))
         await asyncio.sleep(later_s)
         # The agent's lane has the caller's voice too: what is read of both must be the same.
         doubled = Recording("agent", (Track.AGENT,), STEREO.pcm[:, :1])
-        async with Line(kanjo, AsteriskDialect(name, doubled, track=Track.AGENT)) as agent:
+        async with Line(kanjo, AsteriskClient(name, doubled, track=Track.AGENT)) as agent:
             await agent.speak(doubled, HEARD_S - 2 * later_s, speed=1)
             await agent.hang_up()
         await speaking
@@ -164,7 +164,7 @@ async def test_a_provider_that_calls_again_is_the_call_from_then_on(
     kanjo: Service, bridge: str
 ) -> None:
     name = f"{bridge} again"
-    dialect = DIALECTS[bridge]
+    dialect = CLIENTS[bridge]
     recording = MONO if bridge == "vonage" else STEREO
     async with Line(kanjo, dialect(name, recording)) as older:
         await older.speak(recording, HEARD_S)
@@ -182,12 +182,12 @@ async def test_a_provider_that_calls_again_is_the_call_from_then_on(
 
 async def test_a_side_that_calls_again_takes_its_place_in_the_call(kanjo: Service) -> None:
     name = "asterisk again"
-    async with Line(kanjo, AsteriskDialect(name, STEREO, track=Track.AGENT)) as agent:
+    async with Line(kanjo, AsteriskClient(name, STEREO, track=Track.AGENT)) as agent:
         await agent.speak(STEREO, 1)
-        async with Line(kanjo, AsteriskDialect(name, STEREO, track=Track.CALLER)) as older:
+        async with Line(kanjo, AsteriskClient(name, STEREO, track=Track.CALLER)) as older:
             await older.speak(STEREO, HEARD_S)
             await live(kanjo, name)
-            async with Line(kanjo, AsteriskDialect(name, STEREO, track=Track.CALLER)) as newer:
+            async with Line(kanjo, AsteriskClient(name, STEREO, track=Track.CALLER)) as newer:
                 await newer.speak(STEREO, HEARD_S)
                 assert await older.end() == ([], 1000, "replaced")
                 await newer.hang_up()
@@ -200,18 +200,18 @@ async def test_a_side_that_calls_again_takes_its_place_in_the_call(kanjo: Servic
 async def closed(line: Line) -> None:
     """Listens, and so answers, until the service has said its last."""
     async with asyncio.timeout(30):
-        while StoppedHeard() not in list(line.dialect.receive(await line.socket.recv())):
+        while StoppedReceived() not in list(line.dialect.receive(await line.socket.recv())):
             pass
 
 
 async def test_a_conversation_that_comes_back_in_a_new_session_replaces_the_old_one(
     kanjo: Service,
 ) -> None:
-    older_session = AudioHookDialect("reconnected", STEREO)
+    older_session = AudioHookClient("reconnected", STEREO)
     name = older_session.conversation_id
     async with Line(kanjo, older_session) as older:
         assert json.loads(await older.socket.recv())["type"] == "opened"
-        newer_session = AudioHookDialect("reconnected", STEREO)
+        newer_session = AudioHookClient("reconnected", STEREO)
         async with Line(kanjo, newer_session) as newer:
             opened = await newer.socket.recv()
             assert json.loads(opened)["type"] == "opened"
@@ -235,13 +235,13 @@ async def test_a_conversation_that_comes_back_in_a_new_session_replaces_the_old_
 async def test_our_own_dialect_and_other_dialects_replace_nothing(kanjo: Service) -> None:
     name = "taken"
     refused = await kanjo.metric("kanjo_calls_refused_total")
-    async with Line(kanjo, DIALECTS["native"](name, STEREO)) as first:
+    async with Line(kanjo, CLIENTS["native"](name, STEREO)) as first:
         assert json.loads(await first.socket.recv())["type"] == "started"
-        async with Line(kanjo, DIALECTS["native"](name, STEREO)) as second:
+        async with Line(kanjo, CLIENTS["native"](name, STEREO)) as second:
             said, code, _ = await second.end()
             assert [message["code"] for message in said] == ["call_exists"]
             assert code == 1008
-        async with Line(kanjo, DIALECTS["twilio"](name, STEREO)) as third:
+        async with Line(kanjo, CLIENTS["twilio"](name, STEREO)) as third:
             _, code, reason = await third.end()
             assert (code, reason) == (
                 1008,

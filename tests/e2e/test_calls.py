@@ -14,18 +14,18 @@ import pytest
 import soundfile
 from redis.asyncio import Redis
 
-import service
 from model import SHIPPED
 from model.artifact import load
 from model.audio import Pcm, resample
 from service.events import Track
-from service.replay import AlertHeard, Recording, replay
+from service.replay.player import Recording, replay
+from service.telephony.shared.client import AlertReceived
 from tests.e2e.sample_calls import call
 from tests.e2e.service import Service, until
+from tests.paths import SAMPLES
 from tests.redis_server import RedisServer
-from training.manifest import Utterance, read_manifest
+from training.data.manifest import Utterance, read_manifest
 
-SAMPLES = Path(service.__file__).parent / "samples"
 CORPORA = os.environ.get("KANJO_CORPORA")
 
 Transitions = dict[tuple[str, str], list[dict[str, str]]]  # of (recording, alert id)
@@ -68,7 +68,7 @@ async def test_a_caller_who_sounds_angry_raises_one_alert_and_one_who_does_not_r
     """Both calls at once, in real time, as a telephone bridge would send them."""
     names = ("sounds-angry.flac", "neutral.flac")
     recordings = [Recording.read(SAMPLES / name) for name in names]
-    heard: list[AlertHeard] = []
+    heard: list[AlertReceived] = []
     with Service(tmp_path, redis_url=redis_server.url) as kanjo:
         summary = await replay(recordings, kanjo.ws, calls=2, speed=1.0, on_alert=heard.append)
         assert not summary.errors, summary.reasons

@@ -11,13 +11,13 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from service.demo import SAMPLES
-from service.players.audiohook import AudioHookDialect
-from service.players.dialect import NO_ACCESS, Access, StoppedHeard
-from service.players.plivo import PlivoDialect
-from service.players.recording import Recording
-from service.players.twilio import TwilioDialect
-from service.replay import replay
+from service.replay.demo import SAMPLES
+from service.replay.player import replay
+from service.telephony.audiohook.client import AudioHookClient
+from service.telephony.plivo.client import PlivoClient
+from service.telephony.shared.client import NO_CREDENTIALS, ClientCredentials, StoppedReceived
+from service.telephony.shared.recording import Recording
+from service.telephony.twilio.client import TwilioClient
 from tests.e2e.service import Service
 from tests.redis_server import RedisServer
 
@@ -61,26 +61,28 @@ def connected(kanjo: Service, bridge: str, headers: Headers) -> connect:
 
 
 def audiohook(kanjo: Service, secret: str | None, key: str = "key", ago_s: float = 0) -> Headers:
-    return AudioHookDialect(
+    return AudioHookClient(
         "c",
         RECORDING,
         url=f"ws://127.0.0.1:{kanjo.port}/calls/audiohook",
-        access=Access(api_key=key, secret=secret),
+        access=ClientCredentials(api_key=key, secret=secret),
         now=lambda: time.time() - ago_s,
     ).headers()
 
 
 def twilio(secret: str, url: str = f"{PUBLIC}/twilio") -> Headers:
-    return TwilioDialect("c", RECORDING, access=Access(secret=secret, public_url=url)).headers()
+    return TwilioClient(
+        "c", RECORDING, access=ClientCredentials(secret=secret, public_url=url)
+    ).headers()
 
 
 def plivo(secret: str) -> Headers:
-    access = Access(secret=secret, public_url=f"{PUBLIC}/plivo")
-    return PlivoDialect("c", RECORDING, access=access).headers()
+    access = ClientCredentials(secret=secret, public_url=f"{PUBLIC}/plivo")
+    return PlivoClient("c", RECORDING, access=access).headers()
 
 
 def basic(password: str) -> Headers:
-    return Access(user="kanjo", password=password).basic()
+    return ClientCredentials(user="kanjo", password=password).basic()
 
 
 async def refused(kanjo: Service, bridge: str, headers: Headers, reason: str) -> None:
@@ -115,7 +117,7 @@ async def test_the_right_credentials_open_every_door(kanjo: Service) -> None:
     for bridge in BASIC:
         await let_in(kanjo, bridge, basic(SESAME))
     for bridge in BEARER:
-        await let_in(kanjo, bridge, Access(token=SESAME).bearer())
+        await let_in(kanjo, bridge, ClientCredentials(token=SESAME).bearer())
 
 
 async def test_audiohook_wants_a_fresh_and_right_signature_once(kanjo: Service) -> None:
@@ -147,17 +149,20 @@ async def test_twilio_and_plivo_must_sign_the_public_address(kanjo: Service) -> 
 async def test_passwords_and_tokens_must_be_right(kanjo: Service) -> None:
     await asyncio.gather(
         *(refused(kanjo, bridge, basic(WRONG), "wrong_password") for bridge in BASIC),
-        *(refused(kanjo, bridge, Access(token=WRONG).bearer(), "wrong_key") for bridge in BEARER),
+        *(
+            refused(kanjo, bridge, ClientCredentials(token=WRONG).bearer(), "wrong_key")
+            for bridge in BEARER
+        ),
     )
     await asyncio.gather(
         *(refused(kanjo, bridge, {}, "missing") for bridge in (*BASIC, *BEARER)),
     )
-    await refused(kanjo, "exotel", Access(token=SESAME).bearer(), "malformed")
+    await refused(kanjo, "exotel", ClientCredentials(token=SESAME).bearer(), "malformed")
     await refused(kanjo, "native", basic(SESAME), "malformed")
 
 
 async def test_no_secret_that_was_set_or_tried_is_in_the_log(kanjo: Service) -> None:
-    await refused(kanjo, "native", Access(token=WRONG).bearer(), "wrong_key")
+    await refused(kanjo, "native", ClientCredentials(token=WRONG).bearer(), "wrong_key")
     await refused(kanjo, "jambonz", basic(WRONG), "wrong_password")
     log = kanjo.log
     for secret in (SESAME, SESAME_64, WRONG, WRONG_64, *basic(WRONG).values()):
@@ -171,7 +176,7 @@ async def test_no_secret_that_was_set_or_tried_is_in_the_log(kanjo: Service) -> 
 async def test_beyond_loopback_a_bridge_without_credentials_is_closed(tmp_path: Path) -> None:
     public = {"host": "0.0.0.0", "native_token": SESAME}
     with Service(tmp_path, batch_max=1, **public) as kanjo:
-        await let_in(kanjo, "native", Access(token=SESAME).bearer())
+        await let_in(kanjo, "native", ClientCredentials(token=SESAME).bearer())
         await refused(kanjo, "twilio", twilio(SESAME), "no_credentials")
         await refused(kanjo, "audiohook", audiohook(kanjo, None), "no_credentials")
         (line,) = [line for line in kanjo.log.splitlines() if " bridges " in line]
@@ -216,8 +221,8 @@ async def test_on_a_trusted_network_it_listens_as_told_and_is_open(tmp_path: Pat
 async def opened(kanjo: Service, number: int, clients: list[ClientConnection]) -> float:
     """A signed session from its handshake to `opened`, in seconds; it stays."""
     url = f"ws://127.0.0.1:{kanjo.port}/calls/audiohook"
-    session = AudioHookDialect(
-        f"c{number}", RECORDING, url=url, access=Access(api_key="key", secret=SESAME_64)
+    session = AudioHookClient(
+        f"c{number}", RECORDING, url=url, access=ClientCredentials(api_key="key", secret=SESAME_64)
     )
     began = time.monotonic()
     client = await connect(
@@ -237,7 +242,7 @@ async def opened(kanjo: Service, number: int, clients: list[ClientConnection]) -
     for message in session.stop():
         await client.send(message)
     while True:
-        if StoppedHeard() in list(session.receive(await client.recv())):
+        if StoppedReceived() in list(session.receive(await client.recv())):
             return took_s
 
 
@@ -248,7 +253,7 @@ async def test_200_sessions_at_once_are_all_opened_in_time_while_others_speak(
     with Service(tmp_path, redis_url=redis_server.url, **settings) as kanjo:
         stop = asyncio.Event()
         speaking = asyncio.create_task(
-            replay([RECORDING], kanjo.ws, calls=20, access=NO_ACCESS, stop=stop)
+            replay([RECORDING], kanjo.ws, calls=20, access=NO_CREDENTIALS, stop=stop)
         )
         await asyncio.sleep(3)  # all have begun
         clients: list[ClientConnection] = []

@@ -15,10 +15,10 @@ from uuid import uuid4
 from redis.asyncio import Redis
 from websockets.exceptions import InvalidStatus
 
-from service.demo import SAMPLES
-from service.players.audiohook import AudioHookDialect
-from service.players.recording import Recording
-from service.replay import DIALECTS
+from service.replay.demo import SAMPLES
+from service.replay.player import CLIENTS
+from service.telephony.audiohook.client import AudioHookClient
+from service.telephony.shared.recording import Recording
 from tests.e2e.service import Service, until
 from tests.e2e.test_bridges import Line, live
 from tests.redis_server import RedisServer
@@ -31,7 +31,7 @@ LATER = {"freeswitch": 1000, "native": 1000, "twilio": 1000}  # with the codes t
 async def refused(kanjo: Service, bridge: str) -> bool:
     """Whether a new call is refused before the upgrade."""
     try:
-        async with Line(kanjo, DIALECTS[bridge]("too late", STEREO)):
+        async with Line(kanjo, CLIENTS[bridge]("too late", STEREO)):
             return False
     except InvalidStatus as refusal:
         return refusal.response.status_code == 503
@@ -59,17 +59,17 @@ async def test_calls_are_let_end_asked_to_go_elsewhere_or_ended_in_their_own_wor
         **always,
     ) as kanjo:
         async with AsyncExitStack() as ends:
-            dialects = {bridge: DIALECTS[bridge](f"{bridge} call", STEREO) for bridge in LATER}
+            dialects = {bridge: CLIENTS[bridge](f"{bridge} call", STEREO) for bridge in LATER}
             lines = {
                 bridge: await ends.enter_async_context(Line(kanjo, dialect))
                 for bridge, dialect in dialects.items()
             }
-            brief = Line(kanjo, DIALECTS["telnyx"]("ends by itself", STEREO))
+            brief = Line(kanjo, CLIENTS["telnyx"]("ends by itself", STEREO))
             lines["telnyx"] = await ends.enter_async_context(brief)
             await asyncio.gather(*(line.speak(STEREO, 8) for line in lines.values()))
             for bridge in LATER:
                 await live(kanjo, f"{bridge} call")
-            session = AudioHookDialect("genesys", STEREO)
+            session = AudioHookClient("genesys", STEREO)
             genesys = await ends.enter_async_context(Line(kanjo, session))
             list(session.receive(await genesys.socket.recv()))
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -90,7 +90,7 @@ async def test_calls_are_let_end_asked_to_go_elsewhere_or_ended_in_their_own_wor
             async with kanjo.client() as client:
                 ready = await client.get("/readyz")
             assert (ready.status_code, ready.json()["not_stopping"]) == (503, False)
-            assert all(await asyncio.gather(*(map(partial(refused, kanjo), DIALECTS))))
+            assert all(await asyncio.gather(*(map(partial(refused, kanjo), CLIENTS))))
 
             # One ends by itself, the others when time is up.
             await brief.speak(STEREO, 1)
@@ -118,7 +118,7 @@ async def test_calls_are_let_end_asked_to_go_elsewhere_or_ended_in_their_own_wor
     assert {alert["state"] for alert in alerts} == {"resolved"}
 
 
-async def leave(genesys: Line, session: AudioHookDialect, serverseq: int) -> None:
+async def leave(genesys: Line, session: AudioHookClient, serverseq: int) -> None:
     """As the client does that has connected elsewhere."""
     message = json.loads(session._message("close", reason="reconnect"))
     await genesys.socket.send(json.dumps({**message, "serverseq": serverseq}))
@@ -141,7 +141,7 @@ async def test_a_client_that_will_not_go_does_not_keep_the_service_from_stopping
     tmp_path: Path,
 ) -> None:
     with Service(tmp_path, drain_s=1, batch_max=1) as kanjo:
-        session = AudioHookDialect("stubborn", STEREO)
+        session = AudioHookClient("stubborn", STEREO)
         async with Line(kanjo, session) as genesys:
             list(session.receive(await genesys.socket.recv()))
             began = time.monotonic()
@@ -158,7 +158,7 @@ async def draining(kanjo: Service) -> bool:
 
 async def test_a_second_interrupt_ends_the_waiting(tmp_path: Path) -> None:
     with Service(tmp_path, drain_s=60, batch_max=1) as kanjo:
-        async with Line(kanjo, DIALECTS["native"]("patient", STEREO)) as call:
+        async with Line(kanjo, CLIENTS["native"]("patient", STEREO)) as call:
             assert json.loads(await call.socket.recv())["type"] == "started"
             kanjo.signal(signal.SIGINT)
             await until(partial(draining, kanjo), within_s=5)

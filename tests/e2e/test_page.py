@@ -10,13 +10,12 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.support.wait import WebDriverWait
 
-import service
-from service.replay import Recording, Summary, replay
+from service.replay.player import Recording, ReplaySummary, replay
 from tests.e2e.chromium import MISSING, chromium
 from tests.e2e.service import Service
+from tests.paths import SAMPLES
 from tests.redis_server import RedisServer
 
-SAMPLES = Path(service.__file__).parent / "samples"
 SCREENSHOT = os.environ.get("KANJO_SCREENSHOT")  # where to leave a picture, if anywhere
 PICTURE_AT_S = 27  # of the calls, when all there is to see can be seen
 
@@ -44,7 +43,7 @@ def test_the_page_shows_the_calls_and_that_one_caller_sounds_angry(
         wait(browser, 15, lambda page: texts(page, "#connection") == ["Live"])
         assert texts(browser, ".call") == []
 
-        summary = Summary()
+        summary = ReplaySummary()
         speed = 1.0 if SCREENSHOT else 3.0
         playing = Thread(
             target=lambda: asyncio.run(

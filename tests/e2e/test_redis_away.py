@@ -14,13 +14,13 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-import service
-from service.replay import Recording, Summary, replay
-from service.views import ReadingView
+from service.replay.player import Recording, ReplaySummary, replay
+from service.store.views import ReadingView
 from tests.e2e.service import Service, until
+from tests.paths import SAMPLES
 from tests.redis_server import RedisServer
 
-ANGRY = Path(service.__file__).parent / "samples" / "sounds-angry.flac"
+ANGRY = SAMPLES / "sounds-angry.flac"
 AWAY_S = 20.0
 BACK_WITHIN_S = 15.0
 # Twice as fast as it was spoken: the outage takes in all that sounds angry.
@@ -50,7 +50,7 @@ async def says_ready(kanjo: Service, says: bool) -> bool:
     return await kanjo.ready() is says
 
 
-async def read(summary: Summary, readings: int) -> bool:
+async def read(summary: ReplaySummary, readings: int) -> bool:
     return summary.readings >= readings
 
 
@@ -83,7 +83,7 @@ async def outlasts(server: RedisServer, kanjo: Service, *, frozen: bool) -> None
     """A call during which Redis is away, and back before its end."""
     async with asked(server) as client:
         pid = (await client.info("server"))["process_id"]
-    summary = Summary()
+    summary = ReplaySummary()
     call = asyncio.create_task(
         replay([Recording.read(ANGRY)], kanjo.ws, speed=SPEED, summary=summary)
     )
@@ -124,7 +124,7 @@ async def outlasts(server: RedisServer, kanjo: Service, *, frozen: bool) -> None
 
 async def arrives_after_kill(server: RedisServer, kanjo: Service) -> None:
     """Redis goes, then the service is killed; both come back, the service first."""
-    summary = Summary()
+    summary = ReplaySummary()
     call = asyncio.create_task(
         replay([Recording.read(ANGRY)], kanjo.ws, speed=SPEED, summary=summary)
     )

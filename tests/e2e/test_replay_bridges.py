@@ -18,13 +18,13 @@ from streamdouble.session import SessionConfig
 from websockets.asyncio.client import connect
 
 from model.audio import mulaw_encode
-from service.bridges.interleaved import Encoding
-from service.demo import SAMPLES
 from service.errors import ServiceRefused
 from service.events import Track
-from service.players.dialect import NO_ACCESS, Access
-from service.players.recording import Recording
-from service.replay import DIALECTS, replay
+from service.replay.demo import SAMPLES
+from service.replay.player import CLIENTS, replay
+from service.telephony.shared.client import NO_CREDENTIALS, ClientCredentials
+from service.telephony.shared.interleaved import Encoding
+from service.telephony.shared.recording import Recording
 from tests.e2e.service import Service, until
 
 SPEED = 4.0
@@ -49,14 +49,14 @@ CREDENTIALS = {
     "freeswitch_password": SECRET,
     "jambonz_password": SECRET,
 }
-BASIC = Access(user="kanjo", password=SECRET)
+BASIC = ClientCredentials(user="kanjo", password=SECRET)
 ACCESS = {
-    "native": Access(token=SECRET),
-    "telnyx": Access(token=SECRET),
-    "vonage": Access(token=SECRET),
-    "twilio": Access(secret=SECRET, token="t", public_url=f"{PUBLIC}/twilio"),
-    "plivo": Access(secret=SECRET, public_url=f"{PUBLIC}/plivo"),
-    "audiohook": Access(api_key="k", secret=SECRET_64),
+    "native": ClientCredentials(token=SECRET),
+    "telnyx": ClientCredentials(token=SECRET),
+    "vonage": ClientCredentials(token=SECRET),
+    "twilio": ClientCredentials(secret=SECRET, token="t", public_url=f"{PUBLIC}/twilio"),
+    "plivo": ClientCredentials(secret=SECRET, public_url=f"{PUBLIC}/plivo"),
+    "audiohook": ClientCredentials(api_key="k", secret=SECRET_64),
     "asterisk": BASIC,
     "exotel": BASIC,
     "freeswitch": BASIC,
@@ -124,7 +124,7 @@ async def read_by_all(kanjo: Service, encoding: Encoding) -> dict[str, Readings]
     """The recording's readings, by bridge, of all bridges that know the encoding; played once."""
     if encoding not in _read:
         before = await call_ids(kanjo)
-        bridges = [name for name, dialect in DIALECTS.items() if encoding in dialect.encodings]
+        bridges = [name for name, dialect in CLIENTS.items() if encoding in dialect.encodings]
         await asyncio.gather(*(played(kanjo, bridge, encoding) for bridge in bridges))
         new = {
             b: call_id for call_id, b in (await call_ids(kanjo)).items() if call_id not in before
@@ -165,17 +165,17 @@ async def test_how_samples_travel_hardly_changes_what_is_read(
     assert_same((await read_by_all(kanjo, encoding))["native"], whole, within=0.02)
 
 
-@pytest.mark.parametrize("bridge", DIALECTS)
+@pytest.mark.parametrize("bridge", CLIENTS)
 async def test_a_provider_that_proves_nothing_is_turned_away(kanjo: Service, bridge: str) -> None:
     before = await call_ids(kanjo)
     with pytest.raises(ServiceRefused, match="HTTP 401"):
-        await replay([recorded()], url(kanjo, bridge), bridge=bridge, access=NO_ACCESS)
+        await replay([recorded()], url(kanjo, bridge), bridge=bridge, access=NO_CREDENTIALS)
     assert await call_ids(kanjo) == before
 
 
 async def test_twilio_must_know_the_token_beside_the_signature(kanjo: Service) -> None:
     before = await call_ids(kanjo)
-    access = Access(secret=SECRET, token="another", public_url=f"{PUBLIC}/twilio")
+    access = ClientCredentials(secret=SECRET, token="another", public_url=f"{PUBLIC}/twilio")
     summary = await replay([recorded()], url(kanjo, "twilio"), bridge="twilio", access=access)
     assert summary.errors == {"closed": 1}
     assert "1008" in summary.reasons["closed"]

@@ -10,10 +10,10 @@ from hypothesis import settings
 from model.artifact import Thresholds
 from model.export import export
 from model.features import FeatureSpec
+from model.functionals import functional_count
 from model.gate import GateSpec
 from model.labels import Emotion
 from model.network import EmotionNetwork, NetworkConfig
-from model.voice import functional_count
 
 settings.register_profile("busy machine", deadline=None)
 settings.load_profile("busy machine")

@@ -23,8 +23,8 @@ from model.artifact import (
 )
 from model.export import released
 from model.features import FeatureSpec
+from model.functionals import functional_count
 from model.labels import Emotion
-from model.voice import functional_count
 from tests.model.conftest import both_kinds
 
 

@@ -10,10 +10,11 @@ import torch
 from model.artifact import ArtifactMeta, Input, Thresholds, load, noise
 from model.export import TOLERANCE, ExportError, export, largest_difference, released
 from model.features import FeatureSpec, log_mel, normalise
+from model.functionals import functional_count
 from model.gate import GateSpec
 from model.labels import Emotion
 from model.network import NetworkConfig, operations
-from model.voice import Caller, functional_count
+from model.speaker_baseline import SpeakerBaseline
 from tests.model.conftest import both_kinds
 
 
@@ -43,21 +44,21 @@ def refusal(state: Any, folder: Path) -> str:
 def noises(spec: FeatureSpec, lengths: list[int]) -> Input:
     """Windows of noise that swells and fades, padded to the longest, of callers known and not."""
     frames = np.zeros((len(lengths), max(lengths), spec.channels), np.float32)
-    caller, heard = Caller(spec), []
+    caller, heard = SpeakerBaseline(spec), []
     for row, length in zip(frames, lengths, strict=True):
         samples = spec.frame_samples + (length - 1) * spec.hop_samples
         level = 3000 * (1 + np.sin(np.arange(samples) / 2000))
         pcm = np.round(level * np.random.default_rng(length).normal(0, 1, samples))
         window = log_mel(pcm.clip(-32768, 32767).astype(np.int16), spec)
         row[:length] = normalise(window, spec)
-        heard.append(caller.hear(window))
-        caller.remember(window)
+        heard.append(caller.features(window))
+        caller.update(window)
     return (
         torch.from_numpy(frames),
         torch.tensor(lengths),
         torch.from_numpy(np.stack([one.functionals for one in heard])),
-        torch.from_numpy(np.stack([one.before for one in heard])),
-        torch.tensor([float(one.utterances) for one in heard]),
+        torch.from_numpy(np.stack([one.baseline for one in heard])),
+        torch.tensor([float(one.baseline_utterances) for one in heard]),
     )
 
 

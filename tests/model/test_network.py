@@ -12,7 +12,7 @@ from model.network import (
     EmotionNetwork,
     Member,
     NetworkConfig,
-    WithVoice,
+    WithSpeakerBaseline,
     mask_of,
     operations,
     reversal,
@@ -75,9 +75,9 @@ def members(network: EmotionNetwork) -> list[Member]:
     return [member for member in network.members if isinstance(member, Member)]
 
 
-def voice_of(network: EmotionNetwork) -> WithVoice:
+def voice_of(network: EmotionNetwork) -> WithSpeakerBaseline:
     (member,) = members(network)
-    assert isinstance(member.voice, WithVoice)
+    assert isinstance(member.voice, WithSpeakerBaseline)
     return member.voice
 
 

@@ -14,12 +14,12 @@ import uvicorn
 from model import SHIPPED
 from model.artifact import ArtifactError, load
 from model.labels import Emotion
-from model.voice import Caller, Heard
+from model.speaker_baseline import ModelInput, SpeakerBaseline
+from service.api.services import Services
 from service.app import alert_rules, create_app
-from service.outbox import OutboxInUse
-from service.routes.parts import Parts
-from service.scorer import NoSuchDevice, TorchScorer
+from service.scoring.torch_scorer import NoSuchDevice, TorchScorer
 from service.settings import Settings
+from service.store.outbox import OutboxInUse
 
 ENOUGH_S = 20.0  # for anything that must happen, however busy the machine
 
@@ -74,20 +74,20 @@ def only_this_task() -> bool:
     return asyncio.all_tasks() == {asyncio.current_task()}
 
 
-def window(parts: Parts) -> Heard:
-    spec = parts.scorer.meta.features
-    return Caller(spec).hear(np.zeros((spec.window_frames, spec.channels), np.float32))
+def window(services: Services) -> ModelInput:
+    spec = services.scorer.meta.features
+    return SpeakerBaseline(spec).features(np.zeros((spec.window_frames, spec.channels), np.float32))
 
 
 async def _work() -> None:
     app = create_app(quick())
     async with app.router.lifespan_context(app):
-        parts: Parts = app.state.parts
-        assert parts.store.embedded
-        assert not parts.stopping.is_set()
-        await until(lambda: parts.warm.is_set() and parts.store.redis_up)
-        await asyncio.wait_for(parts.batcher.submit(window(parts)), ENOUGH_S)
-    assert parts.stopping.is_set()
+        services: Services = app.state.services
+        assert services.store.embedded
+        assert not services.stopping.is_set()
+        await until(lambda: services.warm.is_set() and services.store.redis_up)
+        await asyncio.wait_for(services.batcher.submit(window(services)), ENOUGH_S)
+    assert services.stopping.is_set()
     # The embedded Redis ends a read that nobody waits for any more in its own time, two seconds.
     await until(only_this_task)
 
@@ -130,7 +130,7 @@ def test_a_part_that_fails_stops_the_server(monkeypatch: pytest.MonkeyPatch) -> 
         signal.signal(signal.SIGTERM, before)
     assert server.started
     assert caught == [signal.SIGTERM]  # the process ends by it, not as if all were well
-    assert app.state.parts.stopping.is_set()
+    assert app.state.services.stopping.is_set()
 
 
 def test_alerts_follow_the_model_unless_the_settings_say_otherwise() -> None:

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service import app, server
 from service.settings import Settings
-from tests.service.routes.conftest import STOP, Running, ready, running, start, told, until
+from tests.service.api.conftest import STOP, Running, ready, running, start, told, until
 
 
 def stopped_within_s(service: Running) -> float:
@@ -30,7 +30,7 @@ def test_a_stop_waits_for_live_calls_and_takes_no_new_ones() -> None:
             live.send(start("live"))
             told(live, "started")
             service.should_exit = True
-            until(lambda: service.parts.stopping.is_set())
+            until(lambda: service.services.stopping.is_set())
             assert service.get("/readyz").json()["not_stopping"] is False
             with pytest.raises(InvalidStatus) as refused, service.socket():
                 pass
@@ -41,7 +41,7 @@ def test_a_stop_waits_for_live_calls_and_takes_no_new_ones() -> None:
             live.send(STOP)
             assert told(live)[-1]["reason"] == "stop"
         assert stopped_within_s(service) < 5
-    assert service.parts.conversations == set()
+    assert service.services.connections == set()
 
 
 def test_what_is_live_when_time_is_up_ends_in_its_bridges_words() -> None:

@@ -12,9 +12,9 @@ from hypothesis import settings
 from model.audio import Pcm
 from model.labels import EMOTIONS, Emotion, Style
 from model.network import NetworkConfig
-from training.augment import CLEAN, TELEPHONE
-from training.manifest import Utterance, read_corpora
-from training.splits import Split, speaker_split
+from training.data.channel import CLEAN, TELEPHONE
+from training.data.manifest import Utterance, read_corpora
+from training.data.splits import Split, speaker_split
 from training.train import RECIPES, TrainConfig
 
 settings.register_profile("busy machine", deadline=None)

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from service.cli import app
+from service.cli.main import app
 from tests.training.corpora.shapes import iemocap_folder
 from training.corpora import READERS
-from training.manifest import read_corpora
+from training.data.manifest import read_corpora
 
 
 def kanjo(*arguments: object) -> Result:

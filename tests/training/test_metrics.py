@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, recall_score
 
 from model.labels import Emotion, Style
-from training.manifest import Utterance
+from training.data.manifest import Utterance
 from training.metrics import (
     anger_threshold,
     estimate,

@@ -10,9 +10,9 @@ from model.labels import STYLES, Style
 from model.network import PRESETS, EmotionNetwork
 from tests.training.corpora.shapes import callcentre_folder, iemocap_folder
 from training.corpora.preparation import prepare
-from training.dataset import Dataset
-from training.manifest import read_corpora
-from training.splits import Split, speaker_split
+from training.data.dataset import Dataset
+from training.data.manifest import read_corpora
+from training.data.splits import Split, speaker_split
 from training.train import RECIPES, answer, train_epoch
 
 

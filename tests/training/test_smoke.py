@@ -13,19 +13,20 @@ from model import artifact
 from model.artifact import Thresholds
 from model.export import export
 from model.labels import EMOTIONS
-from service.rehearsal import Rehearsal
-from tests.training.test_calls import recorded
-from training import alerts_page
-from training.answers import Answers, Run
-from training.calls import CallsConfig
+from service.replay.simulation import CallSimulator
+from tests.paths import ROOT
+from tests.training.alerts.test_simulated_calls import recorded
+from training.alerts import page as alerts_page
+from training.alerts.simulated_calls import CallsConfig
+from training.alerts.thresholds import ALERTED, TradeoffConfig, evaluate
 from training.corpora.preparation import prepare
-from training.manifest import Utterance, read_corpora
-from training.plan import StudyConfig, chosen, plan
+from training.data.manifest import Utterance, read_corpora
 from training.report import build
-from training.study import Outcome, study
-from training.tradeoff import ALERTED, TradeoffConfig, evaluate
+from training.study.plan import StudyConfig, chosen, plan
+from training.study.predictions import Predictions, Run
+from training.study.run import StudyOutcome, study
 
-SMOKE = Path(__file__).parents[2] / "training" / "studies" / "smoke.toml"
+SMOKE = ROOT / "training" / "studies" / "smoke.toml"
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +45,19 @@ def prepared(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def done(
     config: StudyConfig, prepared: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Outcome]:
+) -> tuple[Path, StudyOutcome]:
     out = tmp_path_factory.mktemp("studies") / "smoke"
     return out, study(config, prepared, out, tmp_path_factory.mktemp("cache"), processes=2)
 
 
 @pytest.fixture(scope="module")
-def answers(done: tuple[Path, Outcome], config: StudyConfig) -> dict[Run, Answers]:
-    return {run: Answers.load(done[0] / run.name) for run in plan(config)}
+def answers(done: tuple[Path, StudyOutcome], config: StudyConfig) -> dict[Run, Predictions]:
+    return {run: Predictions.load(done[0] / run.name) for run in plan(config)}
 
 
 @pytest.fixture(scope="module")
 def figures(
-    done: tuple[Path, Outcome], tmp_path_factory: pytest.TempPathFactory
+    done: tuple[Path, StudyOutcome], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, list[dict[str, Any]]]:
     out = tmp_path_factory.mktemp("report")
     report = build(done[0], out, draws=20)
@@ -77,7 +78,7 @@ def test_preparing_what_is_prepared_changes_nothing_of_it(corpora: Path, prepare
 
 
 def test_every_system_is_done_in_every_fold(
-    done: tuple[Path, Outcome], config: StudyConfig
+    done: tuple[Path, StudyOutcome], config: StudyConfig
 ) -> None:
     runs = list(plan(config))
     assert set(done[1].finished) == set(runs)
@@ -89,7 +90,7 @@ def test_every_system_is_done_in_every_fold(
 
 
 def test_every_system_is_tested_on_the_same_utterances_once(
-    answers: dict[Run, Answers], config: StudyConfig, prepared: Path
+    answers: dict[Run, Predictions], config: StudyConfig, prepared: Path
 ) -> None:
     everyone = {f"{u.corpus}/{u.path.name}" for u in chosen(config, prepared)}
     tested: dict[tuple[str, float, float], list[str]] = {}
@@ -105,7 +106,7 @@ def test_every_system_is_tested_on_the_same_utterances_once(
 
 
 def test_systems_are_tested_in_the_ways_that_they_know(
-    answers: dict[Run, Answers], config: StudyConfig
+    answers: dict[Run, Predictions], config: StudyConfig
 ) -> None:
     for run, own in answers.items():
         if run.system in config.peers:
@@ -120,7 +121,7 @@ def test_systems_are_tested_in_the_ways_that_they_know(
 
 
 def test_the_report_s_figures_are_those_of_the_answers(
-    answers: dict[Run, Answers], figures: dict[str, list[dict[str, Any]]]
+    answers: dict[Run, Predictions], figures: dict[str, list[dict[str, Any]]]
 ) -> None:
     expected = {(run.system, run.share, run.ser_weight) for run in answers}
     found = {(row["system"], row["share"], row["ser_weight"]) for row in figures["runs"]}
@@ -146,7 +147,7 @@ def test_the_report_s_figures_are_those_of_the_answers(
 
 
 def test_alerts_of_the_study_s_model_are_evaluated(
-    done: tuple[Path, Outcome], tmp_path: Path
+    done: tuple[Path, StudyOutcome], tmp_path: Path
 ) -> None:
     """As `kanjo export` and `kanjo evaluate-alerts --write` do, on calls of speakers held out."""
     best = done[0] / "kanjo_compact_both_full_0.8_fold0_seed0" / "best.pt"
@@ -161,7 +162,7 @@ def test_alerts_of_the_study_s_model_are_evaluated(
         for emotion in EMOTIONS
         for take in range(4)
     ]
-    stage = Rehearsal(model, tmp_path / "readings", first_s=1.5, hop_s=1.0, release_s=4.0)
+    stage = CallSimulator(model, tmp_path / "readings", first_s=1.5, hop_s=1.0, release_s=4.0)
     found = evaluate(
         utterances,
         stage,

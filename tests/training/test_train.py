@@ -16,16 +16,17 @@ import torch
 from model import artifact
 from model.export import export
 from model.features import FeatureSpec
+from model.functionals import functional_count
 from model.labels import EMOTIONS, Emotion
-from model.network import PRESETS, EmotionNetwork, WithVoice
-from model.voice import functional_count
+from model.network import PRESETS, EmotionNetwork, WithSpeakerBaseline
+from tests.paths import ROOT
 from tests.training.conftest import TINIES
 from training import checkpoint
-from training.augment import CLEAN, NO_MASKS, TELEPHONE
-from training.callers import pasts
 from training.checkpoint import CheckpointError
-from training.dataset import Dataset
-from training.splits import Split
+from training.data.channel import CLEAN, NO_MASKS, TELEPHONE
+from training.data.dataset import Dataset
+from training.data.enrolment import enrolments
+from training.data.splits import Split
 from training.train import (
     RECIPES,
     Epoch,
@@ -36,8 +37,6 @@ from training.train import (
     temperature,
     train,
 )
-
-ROOT = Path(__file__).parents[2]
 
 
 def same(one: Any, other: Any) -> bool:
@@ -185,7 +184,9 @@ def test_a_network_knows_the_voices_of_its_training_alone(
     first: tuple[TrainConfig, Path], split: Split, cache: Path
 ) -> None:
     config, out = first
-    voices = [part for part in chosen(config, out).modules() if isinstance(part, WithVoice)]
+    voices = [
+        part for part in chosen(config, out).modules() if isinstance(part, WithSpeakerBaseline)
+    ]
     if not config.features.functionals:
         assert not voices
         return
@@ -205,7 +206,7 @@ def test_an_answer_is_told_what_was_said_before(
     alone = answer(network, data, "utterance", line=1)
     told = answer(network, data, "caller", line=1)
     moved = (alone.emotion - told.emotion).abs().amax(1) > 1e-5
-    has_past = [bool(past) for past in pasts(split.test, "caller", 0)]
+    has_past = [bool(past) for past in enrolments(split.test, "caller", 0)]
     assert any(has_past)
     assert moved.tolist() == [config.features.functionals and past for past in has_past]
 

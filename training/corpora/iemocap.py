@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model.labels import Emotion, Style
 from training.corpora.source import CorpusError, Found, LeftOut, Reason, Source, emotion_word
-from training.manifest import write_votes
+from training.data.manifest import write_votes
 
 # [6.2901 - 8.2357]	Ses01F_impro01_F000	neu	[2.5000, 2.5000, 2.5000]
 LABEL = re.compile(

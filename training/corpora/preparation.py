@@ -15,11 +15,11 @@ from tqdm import tqdm
 from model.audio import SAMPLE_RATE, Pcm, quantised, resample
 from model.features import FeatureSpec
 from model.labels import EMOTIONS
-from training.cleaning import BACKCHANNELS, Rules, clean, read_backchannels
 from training.corpora import READERS, callcentre, iemocap
-from training.corpora.report import Report
+from training.corpora.cleaning import BACKCHANNELS, Rules, clean, read_backchannels
+from training.corpora.report import PreparationReport
 from training.corpora.source import CorpusError, LeftOut, Reason, Source
-from training.manifest import read_manifest, write_manifest, write_votes
+from training.data.manifest import read_manifest, write_manifest, write_votes
 
 LATE_S = 0.1  # an end so far after the recording's own is a matter of rounding
 LEAST_SAMPLES = FeatureSpec().frame_samples
@@ -41,7 +41,7 @@ def prepare(
     backchannels: Path | None = None,
     neutral: int | None = None,
     seed: int = 0,
-) -> Report:
+) -> PreparationReport:
     """Reads a corpus with the reader `name`, cleans it, writes it to `out / corpus`.
 
     What was already made is not made again, so that one that was interrupted goes on.
@@ -122,11 +122,13 @@ def prepare(
     # ---- list and report ---------------------------------------------------------------------
     write_manifest(target / "manifest.csv", rows)
     utterances = tuple(read_manifest(target / "manifest.csv"))
-    report = Report(corpus, utterances, tuple(left_out))
+    report = PreparationReport(corpus, utterances, tuple(left_out))
     if name == "iemocap" and dict(report.emotions) != iemocap.EXPECTED:
         counts = [f"{e.value} {report.emotions[e]} of {iemocap.EXPECTED[e]}" for e in EMOTIONS]
         total = f"{len(utterances)} of {sum(iemocap.EXPECTED.values())} utterances"
-        report = Report(corpus, utterances, report.left_out, (f"{total}: {', '.join(counts)}",))
+        report = PreparationReport(
+            corpus, utterances, report.left_out, (f"{total}: {', '.join(counts)}",)
+        )
     (target / "report.txt").write_text(report.text(), encoding="utf-8")
     if not utterances:
         raise CorpusError(f"{folder}: nothing can be used\n{report.summary()}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from model.labels import Style
 from training.corpora.source import CorpusError, Found, Source, below
-from training.manifest import COLUMNS
+from training.data.manifest import COLUMNS
 
 
 def read(folder: Path) -> Iterator[Found]:

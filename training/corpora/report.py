@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from model.labels import EMOTIONS, Emotion
 from training.corpora.source import LeftOut, Reason
-from training.manifest import Utterance
+from training.data.manifest import Utterance
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class PreparationReport:
     """Of one corpus."""
 
     corpus: str

@@ -1,6 +1,6 @@
 """A study's figures as one page: `kanjo report STUDY --out FOLDER`.
 
-Reads nothing but what finished runs answered (training/answers.py).
+Reads nothing but what finished runs answered (training/study/predictions.py).
 """
 
 import json
@@ -10,9 +10,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tqdm import tqdm
 
-from training.report.figures import measure
+from training.report.results import ReportError, Study
 from training.report.sections import sections
-from training.report.study import ReportError, Study
+from training.report.statistics import measure
 
 __all__ = ["Report", "ReportError", "build"]
 
@@ -57,7 +57,7 @@ def build(study: Path, out: Path, draws: int = 1000) -> Report:
 
 def _pages() -> Environment:
     return Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=lambda name: name is not None and ".html" in name,
         undefined=StrictUndefined,
         trim_blocks=True,

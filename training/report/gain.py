@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from model.labels import STYLES
-from training.report.figures import BOTH, Figures
 from training.report.page import NOTHING, Table, difference, percent, points, probability
+from training.report.statistics import BOTH, Figures
 
 
 def table(figures: Figures, draws: int) -> Table:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from training.report.pictures import Picture
+from training.report.plots import Picture
 
 NOTHING = "–"
 

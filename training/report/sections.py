@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from model.labels import EMOTIONS, STYLES, Style
-from training.report import gain, paper, pictures
-from training.report.figures import BOTH, MEAN, Figures
+from training.report import gain, paper
+from training.report import plots as pictures
 from training.report.page import (
     NOTHING,
     Section,
@@ -19,7 +19,8 @@ from training.report.page import (
     points,
     probability,
 )
-from training.report.study import CONDITIONS, GROUPS, OURS, PAPER, PLAIN, Study
+from training.report.results import CONDITIONS, GROUPS, OURS, PAPER, PLAIN, Study
+from training.report.statistics import BOTH, MEAN, Figures
 
 LIVE = tuple(GROUPS)[:2]  # what a live call can know
 

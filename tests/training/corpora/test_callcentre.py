@@ -12,7 +12,7 @@ from tests.training.corpora.shapes import CALLS, callcentre_folder, record, writ
 from training.corpora import callcentre
 from training.corpora.preparation import prepare
 from training.corpora.source import CorpusError, LeftOut, Reason, Source
-from training.splits import speaker_split
+from training.data.splits import speaker_split
 
 Row = dict[str, object]
 

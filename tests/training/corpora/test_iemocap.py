@@ -8,7 +8,7 @@ from tests.training.corpora.shapes import iemocap_folder
 from training.corpora import iemocap
 from training.corpora.preparation import prepare
 from training.corpora.source import CorpusError, LeftOut, Reason, Source
-from training.splits import speaker_split
+from training.data.splits import speaker_split
 
 
 def test_a_line_is_read_with_its_annotators(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from tests.training.corpora.shapes import named_folder, record, voice
 from training.corpora import preparation
 from training.corpora.preparation import prepare
 from training.corpora.source import CorpusError, LeftOut, Reason, Source
-from training.manifest import read_corpora
+from training.data.manifest import read_corpora
 
 NAMES = ["wav/03a01Fa.wav", "wav/08a01Wc.wav", "wav/16a05Td.wav"]
 

@@ -9,7 +9,7 @@ from model.labels import Emotion
 from training.corpora import prepared
 from training.corpora.preparation import prepare
 from training.corpora.source import CorpusError, LeftOut, Reason
-from training.manifest import read_manifest
+from training.data.manifest import read_manifest
 
 HEADER = "path,corpus,style,language,speaker,session,emotion,original_emotion,votes"
 LINE = "a.flac,stage,acted,de,stage_01,1,anger,W,recognised=90.00%"

@@ -13,8 +13,8 @@ from tests.training.corpora.shapes import named_folder
 from training.corpora import READERS
 from training.corpora.preparation import prepare
 from training.corpora.source import Reason, Source
-from training.manifest import read_manifest
-from training.splits import speaker_split
+from training.data.manifest import read_manifest
+from training.data.splits import speaker_split
 
 # One of each: a name, whose voice, which emotion.
 NAMES = {

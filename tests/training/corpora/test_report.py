@@ -1,9 +1,9 @@
 from pathlib import Path
 
 from model.labels import Emotion, Style
-from training.corpora.report import Report
+from training.corpora.report import PreparationReport
 from training.corpora.source import LeftOut, Reason
-from training.manifest import Utterance
+from training.data.manifest import Utterance
 
 
 def utterance(speaker: str, emotion: Emotion) -> Utterance:
@@ -11,7 +11,7 @@ def utterance(speaker: str, emotion: Emotion) -> Utterance:
 
 
 def test_everything_is_counted_and_everything_left_out_is_named() -> None:
-    report = Report(
+    report = PreparationReport(
         "stage",
         (
             utterance("stage_2", Emotion.ANGER),
@@ -49,6 +49,6 @@ def test_everything_is_counted_and_everything_left_out_is_named() -> None:
 
 
 def test_a_corpus_without_speakers_says_so() -> None:
-    report = Report("calls", (utterance("", Emotion.SADNESS),), ())
+    report = PreparationReport("calls", (utterance("", Emotion.SADNESS),), ())
     assert report.text().startswith("calls: 1 utterances, speakers not known, 0.25 hours\n")
     assert "speaker   " not in report.text()

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from tests.training.report.synthetic import whole_study
-from training.report.figures import Figures, measure
-from training.report.study import Study
+from training.report.results import Study
+from training.report.statistics import Figures, measure
 
 
 @pytest.fixture(scope="session")

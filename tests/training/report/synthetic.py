@@ -9,8 +9,8 @@ from zlib import crc32
 import numpy as np
 
 from model.labels import EMOTIONS, STYLES, Emotion, Style
-from training.answers import Answers, Run
-from training.report.study import Study
+from training.report.results import Study
+from training.study.predictions import Predictions, Run
 
 FOLDS = 5
 
@@ -52,7 +52,7 @@ class Recipe:
     style_head: bool = True
     about: Mapping[str, Any] = field(default_factory=dict)
 
-    def answers(self, run: Run, corpora: Mapping[str, Corpus] = CORPORA) -> Answers:
+    def answers(self, run: Run, corpora: Mapping[str, Corpus] = CORPORA) -> Predictions:
         rows = spoken(corpora, run.fold, run.trained_on)
         utterance, corpus, speaker = (np.array([row[i] for row in rows]) for i in range(3))
         style = np.array([STYLES.index(Style(row[3])) for row in rows])
@@ -70,7 +70,7 @@ class Recipe:
                 known = np.where(rng.random(len(rows)) < 0.95, style, 1 - style)
                 style_logits[way] = (np.eye(2)[known] * 4).astype(np.float32)
         names = {way.split("/")[0] for way in self.ways}
-        return Answers(
+        return Predictions(
             run=run,
             utterance=utterance,
             corpus=corpus,
@@ -87,7 +87,7 @@ class Recipe:
         )
 
 
-def study_of(folder: Path, *runs: Answers) -> Study:
+def study_of(folder: Path, *runs: Predictions) -> Study:
     for answers in runs:
         answers.save(folder / answers.run.name)
     return Study.load(folder)

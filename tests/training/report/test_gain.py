@@ -8,15 +8,15 @@ import pytest
 
 from model.labels import STYLES
 from tests.training.report.synthetic import CORPORA, Recipe, study_of
-from training.answers import Answers, Run
 from training.report import gain
-from training.report.figures import BOTH, Figures, measure
+from training.report.statistics import BOTH, Figures, measure
+from training.study.predictions import Predictions, Run
 
 SELECTIVE = Run("selective-mtl", "compact", "both", 1.0, 0.8, fold=0, seed=0)
 FIRST = "Selective MTL less baseline, +2.85 points in the paper,"
 
 
-def pair(selective: float, baseline: float, folds: int = 5) -> list[Answers]:
+def pair(selective: float, baseline: float, folds: int = 5) -> list[Predictions]:
     """Both systems on every fold, right so often."""
     parts = [replace(SELECTIVE, system="baseline", ser_weight=1.0, trained_on=s) for s in STYLES]
     return [

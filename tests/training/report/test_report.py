@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.training.report.synthetic import Recipe
-from training.answers import AnswersError, Run
 from training.report import Report, ReportError, build
+from training.study.predictions import PredictionsError, Run
 
 RUN = Run("combined", "compact", "both", 1.0, 1.0, fold=0, seed=0)
 EMPTY = {"meta", "link", "img", "br"}
@@ -151,6 +151,6 @@ def test_nothing_is_written_of_a_study_that_can_not_be_read(tmp_path: Path) -> N
     folder = tmp_path / "study" / RUN.name
     Recipe().answers(RUN).save(folder)
     (folder / "answers.npz").write_bytes(b"PK")
-    with pytest.raises(AnswersError, match=RUN.name):
+    with pytest.raises(PredictionsError, match=RUN.name):
         build(tmp_path / "study", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from tests.training.report.synthetic import CORPORA, Recipe, study_of
-from training.answers import Answers, Run
 from training.report import paper
-from training.report.figures import BOTH, Figures, measure
 from training.report.page import Section, Table, difference
+from training.report.results import Study
 from training.report.sections import sections
-from training.report.study import Study
+from training.report.statistics import BOTH, Figures, measure
+from training.study.predictions import Predictions, Run
 
 RUN = Run("combined", "compact", "both", 1.0, 1.0, fold=0, seed=0)
 
@@ -193,7 +193,9 @@ def test_remarks_are_of_the_corpora_that_are_there(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_missing_is_said_to_be(tmp_path: Path, answers: Answers, missing: set[str]) -> None:
+def test_what_is_missing_is_said_to_be(
+    tmp_path: Path, answers: Predictions, missing: set[str]
+) -> None:
     parts = read(study_of(tmp_path, answers))
     empty = {t.title for part in parts.values() for t in part.tables if not t.rows}
     # A style that one run was not tested in has rows without figures.

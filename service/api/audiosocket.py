@@ -1,0 +1,116 @@
+"""Where Asterisk connects over TCP: one port a voice, which says whose it is."""
+
+import asyncio
+import socket
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Mapping
+
+import structlog
+
+from service.api.connection import Connection
+from service.api.services import Services
+from service.api.telephony import analysed
+from service.api.transport import TransportClosed
+from service.errors import CantListen
+from service.events import Track
+from service.settings import LOOPBACK, Settings
+from service.telephony.audiosocket.bridge import FRAME_S, AudioSocketBridge
+
+log = structlog.get_logger()
+
+READ_BYTES = 65_536
+UNSENT_BYTES = 16_384  # of silence, half a second at 16 kHz: more does not help who reads nothing
+
+
+def listeners(settings: Settings) -> Mapping[Track, socket.socket]:
+    """The ports, bound; those without a port have none.
+
+    AudioSocket proves nothing: it is for those who are trusted without credentials.
+
+    Raises:
+        CantListen: somebody else does.
+    """
+    ports = {
+        Track.CALLER: settings.audiosocket_caller_port,
+        Track.AGENT: settings.audiosocket_agent_port,
+    }
+    host = settings.listens_at if settings.trusts(settings.listens_at) else LOOPBACK
+    bound: dict[Track, socket.socket] = {}
+    for track, port in ports.items():
+        if port is None:
+            continue
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            bound[track] = socket.create_server((host, port), family=family)
+        except OSError as error:
+            for other in bound.values():
+                other.close()
+            raise CantListen(host, port, error.strerror or str(error)) from error
+    return bound
+
+
+class AudioSocketServer:
+    """Takes connections at one port; `run` owns them all."""
+
+    def __init__(self, listener: socket.socket, track: Track, services: Services) -> None:
+        self._listener = listener
+        self._track = track
+        self._services = services
+
+    async def run(self) -> None:
+        """For ever."""
+        async with asyncio.TaskGroup() as tasks:
+            # A plain function: the task is ours, not the server's.
+            def connected(reader: StreamReader, writer: StreamWriter) -> None:
+                tasks.create_task(self._hold(reader, writer))
+
+            async with await asyncio.start_server(connected, sock=self._listener) as server:
+                await server.serve_forever()
+
+    async def _hold(self, reader: StreamReader, writer: StreamWriter) -> None:
+        ready = self._services.warm.is_set() and not self._services.stopping.is_set()
+        try:
+            if ready:  # else all that can be said is that the connection ends
+                bridge = AudioSocketBridge(analysed(self._services.settings), track=self._track)
+                silence = asyncio.create_task(_silence(bridge, writer))
+                try:
+                    transport = _TcpTransport(reader, writer)
+                    await Connection(transport, bridge, bridge.NAME, self._services).hold()
+                finally:
+                    silence.cancel()
+        finally:
+            writer.close()
+
+
+class _TcpTransport:
+    def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def receive(self) -> bytes | None:
+        try:
+            return await self._reader.read(READ_BYTES) or None
+        except OSError:
+            return None
+
+    async def send(self, message: str | bytes) -> None:
+        assert isinstance(message, bytes), "TCP carries no text"
+        try:
+            self._writer.write(message)
+            await self._writer.drain()
+        except OSError as error:
+            raise TransportClosed from error
+
+    async def close(self, code: int, reason: str) -> None:
+        log.debug("audiosocket_closed", code=code, reason=reason)
+        self._writer.close()
+
+
+async def _silence(bridge: AudioSocketBridge, writer: StreamWriter) -> None:
+    loop = asyncio.get_running_loop()
+    due_s = loop.time()
+    while not writer.is_closing():
+        if writer.transport.get_write_buffer_size() < UNSENT_BYTES:
+            writer.write(bridge.silence())
+        due_s = max(due_s + FRAME_S, loop.time())
+        await asyncio.sleep(due_s - loop.time())

@@ -1,0 +1,143 @@
+"""POST /classify: a recording in, how its speaker sounds out."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, Request, Response, UploadFile
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.types import Message
+
+from service.api.problem import HttpProblem
+from service.api.services import ServicesDep
+from service.classification import (
+    AudioChannel,
+    BadRecording,
+    Classification,
+    EmptyRecording,
+    RecordingTooLong,
+    classification,
+    cut,
+    decode,
+)
+from service.scoring.batcher import WindowDropped
+from service.scoring.scorer import Posterior
+
+# Windows of one recording that wait at the same time, so that it can't crowd out live calls.
+AT_A_TIME = 16
+FORM_BYTES = 10_000  # what multipart wraps around the file
+UPLOAD_WITHIN_S = 300.0
+
+TAKEN_TYPES = ("audio/", "video/", "application/octet-stream", "application/ogg")
+
+
+class _Door(APIRoute):
+    """Looks at type and size before anything of the body is read, and goes on counting."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def checked(request: Request) -> Response:
+            services = request.app.state.services
+            services.require_warm()
+            kind = request.headers.get("content-type", "nothing")
+            if not kind.startswith("multipart/form-data"):
+                raise HttpProblem(
+                    HTTPStatus.UNSUPPORTED_MEDIA_TYPE, kind[:100], "multipart/form-data with `file`"
+                )
+            most = services.settings.classify_max_bytes
+            declared = request.headers.get("content-length", "0")
+            if declared.isdecimal() and int(declared) > most + FORM_BYTES:
+                raise _too_large(declared, most)
+            came = 0
+            last_s = asyncio.get_running_loop().time() + UPLOAD_WITHIN_S
+
+            async def receive() -> Message:
+                nonlocal came
+                try:
+                    async with asyncio.timeout_at(last_s):
+                        message = await request.receive()
+                except TimeoutError:
+                    raise HttpProblem(
+                        HTTPStatus.REQUEST_TIMEOUT,
+                        f"{came} bytes",
+                        f"all of them within {UPLOAD_WITHIN_S:g} s",
+                    ) from None
+                came += len(message.get("body", b""))
+                if came > most + FORM_BYTES:
+                    raise _too_large(f"more than {most}", most)
+                return message
+
+            if services.uploads.locked():
+                raise HttpProblem(
+                    HTTPStatus.SERVICE_UNAVAILABLE, "one recording more", "fewer at once"
+                )
+            async with services.uploads:
+                try:
+                    return await handle(Request(request.scope, receive))
+                except HTTPException as error:
+                    # FastAPI takes whatever happens while it reads a body for a bad request.
+                    if isinstance(error.__cause__, HttpProblem):
+                        raise error.__cause__ from None
+                    raise
+
+        return checked
+
+
+def _too_large(got: str, most: int) -> HttpProblem:
+    return HttpProblem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{got} bytes", f"at most {most} (classify_max_bytes)"
+    )
+
+
+router = APIRouter(tags=["classify"], route_class=_Door)
+
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": {"application/problem+json": {}}}
+    for status, text in (
+        (400, "unreadable, empty, or no such channel"),
+        (408, "too slow"),
+        (413, "too large or too long"),
+        (415, "not multipart, or a file that is not audio"),
+        (503, "the model is not ready, or there is too much to do"),
+    )
+}
+
+
+@router.post("/classify", responses=_PROBLEMS)
+async def classify(
+    services: ServicesDep,
+    file: Annotated[
+        UploadFile, File(description="WAV, FLAC, OGG, MP3; 8 to 48 kHz; 1 or 2 channels")
+    ],
+    channel: Annotated[AudioChannel, Form(description="which channel of a stereo file")] = "mix",
+) -> Classification:
+    """How the speaker of a recording sounds, as a whole and over time."""
+    settings, meta = services.settings, services.scorer.meta
+    if file.content_type and not file.content_type.startswith(TAKEN_TYPES):
+        raise HttpProblem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, file.content_type, "an audio file")
+    if file.size is not None and file.size > settings.classify_max_bytes:
+        raise _too_large(str(file.size), settings.classify_max_bytes)
+    async with services.recordings:
+        try:
+            pcm = await asyncio.to_thread(decode, file.file, channel, settings.classify_max_s)
+        except RecordingTooLong as error:
+            raise HttpProblem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error.got, error.expected
+            ) from error
+        except (EmptyRecording, BadRecording) as error:
+            raise HttpProblem(HTTPStatus.BAD_REQUEST, error.got, error.expected) from error
+        windows = await asyncio.to_thread(
+            cut, pcm, meta, settings.first_s, settings.hop_s, settings.gate
+        )
+        posteriors: list[Posterior] = []
+        try:
+            for start in range(0, len(windows.windows), AT_A_TIME):
+                some = windows.windows[start : start + AT_A_TIME]
+                answers = [services.batcher.submit(window.model_input) for window in some]
+                posteriors += await asyncio.gather(*answers)
+        except WindowDropped as error:
+            raise HttpProblem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), "less to do") from error
+    return classification(windows, posteriors, meta)

@@ -1,1 +1,0 @@
-"""The provider's side of each dialect, for replaying recordings; one file a dialect."""

@@ -1,0 +1,66 @@
+"""Exotel AgentStream: what the Stream and Voicebot applets send.
+
+Exotel's documentation, "AgentStream: WebSocket protocol", describes every message.
+"""
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
+
+from service.events import Track
+from service.telephony.shared.interleaved import Encoding
+from service.telephony.shared.media_stream import Identifier, MediaStream, StreamStart
+
+TRACK = ""  # media messages name no track: a stream is one voice
+NAMES = ("account_sid", "from", "to")
+
+
+class _MediaFormat(BaseModel, frozen=True):
+    encoding: str
+    sample_rate: int
+
+
+class _Start(BaseModel, frozen=True):
+    call_sid: Identifier
+    stream_sid: Identifier
+    media_format: _MediaFormat
+    custom_parameters: dict[str, Any] | None = None
+
+
+class _StartMessage(BaseModel, frozen=True):
+    start: _Start
+
+
+class ExotelBridge(MediaStream):
+    """One voice in pieces of about 100 ms; `side` says whose.
+
+    Whether `timestamp` is when the audio was spoken or when it was sent is not documented, so it
+    may tremble by 60 ms before time is corrected; a lost piece of 100 ms is a Gap.
+    """
+
+    NAME: ClassVar = "exotel"
+    STREAM_ID: ClassVar = "stream_sid"
+    IGNORED: ClassVar = frozenset({"connected", "dtmf", "mark"})
+    # The Stream applet sends the former, 16 bits little-endian; ExoML's StartStream may the latter.
+    ENCODINGS: ClassVar = {"audio/x-raw": Encoding.L16, "audio/x-mulaw": Encoding.MULAW}
+    SLACK_MS: ClassVar = 60
+
+    def __init__(self, analyse: frozenset[Track], side: Track = Track.CALLER) -> None:
+        super().__init__({TRACK: side}, analyse)
+
+    def _opening(self, message: dict[str, Any]) -> StreamStart:
+        valid = _StartMessage.model_validate(message).start
+        start: dict[str, Any] = message["start"]
+        return StreamStart(
+            call_id=valid.call_sid,
+            stream_id=valid.stream_sid,
+            tracks=(TRACK,),
+            encoding=valid.media_format.encoding,
+            sample_rate=valid.media_format.sample_rate,
+            channels=1,
+            metadata={
+                "stream_sid": valid.stream_sid,
+                **{name: start.get(name) for name in NAMES},
+                **(valid.custom_parameters or {}),
+            },
+        )

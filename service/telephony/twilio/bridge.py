@@ -1,0 +1,89 @@
+"""Twilio Media Streams: one or both sides of a call, as Twilio forks them.
+
+Twilio's documentation, "Media Streams - WebSocket Messages", describes every message.
+"""
+
+import hmac
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
+
+from service.events import Track
+from service.telephony.shared.bridge import CloseCode
+from service.telephony.shared.interleaved import Encoding
+from service.telephony.shared.listen_only import MessageProblem, StartRefused
+from service.telephony.shared.media_stream import Identifier, MediaStream, StreamStart
+
+SIDES = {"inbound": Track.CALLER, "outbound": Track.AGENT}
+TOKEN = "token"  # the custom parameter that carries the second factor
+
+
+class _MediaFormat(BaseModel, frozen=True):
+    encoding: str
+    sampleRate: int
+    channels: int
+
+
+class _Start(BaseModel, frozen=True):
+    callSid: Identifier
+    streamSid: Identifier
+    tracks: list[str]
+    mediaFormat: _MediaFormat
+    customParameters: dict[str, Any] | None = None
+
+
+class _StartMessage(BaseModel, frozen=True):
+    start: _Start
+
+
+class TwilioBridge(MediaStream):
+    """`<Start><Stream>`, which is answered with nothing, or `<Connect><Stream>`, likewise.
+
+    `timestamp` is the presentation time since the stream's start ("Media message"), so a jump is
+    audio that Twilio lost (warning 31930) and becomes a Gap, and a late delivery changes nothing.
+
+    Where `token` is set, `<Parameter name="token">` must equal it.
+    """
+
+    NAME: ClassVar = "twilio"
+    STREAM_ID: ClassVar = "streamSid"
+    IGNORED: ClassVar = frozenset({"connected", "dtmf", "mark"})
+    ENCODINGS: ClassVar = {"audio/x-mulaw": Encoding.MULAW}
+    ORIGIN_MS: ClassVar = 0
+    SLACK_MS: ClassVar = 10  # half of a frame
+
+    def __init__(
+        self,
+        analyse: frozenset[Track],
+        sides: Mapping[str, Track] = SIDES,
+        token: str | None = None,
+    ) -> None:
+        super().__init__(sides, analyse)
+        self._token = token
+
+    def _opening(self, message: dict[str, Any]) -> StreamStart:
+        start = _StartMessage.model_validate(message).start
+        parameters = dict(start.customParameters or {})
+        self._check(parameters.pop(TOKEN, None))
+        return StreamStart(
+            call_id=start.callSid,
+            stream_id=start.streamSid,
+            tracks=start.tracks,
+            encoding=start.mediaFormat.encoding,
+            sample_rate=start.mediaFormat.sampleRate,
+            channels=start.mediaFormat.channels,
+            metadata={
+                "streamSid": start.streamSid,
+                "accountSid": message["start"].get("accountSid"),
+                **parameters,
+            },
+        )
+
+    def _check(self, token: object) -> None:
+        if self._token is None:
+            return
+        got = token.encode(errors="replace") if isinstance(token, str) else b""
+        if not hmac.compare_digest(got, self._token.encode()):
+            reason = f"expected the right <Parameter name={TOKEN!r}>, got another or none"
+            raise StartRefused(MessageProblem.WRONG_TOKEN, CloseCode.POLICY, reason)

@@ -1,0 +1,160 @@
+"""The whole service in a thread of the test: real uvicorn, real model, real sockets."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from websockets.sync.client import ClientConnection, connect
+
+from model.audio import mulaw_encode
+from model.labels import EMOTIONS
+from service.api.services import Services
+from service.app import create_app
+from service.events import Pcm
+from service.scoring import torch_scorer as scorer
+from service.server import Server
+from service.settings import Settings
+from tests.paths import SAMPLES
+
+ANGRY: Pcm = soundfile.read(SAMPLES / "sounds-angry.flac", dtype="int16")[0]  # (n, 2) at 8 kHz
+SPOKEN = ANGRY[:, 0][: 9 * 8000]  # of the caller, with a pause
+
+
+class Running(Server):
+    """One service and what a client needs of it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.app = create_app(settings)
+        super().__init__(self.app, settings)
+        self.config.port = 0
+        self.thread = threading.Thread(target=self.run)
+
+    @property
+    def services(self) -> Services:
+        services: Services = self.app.state.services
+        return services
+
+    @property
+    def address(self) -> str:
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        return f"{host}:{port}"
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=f"http://{self.address}", trust_env=False, timeout=120)
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        with self.client() as client:
+            return client.get(path, **more)
+
+    def metric(self, line: str) -> float:
+        """The value of one line of /metrics, named with its labels."""
+        (value,) = (
+            said.removeprefix(f"{line} ")
+            for said in self.get("/metrics").text.splitlines()
+            if said.startswith(f"{line} ")
+        )
+        return float(value)
+
+    def socket(self, path: str = "/calls/native", **more: Any) -> ClientConnection:
+        options: dict[str, Any] = {"compression": None, "proxy": None, **more}
+        return connect(f"ws://{self.address}{path}", **options)
+
+    def tasks(self) -> int:
+        """Of the event loop, now."""
+        counted: list[int] = []
+        done = threading.Event()
+
+        def count() -> None:
+            counted.append(len(asyncio.all_tasks()))
+            done.set()
+
+        self.servers[0].get_loop().call_soon_threadsafe(count)
+        assert done.wait(10)
+        return counted[0]
+
+
+@contextmanager
+def running(**settings: Any) -> Iterator[Running]:
+    server = Running(Settings.model_validate({"batch_max": 4, "drain_s": 0, **settings}))
+    server.thread.start()
+    try:
+        until(lambda: server.started)
+        yield server
+    finally:
+        server.should_exit = True
+        server.thread.join()
+
+
+def ready(server: Running) -> Running:
+    until(lambda: server.get("/readyz").status_code == 200)
+    return server
+
+
+def until(holds: Callable[[], bool], within_s: float = 20.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline, f"still not so after {within_s} s"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Running]:
+    """A service whose every call raises one alert an emotion, so that there are some."""
+    always = {f"{emotion}_{at}": 0 for emotion in EMOTIONS[:2] for at in ("fire_at", "clear_at")}
+    with running(**always, hold_s=0) as server:
+        yield ready(server)
+
+
+@pytest.fixture
+def cold(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    """A service whose model does not get warm."""
+    warm = threading.Event()
+    monkeypatch.setattr(scorer.TorchScorer, "warm_up", lambda _: warm.wait())
+    with running() as server:
+        try:
+            yield server
+        finally:
+            warm.set()
+
+
+def start(call_id: str, **more: Any) -> str:
+    usual = {"encoding": "mulaw", "sample_rate": 8000, "tracks": ["caller"]}
+    return json.dumps({"type": "start", "call_id": call_id, **usual, **more})
+
+
+STOP = '{"type": "stop"}'
+
+
+def speak(socket: ClientConnection, pcm: Pcm = SPOKEN) -> None:
+    """Plays samples (n,) or (n, tracks) as mu-law, without waiting."""
+    for at in range(0, len(pcm), 4000):
+        socket.send(mulaw_encode(np.ascontiguousarray(pcm[at : at + 4000])).tobytes())
+
+
+def told(socket: ClientConnection, last: str = "stopped") -> list[dict[str, Any]]:
+    """What comes, up to the first message of type `last`."""
+    messages = []
+    while not messages or messages[-1]["type"] != last:
+        messages.append(json.loads(socket.recv(timeout=20)))
+    return messages
+
+
+def call(server: Running, call_id: str, pcm: Pcm = SPOKEN, **more: Any) -> list[dict[str, Any]]:
+    """A whole call, and all that it was told."""
+    with server.socket() as socket:
+        socket.send(start(call_id, **more))
+        speak(socket, pcm)
+        socket.send(STOP)
+        return told(socket)
+
+
+def readings(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [message for message in messages if message["type"] == "reading"]

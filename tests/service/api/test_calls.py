@@ -1,0 +1,139 @@
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.service.api.conftest import (
+    STOP,
+    Running,
+    call,
+    readings,
+    speak,
+    start,
+    told,
+    until,
+)
+
+
+def settled(server: Running, call_id: str) -> dict[str, Any]:
+    """The call as the store has it, once it has its end."""
+    path = f"/calls/{quote(call_id, safe='')}"
+
+    def ended() -> bool:
+        response = server.get(path)
+        return response.status_code == 200 and response.json()["state"] == "ended"
+
+    until(ended)
+    body: dict[str, Any] = server.get(path).json()
+    return body
+
+
+def test_a_call_is_kept_as_it_was_told(service: Running) -> None:
+    messages = call(service, "kept", metadata={"queue": "sales"})
+    kept = settled(service, "kept")
+    assert kept["call_id"] == "kept"
+    assert kept["session"] == messages[0]["session"]
+    assert kept["metadata"] == {"queue": "sales"}
+    assert (kept["bridge"], kept["tracks"], kept["reason"]) == ("native", ["caller"], "stop")
+    assert kept["duration_s"] == messages[-1]["summary"]["duration_s"]
+    assert [r["number"] for r in kept["readings"]] == [r["number"] for r in readings(messages)]
+    for stored, heard in zip(kept["readings"], readings(messages), strict=True):
+        assert stored["end_s"] == pytest.approx(heard["end_s"], abs=1e-3)
+        assert stored["probabilities"] == pytest.approx(heard["probabilities"], abs=1e-4)
+    assert kept["last"]["caller"] == kept["readings"][-1]
+    fired = {m["alert_id"] for m in messages if m["type"] == "alert" and m["state"] == "firing"}
+    assert {alert["alert_id"] for alert in kept["alerts"]} == fired
+    assert all(alert["text"].startswith("sounds ") for alert in kept["alerts"])
+
+
+@pytest.mark.parametrize("call_id", ["a/b", "a//b/", "50% of a b", "ä?b#c", "%2F", "...", "a&b=c"])
+def test_any_call_id_finds_its_call(service: Running, call_id: str) -> None:
+    call(service, call_id)
+    assert settled(service, call_id)["call_id"] == call_id
+
+
+def test_slashes_of_a_call_id_need_no_encoding(service: Running) -> None:
+    call(service, "trunk/7/4711")
+    settled(service, "trunk/7/4711")
+    assert service.get("/calls/trunk/7/4711").json()["call_id"] == "trunk/7/4711"
+
+
+def test_a_call_that_nobody_knows_is_a_problem(service: Running) -> None:
+    response = service.get("/calls/no/such%20call")
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json() == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "got call_id 'no/such call', expected one of GET /calls",
+        "got": "call_id 'no/such call'",
+        "expected": "one of GET /calls",
+    }
+
+
+def test_live_calls_come_first_and_then_the_newest(service: Running) -> None:
+    with service.socket() as socket:
+        socket.send(start("long-lived"))
+        told(socket, "started")
+        call(service, "earlier")
+        settled(service, "earlier")
+        call(service, "later")
+        settled(service, "later")
+        page = service.get("/calls").json()
+        assert page["embedded"] is True
+        assert [c["call_id"] for c in page["calls"][:3]] == ["long-lived", "later", "earlier"]
+        assert [c["state"] for c in page["calls"][:3]] == ["live", "ended", "ended"]
+        first = service.get("/calls", params={"limit": 1}).json()["calls"]
+        assert [c["call_id"] for c in first] == ["long-lived"]
+        socket.send(STOP)
+        told(socket)
+
+
+def test_a_live_call_shows_its_readings_while_it_lasts(service: Running) -> None:
+    with service.socket() as socket:
+        socket.send(start("under way"))
+        speak(socket)
+        told(socket, "reading")
+        until(lambda: service.get("/calls/under way").json()["readings"] != [])
+        view = service.get("/calls/under way").json()
+        assert view["state"] == "live"
+        assert view["duration_s"] > 0
+        assert view["reason"] is None
+        socket.send(STOP)
+        told(socket)
+
+
+def test_alerts_come_in_pages_newest_first(service: Running) -> None:
+    for number in range(3):  # an anger and a happiness alert each
+        call(service, f"paged-{number}")
+        settled(service, f"paged-{number}")
+    whole = service.get("/alerts", params={"limit": 1000}).json()
+    assert whole["next"] is None
+    assert len(whole["alerts"]) >= 6
+    fired_at = [alert["at"] for alert in whole["alerts"]]
+    assert fired_at == sorted(fired_at, reverse=True)
+    assert {alert["state"] for alert in whole["alerts"][:6]} == {"resolved"}
+
+    pages, before = [], None
+    while before is not None or not pages:
+        params = {"limit": 4} | ({"before": before} if before else {})
+        page = service.get("/alerts", params=params).json()
+        pages.append(page["alerts"])
+        before = page["next"]
+    assert [len(page) for page in pages[:-1]] == [4] * (len(pages) - 1)
+    assert [alert for page in pages for alert in page] == whole["alerts"]
+
+
+def test_a_page_after_an_alert_that_is_gone_is_empty(service: Running) -> None:
+    page = service.get("/alerts", params={"before": "forgotten"}).json()
+    assert page == {"alerts": [], "next": None}
+
+
+@pytest.mark.parametrize("path", ["/calls", "/alerts"])
+@pytest.mark.parametrize("limit", ["0", "1001", "-1", "many", ""])
+def test_a_limit_that_is_none_is_refused(service: Running, path: str, limit: str) -> None:
+    response = service.get(path, params={"limit": limit})
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["detail"].startswith(f"got limit {limit!r}: ")

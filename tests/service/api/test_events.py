@@ -1,0 +1,164 @@
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.service.api.conftest import (
+    Running,
+    call,
+    readings,
+    running,
+    until,
+)
+
+
+@dataclass(frozen=True)
+class Event:
+    id: str
+    kind: str
+    data: dict[str, Any]
+
+    @property
+    def place(self) -> tuple[int, int]:
+        ms, number = self.id.split("-")
+        return int(ms), int(number)
+
+
+@contextlib.contextmanager
+def listening(server: Running, last: str | None = None, **params: str) -> Iterator[Iterator[Event]]:
+    """The events as they come; a stream that is silent for 10 s is at its end."""
+    headers = {"Last-Event-ID": last} if last else {}
+    with (
+        httpx.Client(base_url=f"http://{server.address}", trust_env=False, timeout=10) as client,
+        client.stream("GET", "/events", params=params, headers=headers) as response,
+    ):
+        assert response.status_code == 200, response.read()
+        assert response.headers["content-type"].startswith("text/event-stream")
+        yield parsed(response.iter_lines())
+
+
+def parsed(lines: Iterator[str]) -> Iterator[Event]:
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line and not line.startswith(":"):
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        elif not line and fields:
+            yield Event(fields["id"], fields["event"], json.loads(fields["data"]))
+            fields = {}
+
+
+def until_end_of(events: Iterator[Event], call_id: str) -> list[Event]:
+    """Those of one call, to its end."""
+    own = []
+    for event in events:
+        if event.data["call_id"] == call_id:
+            own.append(event)
+            if event.kind == "call_ended":
+                return own
+    raise AssertionError(f"the stream ended before call {call_id}")
+
+
+def cursor(server: Running) -> str:
+    place: str = server.get("/calls").json()["cursor"]
+    return place
+
+
+def test_a_call_is_followed_from_its_start_to_its_end(service: Running) -> None:
+    with listening(service, after=cursor(service)) as events:
+        messages = call(service, "followed")
+        own = until_end_of(events, "followed")
+    kinds = [event.kind for event in own]
+    assert kinds[0] == "call_started"
+    assert kinds[-1] == "call_ended"
+    assert set(kinds[1:-1]) == {"reading", "alert"}
+    assert [e.data["number"] for e in own if e.kind == "reading"] == [
+        r["number"] for r in readings(messages)
+    ]
+    told = [(m["alert_id"], m["state"]) for m in messages if m["type"] == "alert"]
+    assert [(e.data["alert_id"], e.data["state"]) for e in own if e.kind == "alert"] == told
+    assert own[0].data["state"] == "live"
+    assert own[-1].data["reason"] == "stop"
+    assert sorted(own, key=lambda event: event.place) == own
+    assert len({event.id for event in own}) == len(own)
+
+
+def test_the_cursor_of_the_calls_leaves_no_gap(service: Running) -> None:
+    after = cursor(service)
+    call(service, "unwatched")
+    with listening(service, after=after) as events:
+        own = until_end_of(events, "unwatched")
+    assert own[0].kind == "call_started"
+
+
+def test_who_comes_back_gets_what_is_missing_and_nothing_twice(service: Running) -> None:
+    after = cursor(service)
+    call(service, "interrupted")
+    with listening(service, after=after) as events:
+        whole = until_end_of(events, "interrupted")
+    # A browser that reconnects asks with both: its first `after`, and what it heard last.
+    with listening(service, last=whole[2].id, after=after) as events:
+        rest = until_end_of(events, "interrupted")
+    assert rest == whole[3:]
+
+
+def test_without_a_cursor_only_what_happens_from_now_on_is_told(service: Running) -> None:
+    call(service, "past")
+    until(lambda: service.get("/calls/past").json()["state"] == "ended")
+    with listening(service) as events:
+        call(service, "present")
+        first = next(events)
+    assert (first.kind, first.data["call_id"]) == ("call_started", "present")
+
+
+def test_a_cursor_of_another_time_is_told_to_read_anew(service: Running) -> None:
+    call(service, "something")
+    with listening(service, after="9999999999999-0") as events:
+        event = next(events)
+    assert (event.kind, event.data) == ("resync", {})
+
+
+@pytest.mark.parametrize(
+    "place", ["nonsense", "1", "1-", "-1-1", "1-1-1", "18446744073709551616-0", "", "+"]
+)
+def test_a_cursor_that_is_none_is_refused(service: Running, place: str) -> None:
+    response = service.get("/events", params={"after": place})
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["detail"].startswith(f"got {place!r}, expected the id of an event")
+
+
+def test_a_last_event_id_that_is_none_is_refused(service: Running) -> None:
+    response = service.get("/events", headers={"Last-Event-ID": "nonsense"})
+    assert response.status_code == 400
+
+
+def test_a_listener_that_hangs_up_leaves_nothing_behind(service: Running) -> None:
+    service.get("/healthz")
+    before = service.tasks()
+    with contextlib.ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(listening(service))
+        until(lambda: service.tasks() > before + 10)
+    until(lambda: service.tasks() <= before + 1)  # the library's watch for a stop stays
+
+
+def test_a_listener_that_never_reads_holds_up_nobody(service: Running) -> None:
+    with listening(service, after=cursor(service)) as events, listening(service):
+        for number in range(5):
+            call(service, f"unread-{number}")
+            own = until_end_of(events, f"unread-{number}")
+            assert own[0].kind == "call_started"
+
+
+def test_without_redis_there_are_no_events_and_the_answer_says_so(tmp_path: Path) -> None:
+    with running(redis_url="redis://127.0.0.1:1/0", state_dir=tmp_path) as server:
+        response = server.get("/events")
+    assert response.status_code == 503
+    assert response.headers["content-type"] == "application/problem+json"
+    assert "Redis" in response.json()["detail"]

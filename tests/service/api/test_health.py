@@ -1,0 +1,148 @@
+from pathlib import Path
+
+import pytest
+
+from tests.service.api.conftest import (
+    STOP,
+    Running,
+    call,
+    readings,
+    ready,
+    running,
+    start,
+    told,
+    until,
+)
+
+
+def test_healthz_names_the_model_that_runs(service: Running) -> None:
+    meta = service.services.scorer.meta
+    assert service.get("/healthz").json() == {
+        "status": "ok",
+        "model": {"name": meta.name, "version": meta.version, "commit": meta.commit},
+        "device": service.services.scorer.device,
+        "embedded": True,
+    }
+
+
+def test_readyz_says_yes_when_all_is_there(service: Running) -> None:
+    response = service.get("/readyz")
+    assert response.status_code == 200
+    assert response.json() == {
+        "ready": True,
+        "model_warm": True,
+        "redis": True,
+        "not_stopping": True,
+    }
+
+
+def test_readyz_says_no_until_the_model_is_warm(cold: Running) -> None:
+    response = cold.get("/readyz")
+    assert response.status_code == 503
+    assert response.json() == {
+        "ready": False,
+        "model_warm": False,
+        "redis": True,
+        "not_stopping": True,
+    }
+    assert cold.get("/healthz").status_code == 200
+
+
+def test_without_redis_calls_are_taken_and_readyz_says_no(tmp_path: Path) -> None:
+    away = {"redis_url": "redis://127.0.0.1:1/0", "state_dir": tmp_path, "drain_s": 1}
+    with running(**away) as server:
+        until(lambda: server.get("/readyz").json()["model_warm"])
+        response = server.get("/readyz")
+        assert response.status_code == 503
+        assert response.json()["redis"] is False
+        assert server.get("/healthz").status_code == 200
+        for path in ("/calls", "/calls/x", "/alerts"):
+            problem = server.get(path)
+            assert problem.status_code == 503
+            assert problem.json()["detail"].startswith("got no answer from Redis")
+        messages = call(server, "unheard of")
+        assert len(readings(messages)) == messages[-1]["summary"]["readings"] > 0
+        assert server.metric("kanjo_redis_up") == 0
+        # start, end, readings, steps of alerts: all wait
+        alerts = [message for message in messages if message["type"] == "alert"]
+        waiting = 2 + len(readings(messages)) + len(alerts)
+        assert server.metric("kanjo_outbox_writes") == waiting
+
+
+def test_metrics_count_what_happened(service: Running) -> None:
+    call(service, "the first")  # a counter is not there before it counts
+    taken = service.metric('kanjo_calls_total{bridge="native"}')
+    read = service.metric('kanjo_readings_total{track="caller"}')
+    messages = call(service, "counted")
+    assert service.metric('kanjo_calls_total{bridge="native"}') == taken + 1
+    assert service.metric('kanjo_readings_total{track="caller"}') == read + len(readings(messages))
+    for emotion in ("anger", "happiness"):
+        for state in ("pending", "firing", "resolved"):
+            assert service.metric(f'kanjo_alerts_total{{emotion="{emotion}",state="{state}"}}') > 0
+    assert service.metric("kanjo_redis_up") == 1
+    assert service.metric("kanjo_queue_windows") == 0
+    assert service.metric("kanjo_bridge_failures_total") == 0
+    assert service.metric("kanjo_reading_lateness_seconds_count") == service.metric(
+        'kanjo_readings_total{track="caller"}'
+    )
+    assert service.metric("kanjo_scoring_seconds_count") == service.metric(
+        "kanjo_batch_windows_count"
+    )
+
+
+def test_metrics_show_the_calls_under_way(service: Running) -> None:
+    assert service.metric("kanjo_calls_live") == 0
+    with service.socket() as socket:
+        socket.send(start("seen in metrics"))
+        told(socket, "started")
+        assert service.metric("kanjo_calls_live") == 1
+        socket.send(STOP)
+        told(socket)
+    assert service.metric("kanjo_calls_live") == 0
+
+
+def test_metrics_are_what_prometheus_reads(service: Running) -> None:
+    response = service.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    assert "# HELP kanjo_calls_total Calls taken" in response.text
+
+
+def test_the_interface_describes_itself(service: Running) -> None:
+    docs = service.get("/docs")
+    assert docs.status_code == 200
+    assert "/openapi.json" in docs.text
+    paths = service.get("/openapi.json").json()["paths"]
+    assert set(paths) == {
+        "/calls",
+        "/calls/{call_id}",
+        "/alerts",
+        "/events",
+        "/classify",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    }
+    classify = paths["/classify"]["post"]["responses"]
+    assert {"200", "400", "413", "415", "503"} <= set(classify)
+    assert "application/problem+json" in classify["413"]["content"]
+
+
+@pytest.mark.parametrize("path", ["/", "/dashboard/dashboard.js", "/dashboard/dashboard.css"])
+def test_the_page_is_served(service: Running, path: str) -> None:
+    response = service.get(path)
+    assert response.status_code == 200
+    assert len(response.content) > 500
+
+
+def test_a_service_that_stops_ends_the_calls_under_way() -> None:
+    with running() as server:
+        ready(server)
+        with server.socket() as socket:
+            socket.send(start("cut off"))
+            told(socket, "started")
+            services = server.services
+            server.should_exit = True
+            server.thread.join(10)
+            assert not server.thread.is_alive()
+        assert services.stopping.is_set()
+        assert len(services.calls) == 0

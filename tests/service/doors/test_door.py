@@ -1,9 +1,0 @@
-from service.doors.door import Unauthorized
-from service.errors import KanjoError
-
-
-def test_unauthorized_says_why_in_a_word() -> None:
-    refusal = Unauthorized("stale")
-    assert isinstance(refusal, KanjoError)
-    assert refusal.reason == "stale"
-    assert str(refusal) == "got no valid credentials (stale)"

@@ -1,0 +1,176 @@
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.store.outbox import Entry, Outbox, OutboxInUse, OutboxUnusable
+
+KEPT = [Entry("transition", str(n)) for n in range(10)]
+READINGS = [Entry("reading", str(n), droppable=True) for n in range(10)]
+
+
+@pytest.fixture(params=["disk", "memory"])
+def path(request, tmp_path: Path) -> Path | None:
+    return tmp_path / "outbox.sqlite" if request.param == "disk" else None
+
+
+def entries(outbox: Outbox) -> list[Entry]:
+    return [entry for _, entry in outbox.peek(1000)]
+
+
+def test_what_goes_in_first_comes_out_first(path: Path | None) -> None:
+    outbox = Outbox(path, 100)
+    outbox.append([KEPT[0], READINGS[0]])
+    outbox.append([KEPT[1]])
+    assert entries(outbox) == [KEPT[0], READINGS[0], KEPT[1]]
+    assert [entry for _, entry in outbox.peek(2)] == [KEPT[0], READINGS[0]]
+    assert len(outbox) == 3
+    outbox.close()
+
+
+def test_deleting_through_an_entry_leaves_what_came_after(path: Path | None) -> None:
+    outbox = Outbox(path, 100)
+    outbox.append(KEPT[:5])
+    outbox.delete_through(outbox.peek(3)[-1][0])
+    assert entries(outbox) == KEPT[3:5]
+    assert len(outbox) == 2
+    outbox.close()
+
+
+def test_an_id_is_not_used_again_after_its_entry_is_gone(path: Path | None) -> None:
+    outbox = Outbox(path, 100)
+    outbox.append(KEPT[:3])
+    last = outbox.peek(3)[-1][0]
+    outbox.delete_through(last)
+    outbox.append(KEPT[3:4])
+    assert outbox.peek(1)[0][0] > last
+    outbox.close()
+
+
+def test_when_full_the_oldest_readings_go_first(path: Path | None) -> None:
+    outbox = Outbox(path, 4)
+    outbox.append([READINGS[0], KEPT[0], READINGS[1], READINGS[2]])
+    outbox.append([KEPT[1], READINGS[3]])
+    assert entries(outbox) == [KEPT[0], READINGS[2], KEPT[1], READINGS[3]]
+    assert (len(outbox), outbox.dropped, outbox.refused) == (4, 2, 0)
+    outbox.close()
+
+
+def test_when_no_reading_is_left_to_drop_the_newest_entry_is_refused(path: Path | None) -> None:
+    outbox = Outbox(path, 3)
+    outbox.append([*KEPT[:3], READINGS[0], *KEPT[3:5]])
+    assert entries(outbox) == KEPT[:3]
+    assert (len(outbox), outbox.dropped, outbox.refused) == (3, 1, 2)
+    outbox.close()
+
+
+@given(st.integers(1, 6), st.lists(st.lists(st.booleans(), max_size=5), max_size=8))
+def test_it_never_holds_more_than_its_limit_and_counts_all_it_gives_up(limit, batches) -> None:
+    outbox = Outbox(None, limit)
+    given = []
+    for batch in batches:
+        new = [Entry("any", str(len(given) + n), droppable=d) for n, d in enumerate(batch)]
+        given += new
+        outbox.append(new)
+    held = entries(outbox)
+    assert len(held) == len(outbox) <= limit
+    assert len(held) + outbox.dropped + outbox.refused == len(given)
+    assert held == sorted(held, key=lambda entry: int(entry.body))
+    kept = [entry for entry in given if not entry.droppable]
+    assert [entry for entry in held if not entry.droppable] == kept[: len(kept) - outbox.refused]
+    outbox.close()
+
+
+def test_it_goes_on_where_the_last_process_stopped(tmp_path: Path) -> None:
+    first = Outbox(tmp_path / "o", 3)
+    first.append(KEPT[:3])
+    first.delete_through(first.peek(1)[0][0])
+    first.close()
+    second = Outbox(tmp_path / "o", 3)
+    assert entries(second) == KEPT[1:3]
+    second.append(KEPT[3:5])
+    assert (len(second), second.refused) == (3, 1)
+    second.close()
+
+
+def test_a_batch_goes_in_whole_or_not_at_all(path: Path | None) -> None:
+    outbox = Outbox(path, 100)
+    outbox.append(KEPT[:1])
+    with pytest.raises(sqlite3.IntegrityError):
+        outbox.append([KEPT[1], Entry("transition", None)])  # type: ignore[arg-type]
+    assert entries(outbox) == KEPT[:1]
+    assert len(outbox) == 1
+    outbox.close()
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from service.store.outbox import Entry, Outbox
+outbox = Outbox(Path(sys.argv[1]), 1_000_000)
+n = 0
+while True:
+    outbox.append([Entry("transition", str(n)), Entry("transition", str(n + 1))])
+    n += 2
+    print(n, flush=True)
+"""
+
+
+def started_writer(path: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_what_was_appended_survives_kill_9_whole_and_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    with started_writer(path) as writer:
+        assert writer.stdout is not None
+        while int(writer.stdout.readline()) < 50:
+            pass
+        os.kill(writer.pid, signal.SIGKILL)
+        appended = [int(line) for line in writer.stdout if line.endswith("\n")]
+    outbox = Outbox(path, 1_000_000)
+    held = [int(entry.body) for _, entry in outbox.peek(1_000_000)]
+    assert held == list(range(len(held)))
+    assert len(held) >= max(appended, default=50)
+    assert len(held) % 2 == 0  # a batch is there whole or not at all
+    outbox.close()
+
+
+def test_a_second_process_is_kept_out_until_the_first_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    with started_writer(path) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        with pytest.raises(OutboxInUse, match="is in use, expected a file of this process's own"):
+            Outbox(path, 10)
+        os.kill(writer.pid, signal.SIGKILL)
+    Outbox(path, 10).close()
+
+
+def test_a_second_opener_in_the_same_process_is_kept_out_too(tmp_path: Path) -> None:
+    first = Outbox(tmp_path / "o", 10)
+    with pytest.raises(OutboxInUse):
+        Outbox(tmp_path / "o", 10)
+    first.close()
+
+
+def test_a_file_that_is_no_outbox_is_refused_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, but long enough to be taken for one at first sight" * 20)
+    with pytest.raises(OutboxUnusable, match=r"notes.txt: file is not a database, expected"):
+        Outbox(path, 10)
+    with pytest.raises(OutboxUnusable, match=r"expected a writable SQLite file"):
+        Outbox(path / "below-a-file", 10)
+
+
+def test_room_for_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="got an outbox of 0 entries"):
+        Outbox(None, 0)

@@ -1,0 +1,227 @@
+import itertools
+import struct
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.errors import Overloaded
+from service.events import Audio, CallStarted, CallStopped, Event, Gap, Track
+from service.telephony.audiosocket.bridge import RATES, AudioSocketBridge
+
+CALLER = frozenset({Track.CALLER})
+BOTH = frozenset(Track)
+CALL = UUID("3c8b7a5e-0f4d-4f6a-9b1e-5d2c7a9e8f10")
+
+
+def message(kind: int, payload: bytes = b"") -> bytes:
+    return bytes([kind]) + len(payload).to_bytes(2, "big") + payload
+
+
+NAMED = message(0x01, CALL.bytes)
+
+
+def audio(*samples: int, kind: int = 0x10) -> bytes:
+    return message(kind, struct.pack(f"<{len(samples)}h", *samples))
+
+
+def socket(analyse: frozenset[Track] = CALLER, track: Track = Track.CALLER) -> AudioSocketBridge:
+    return AudioSocketBridge(analyse, track=track)
+
+
+def samples(events: list[Event]) -> list[int]:
+    return [int(s) for event in events if isinstance(event, Audio) for s in event.pcm]
+
+
+def test_a_call_starts_with_its_first_audio() -> None:
+    bridge = socket()
+    assert bridge.receive(NAMED) == []
+    first, *rest = bridge.receive(audio(1, -2))
+    assert first == CallStarted(str(CALL), "audiosocket", (Track.CALLER,), 8000)
+    assert samples(rest) == [1, -2]
+    assert samples(bridge.receive(audio(3))) == [3]
+    assert bridge.disconnected() == [CallStopped("disconnected")]
+    assert bridge.disconnected() == []
+    assert bridge.joins
+
+
+@pytest.mark.parametrize(
+    ("kind", "rate"),
+    [
+        (0x10, 8_000),
+        (0x11, 12_000),
+        (0x12, 16_000),
+        (0x13, 24_000),
+        (0x14, 32_000),
+        (0x15, 44_100),
+        (0x16, 48_000),
+        (0x17, 96_000),
+        (0x18, 192_000),
+    ],
+)
+def test_the_kind_says_the_rate(kind: int, rate: int) -> None:
+    bridge = socket()
+    first, *rest = bridge.receive(NAMED + audio(1, 2, kind=kind))
+    assert isinstance(first, CallStarted)
+    assert first.sample_rate == rate
+    assert samples(rest) == [1, 2]
+    silence = bridge.silence()
+    assert silence[0] == kind
+    assert int.from_bytes(silence[1:3], "big") == len(silence) - 3 == rate * 2 // 50
+    assert not any(silence[3:])
+
+
+def test_silence_before_any_audio_is_at_8_khz() -> None:
+    assert socket().silence() == message(0x10, bytes(320))
+
+
+def test_audio_at_another_rate_takes_its_time_but_is_not_heard() -> None:
+    bridge = socket()
+    bridge.receive(NAMED + audio(1, kind=0x12))
+    assert bridge.receive(audio(5, 6, 7, kind=0x10)) == [Gap(Track.CALLER, 6)]
+    assert bridge.problems == {"unsupported_audio": 1}
+    assert samples(bridge.receive(audio(2, kind=0x12))) == [2]
+
+
+def test_a_track_that_is_not_analysed_leaves_no_samples() -> None:
+    bridge = socket(CALLER, Track.AGENT)
+    (first,) = bridge.receive(NAMED + audio(1, 2) + audio(3, kind=0x12))
+    assert isinstance(first, CallStarted)
+    assert first.tracks == (Track.AGENT,)
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [b"GET / HTTP/1.1\r\n", audio(1), message(0x01, b"short"), message(0x01, bytes(17)), bytes(3)],
+)
+def test_a_connection_that_does_not_begin_with_a_uuid_is_refused(stranger: bytes) -> None:
+    bridge = socket()
+    assert bridge.receive(stranger) == []
+    assert bridge.problems == {"not_started": 1}
+    assert bridge.close_code == 1008
+    assert bridge._unfinished == b""
+    assert bridge.receive(NAMED + audio(1)) == []
+    assert bridge.disconnected() == []
+
+
+def test_hanging_up_ends_the_call() -> None:
+    bridge = socket()
+    events = bridge.receive(NAMED + audio(1) + message(0x00) + audio(2))
+    assert samples(events) == [1]
+    assert events[-1] == CallStopped("hangup")
+    assert bridge.receive(audio(3)) == []
+    assert bridge.problems == {"after_stop": 1}
+
+
+def test_hanging_up_before_any_audio_closes() -> None:
+    bridge = socket()
+    assert bridge.receive(NAMED + message(0x00)) == []
+    assert bridge.close_code == 1000
+
+
+@pytest.mark.parametrize(
+    ("other", "problems"),
+    [
+        (message(0x03, b"5"), {}),
+        (message(0xFF, b"\x02"), {"provider_error": 1}),
+        (NAMED, {"second_start": 1}),
+        (message(0x77, b"?"), {"unknown_event": 1}),
+    ],
+)
+def test_other_messages_are_passed_over(other: bytes, problems: dict[str, int]) -> None:
+    bridge = socket()
+    events = bridge.receive(NAMED + other + audio(1) + other[:0] + audio(2))
+    assert samples(events) == [1, 2]
+    assert bridge.problems == problems
+
+
+@pytest.mark.parametrize(
+    ("tell", "code"),
+    [
+        (lambda bridge: bridge.refused(Overloaded(1)), 1013),
+        (lambda bridge: bridge.failed(), 1011),
+        (lambda bridge: bridge.stopped("quiet", None), 1000),
+    ],
+)
+def test_the_service_ends_a_call_by_closing(tell: Any, code: int) -> None:
+    bridge = socket()
+    bridge.receive(NAMED + audio(1) + b"\x10")
+    tell(bridge)
+    assert bridge.close_code == code
+    assert list(bridge.replies()) == []
+    assert bridge.disconnected() == []
+
+
+pieces = st.lists(
+    st.builds(
+        lambda kind, payload: message(kind, payload),
+        st.sampled_from([0x10, 0x10, 0x10, 0x12, 0x03, 0xFF, 0x01, 0x00, 0x42]),
+        st.binary(max_size=40),
+    ),
+    max_size=8,
+)
+
+
+@given(pieces, st.lists(st.integers(0, 400), max_size=20))
+def test_any_segments_give_the_same_events(messages: list[bytes], cuts: list[int]) -> None:
+    stream = NAMED + b"".join(messages)
+    whole, parts = socket(), socket()
+    events = whole.receive(stream)
+    borders = [0, *sorted(cuts), max(400, len(stream))]
+    split = [
+        event
+        for left, right in itertools.pairwise(borders)
+        for event in parts.receive(stream[left:right])
+    ]
+    assert samples(split) == samples(events)
+    assert [e for e in split if not isinstance(e, Audio)] == [
+        e for e in events if not isinstance(e, Audio)
+    ]
+    assert parts._unfinished == whole._unfinished == b""
+
+
+@given(st.lists(st.binary(max_size=80) | st.just(NAMED) | st.builds(audio), max_size=20))
+def test_whatever_comes_never_raises_and_never_grows(stream: list[bytes]) -> None:
+    bridge = socket(BOTH)
+    events: list[Event] = []
+    for piece in stream:
+        events += bridge.receive(piece)
+        assert len(bridge._unfinished) < 3 + 65_536
+        assert len(bridge._samples._tail) < 2
+    events += bridge.disconnected()
+    kinds = [type(event) for event in events]
+    assert kinds.count(CallStarted) == kinds.count(CallStopped) <= 1
+    assert not kinds or kinds[0] is CallStarted
+    assert CallStopped not in kinds[:-1]
+    assert len(bridge.problems) <= 6
+
+
+def test_one_unfinished_message_is_all_that_is_kept() -> None:
+    bridge = socket()
+    bridge.receive(NAMED)
+    longest = message(0x10, bytes(65_535))
+    for at in range(0, 2 * len(longest), 1000):
+        bridge.receive((longest * 2)[at : at + 1000])
+        assert len(bridge._unfinished) < len(longest)
+
+
+def test_every_kind_of_audio_has_a_rate() -> None:
+    assert list(RATES) == list(range(0x10, 0x19))
+
+
+def test_a_flood_of_tiny_messages_ends_the_call_before_it_costs_much() -> None:
+    bridge = socket()
+    bridge.receive(NAMED + audio(1))
+    events = bridge.receive(message(0x03) * 5_000 + audio(2))
+    assert events == [CallStopped("flooded")]
+    assert bridge.problems == {"too_many": 1}
+    assert bridge.receive(audio(3)) == []
+
+
+def test_a_second_of_audio_in_one_read_is_no_flood() -> None:
+    bridge = socket()
+    heard = bridge.receive(NAMED + audio(*range(160)) * 500)
+    assert len(samples(heard)) == 500 * 160
+    assert bridge.problems == {}

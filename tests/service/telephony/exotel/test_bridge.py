@@ -1,0 +1,69 @@
+import json
+
+import numpy as np
+
+from service.events import CallStarted, Gap, Track
+from service.telephony.exotel.bridge import ExotelBridge
+from tests.service.telephony.media_streams import (
+    BOTH,
+    CALLER,
+    PROVIDERS,
+    conversation,
+    play,
+    samples,
+)
+
+TALK = conversation(PROVIDERS["exotel"])
+
+
+def test_start_says_who_is_on_the_line() -> None:
+    _, started = TALK.before
+    (event,) = ExotelBridge(BOTH).receive(started)
+    assert event == CallStarted(
+        "CA1",
+        "exotel",
+        (Track.CALLER,),
+        8000,
+        {
+            "stream_sid": "stream-CA1",
+            "account_sid": "player",
+            "from": "+915550100001",
+            "to": "+915550100002",
+            "recording": "take.wav",
+        },
+    )
+
+
+def test_whose_voice_it_is_is_configured() -> None:
+    events = play(ExotelBridge(BOTH, side=Track.AGENT), TALK.before + TALK.media)
+    np.testing.assert_array_equal(samples(events, Track.AGENT), TALK.pcm[Track.CALLER])
+    assert play(ExotelBridge(CALLER, side=Track.AGENT), TALK.before + TALK.media)[1:] == []
+
+
+def test_a_lost_piece_is_a_gap() -> None:
+    events = play(ExotelBridge(CALLER), TALK.before + TALK.media[:2] + TALK.media[3:])
+    assert [event for event in events if isinstance(event, Gap)] == [Gap(Track.CALLER, 800)]
+
+
+def test_a_clock_that_stamps_the_end_of_a_piece_places_as_well() -> None:
+    later = []
+    for text in TALK.media:
+        message = json.loads(text)
+        message["media"]["timestamp"] = str(int(message["media"]["timestamp"]) + 100)
+        later.append(json.dumps(message))
+    events = play(ExotelBridge(CALLER), TALK.before + later)
+    np.testing.assert_array_equal(samples(events, Track.CALLER), TALK.pcm[Track.CALLER])
+
+
+def test_mu_law_is_heard_where_start_names_it() -> None:
+    start = TALK.before[-1].replace("audio/x-raw", "audio/x-mulaw")
+    events = play(ExotelBridge(CALLER), [start, TALK.media[0]])
+    assert samples(events, Track.CALLER).size == 1600  # 800 samples of 2 bytes, read as 1600 of 1
+
+
+def test_custom_parameters_may_be_missing() -> None:
+    for value in ("null", "{}"):
+        start = TALK.before[-1].replace('{"recording": "take.wav"}', value)
+        assert start != TALK.before[-1]
+        (event,) = ExotelBridge(CALLER).receive(start)
+        assert isinstance(event, CallStarted)

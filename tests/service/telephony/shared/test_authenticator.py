@@ -1,0 +1,9 @@
+from service.errors import KanjoError
+from service.telephony.shared.authenticator import Unauthorized
+
+
+def test_unauthorized_says_why_in_a_word() -> None:
+    refusal = Unauthorized("stale")
+    assert isinstance(refusal, KanjoError)
+    assert refusal.reason == "stale"
+    assert str(refusal) == "got no valid credentials (stale)"

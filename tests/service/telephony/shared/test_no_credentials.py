@@ -1,0 +1,17 @@
+import pytest
+
+from service.telephony.shared.authenticator import Handshake, Unauthorized
+from service.telephony.shared.no_credentials import AcceptAll, RejectAll
+
+ANYBODY = Handshake("/calls/native", {"authorization": "Bearer anything"})
+
+
+def test_an_open_door_asks_for_nothing() -> None:
+    AcceptAll().check(Handshake("/calls/native", {}), 0.0)
+    AcceptAll().check(ANYBODY, 0.0)
+
+
+def test_a_closed_door_lets_nobody_pass() -> None:
+    with pytest.raises(Unauthorized) as refused:
+        RejectAll().check(ANYBODY, 0.0)
+    assert refused.value.reason == "no_credentials"

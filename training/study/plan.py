@@ -1,0 +1,257 @@
+"""What a study is to find out: its file, the runs that follow from it, what each is trained on."""
+
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
+
+from model.labels import STYLES
+from model.network import PRESETS, operations
+from training.data.channel import CONDITIONS
+from training.data.manifest import Utterance, read_corpora
+from training.data.splits import Split
+from training.study.opensmile_svm import PEERS
+from training.study.predictions import Run
+from training.train import RECIPES, TrainConfig
+
+T = TypeVar("T")
+# Of a TrainConfig, what is not for a study's file to change: it follows from the run.
+OF_THE_RUN = ("cap_per_speaker_emotion", "folds", "seed", "selective", "ser_weight", "test_fold")
+USUAL_UTTERANCES = 2400  # to train on
+Trainings = dict[Run, TrainConfig | None]  # how each is trained; None: it is a peer's
+
+
+class StudyError(ValueError):
+    """A study can't be done as asked; the message says what was found and what was expected."""
+
+
+def _one_of(known: Mapping[str, Any]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in known:
+            raise ValueError(f"there is no such one, expected one of {', '.join(known)}")
+        return name
+
+    return AfterValidator(check)
+
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Weight = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Some = Annotated[tuple[Count, ...], Field(min_length=1)]
+
+
+class SystemPlan(BaseModel, frozen=True, extra="forbid"):
+    """One system and the variants it is run in: shares x ser_weights x folds x seeds."""
+
+    name: Literal["baseline", "combined", "mtl", "selective-mtl", "kanjo"]
+    recipe: Annotated[str, _one_of(RECIPES)] = "compact"
+    shares: Annotated[tuple[Share, ...], Field(min_length=1)] = (1.0,)  # of training utterances
+    # lambda; unless given, 1 where there is no style task, else the recipe's
+    ser_weights: Annotated[tuple[Weight, ...], Field(min_length=1)] | None = None
+    folds: Some | None = None  # the study's unless given, and so are the seeds
+    seeds: Some | None = None
+    train: dict[str, Any] = {}  # fields of the recipe's TrainConfig, with other values
+
+
+class StudyConfig(BaseModel, frozen=True, extra="forbid"):
+    """All that decides what a study finds, but for the corpora themselves."""
+
+    name: str
+    folds: int = Field(5, ge=3)
+    run_folds: Some | None = None  # all unless given
+    seeds: Some = (0,)
+    split_seed: int = 0
+    cap_per_speaker_emotion: int = Field(25, ge=1)  # utterances, drawn once
+    corpora: tuple[str, ...] = ()  # all unless given
+    conditions: tuple[Annotated[str, _one_of(CONDITIONS)], ...] = tuple(CONDITIONS)
+    systems: tuple[SystemPlan, ...] = ()
+    peers: tuple[Annotated[str, _one_of(PEERS)], ...] = ()  # in all folds, with the first seed
+    train: dict[str, Any] = {}  # as in a system, for all of them
+    keep: tuple[str, ...] = ("kanjo",)  # whose weights stay; those of fold 0 stay anyway
+
+    @classmethod
+    def from_toml(cls, path: Path) -> "StudyConfig":
+        """A study's file.
+
+        Raises:
+            StudyError: it is not TOML, or something in it is unknown or impossible.
+        """
+        try:
+            config = cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise StudyError(f"{path}: {error}, expected a study's TOML") from error
+        except ValidationError as invalid:
+            problems = invalid.errors(include_url=False, include_context=False)
+            raise StudyError(f"{path}: {'; '.join(map(_sentence, problems))}") from None
+        try:
+            plan(config)
+        except StudyError as error:
+            raise StudyError(f"{path}: {error}") from error
+        return config
+
+
+def _sentence(problem: Any) -> str:
+    """What pydantic found, and what can be there."""
+    where, found = ".".join(map(str, problem["loc"])), problem["input"]
+    if problem["type"] == "extra_forbidden":
+        known = (SystemPlan if problem["loc"][0] == "systems" else StudyConfig).model_fields
+        return _no_such(where, known)
+    if problem["type"] == "missing":
+        return f"{where}: found none, expected one"
+    return f"{where}: found {found!r}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _no_such(where: str, known: Iterable[str]) -> str:
+    return f"{where}: there is no such setting, expected one of {', '.join(known)}"
+
+
+def _changed(config: T, changes: Mapping[str, Any], where: str) -> T:
+    """A dataclass with some of its fields, and of theirs, at other values."""
+    types = get_type_hints(type(config))
+    known = [field.name for field in fields(config) if field.name not in OF_THE_RUN]  # type: ignore[arg-type]
+    values = {}
+    for name, value in changes.items():
+        here = f"{where}.{name}"
+        if name not in known:
+            raise StudyError(
+                f"{here}: there is no such setting, expected one of {', '.join(known)}"
+            )
+        before = getattr(config, name)
+        if is_dataclass(before) and isinstance(value, Mapping):
+            values[name] = _changed(before, value, here)
+            continue
+        try:
+            values[name] = TypeAdapter(types[name]).validate_python(value)
+        except ValidationError as invalid:
+            raise StudyError(f"{here}: found {value!r}: {invalid.errors()[0]['msg']}") from None
+    try:
+        return replace(config, **values)  # type: ignore[type-var]
+    except ValueError as error:
+        raise StudyError(f"{where}: {error}") from error
+
+
+def plan(config: StudyConfig) -> Trainings:
+    """Every run with how it is trained, None for a peer's, in the order in which they are done.
+
+    Fold after fold, so that a study that is not finished compares like with like, and within a
+    fold what costs least. What a system is listed for again (a lambda, another network) comes last.
+
+    Raises:
+        StudyError: the file asks for something unknown or impossible.
+    """
+    run_folds = range(config.folds) if config.run_folds is None else config.run_folds
+    trainings: Trainings = {}
+    places: dict[Run, tuple[float, ...]] = {}
+
+    def add(run: Run, training: TrainConfig | None, *place: int) -> None:
+        if run.fold >= config.folds:
+            raise StudyError(f"found fold {run.fold}, expected 0 to {config.folds - 1}")
+        if trainings.setdefault(run, training) != training:
+            raise StudyError(f"{run.name} is listed twice with other settings, expected once")
+        places.setdefault(run, (*place, cost(run, training)))
+
+    for at, fold in enumerate(run_folds):
+        for peer in config.peers:
+            add(Run(peer, "svm", "both", 1.0, 1.0, fold, config.seeds[0]), None, 0, 0, at)
+    listed: Counter[str] = Counter()
+    for number, system in enumerate(config.systems):
+        recipe = _changed(RECIPES[system.recipe], config.train, "train")
+        recipe = _changed(recipe, system.train, f"systems.{number}.train")
+        for round_, seed in enumerate(system.seeds or config.seeds):
+            for at, fold in enumerate(system.folds or run_folds):
+                for run in _variants(system, recipe, fold, seed):
+                    training = replace(
+                        recipe,
+                        folds=config.folds,
+                        test_fold=fold,
+                        cap_per_speaker_emotion=config.cap_per_speaker_emotion,
+                        ser_weight=run.ser_weight,
+                        selective=system.name == "selective-mtl"
+                        or (system.name == "kanjo" and recipe.selective),
+                        seed=seed,
+                    )
+                    add(run, training, listed[system.name], round_, at)
+        listed[system.name] += 1
+    if not trainings:
+        raise StudyError("found neither systems nor peers, expected at least one of them")
+    return {run: trainings[run] for run in sorted(trainings, key=lambda run: places[run])}
+
+
+def _variants(system: SystemPlan, recipe: TrainConfig, fold: int, seed: int) -> Iterator[Run]:
+    """A system's runs for one fold and seed."""
+    without_style = system.name in ("baseline", "combined")
+    if without_style and system.ser_weights not in (None, (1.0,)):
+        raise StudyError(
+            f"{system.name}: found ser_weights {list(system.ser_weights or ())}, expected none: "
+            "it has no style task"
+        )
+    usual = (1.0,) if without_style else (recipe.ser_weight,)
+    network = "paper" if RECIPES[system.recipe].network == PRESETS["paper"] else "compact"
+    styles = [style.value for style in STYLES] if system.name == "baseline" else ["both"]
+    for share in system.shares:
+        for ser_weight in system.ser_weights or usual:
+            for trained_on in styles:
+                yield Run(system.name, network, trained_on, share, ser_weight, fold, seed)
+
+
+def cost(run: Run, training: TrainConfig | None) -> float:
+    """What a run takes, next to others: roughly its training's operations; 0 of a peer."""
+    if training is None:
+        return 0.0
+    styles = 1.0 if run.trained_on == "both" else 0.5
+    heard = max(
+        training.epochs * run.share * styles * USUAL_UTTERANCES,
+        training.least_updates * training.batch_size,
+    )
+    return heard * operations(training.network, training.features.window_frames)
+
+
+def chosen(config: StudyConfig, corpora: Path) -> list[Utterance]:
+    """The utterances of the study's corpora, of each voice and emotion at most so many.
+
+    They are drawn once, for all runs, so that no corpus drowns the others.
+
+    Raises:
+        StudyError: a corpus is not there.
+        ManifestError: a manifest can't be used.
+    """
+    utterances = read_corpora(corpora)
+    there = sorted({u.corpus for u in utterances})
+    if missing := sorted(set(config.corpora) - set(there)):
+        raise StudyError(f"{corpora}: found {', '.join(there)}, expected also {', '.join(missing)}")
+    utterances = [u for u in utterances if not config.corpora or u.corpus in config.corpora]
+    groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for row in np.random.default_rng(config.split_seed).permutation(len(utterances)).tolist():
+        groups[utterances[row].corpus, utterances[row].voice, utterances[row].emotion].append(row)
+    most = config.cap_per_speaker_emotion
+    return [utterances[row] for row in sorted(r for rows in groups.values() for r in rows[:most])]
+
+
+def restricted(split: Split, run: Run) -> Split:
+    """What of a split is a run's: its style, and its share of the training utterances.
+
+    The share is drawn with the run's seed, the same of each corpus and emotion.
+
+    Raises:
+        StudyError: nothing is left of a part.
+    """
+    styles = STYLES if run.trained_on == "both" else (run.trained_on,)
+    train, valid, test = (
+        [u for u in part if u.style in styles] for part in (split.train, split.valid, split.test)
+    )
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for row in np.random.default_rng(run.seed).permutation(len(train)).tolist():
+        groups[train[row].corpus, train[row].emotion].append(row)
+    kept = sorted(row for rows in groups.values() for row in rows[: round(run.share * len(rows))])
+    train = [train[row] for row in kept]
+    for name, part in (("train", train), ("validate", valid), ("test", test)):
+        if not part:
+            raise StudyError(f"{run.name}: found no utterances to {name} on, expected some")
+    corpora = {u.corpus for u in train}
+    without_speakers = tuple(name for name in split.without_speakers if name in corpora)
+    return replace(split, train=train, valid=valid, test=test, without_speakers=without_speakers)
