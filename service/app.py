@@ -85,10 +85,10 @@ def _services(settings: Settings, scorer: TorchScorer) -> Services:
         hop_s=settings.hop_s,
     )
     live = CallRegistry(context, settings.max_calls)
-    metrics.queue.set_function(lambda: len(batcher))
-    metrics.outbox.set_function(lambda: store.waiting)
+    metrics.queued_windows.set_function(lambda: len(batcher))
+    metrics.outbox_pending.set_function(lambda: store.waiting)
     metrics.outbox_dropped.set_function(lambda: store.dropped)
-    metrics.outbox_refused.set_function(lambda: store.refused)
+    metrics.outbox_rejected.set_function(lambda: store.refused)
     metrics.redis_up.set_function(lambda: store.redis_up)
     return Services(settings, scorer, batcher, store, live, metrics, authenticators(settings))
 

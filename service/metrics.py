@@ -11,54 +11,54 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self.calls = Counter("kanjo_calls", "Calls taken", ["bridge"], registry=registry)
-        self.refused = Counter(
+        self.calls_started = Counter("kanjo_calls_started", "Calls taken", ["bridge"], registry=registry)
+        self.calls_refused = Counter(
             "kanjo_calls_refused", "Calls refused", ["bridge", "reason"], registry=registry
         )
-        self.doors = Counter(
-            "kanjo_doors_refused",
+        self.handshakes_rejected = Counter(
+            "kanjo_handshakes_rejected",
             "Connections of clients that did not prove who they are",
             ["bridge", "reason"],
             registry=registry,
         )
-        self.problems = Counter(
-            "kanjo_bridge_problems",
+        self.message_errors = Counter(
+            "kanjo_message_errors",
             "What was wrong with messages, counted when their connection ends",
             ["bridge", "code"],
             registry=registry,
         )
-        self.live = Gauge("kanjo_calls_live", "Calls under way", registry=registry)
-        self.errors = Counter(
-            "kanjo_bridge_failures", "Calls that ended by a fault of ours", registry=registry
+        self.live_calls = Gauge("kanjo_live_calls", "Calls under way", registry=registry)
+        self.connection_failures = Counter(
+            "kanjo_connection_failures", "Calls that ended by a fault of ours", registry=registry
         )
         self.readings = Counter("kanjo_readings", "Windows read", ["track"], registry=registry)
-        self.dropped = Counter(
+        self.windows_dropped = Counter(
             "kanjo_windows_dropped", "Windows never read", ["reason"], registry=registry
         )
-        self.concealed = Counter(
-            "kanjo_concealed_seconds", "Lost audio that was made up for", registry=registry
+        self.concealed_seconds = Counter(
+            "kanjo_concealed_audio_seconds", "Lost audio that was made up for", registry=registry
         )
-        self.batch = Histogram(
+        self.batch_windows = Histogram(
             "kanjo_batch_windows", "Windows scored together", buckets=BATCH, registry=registry
         )
-        self.scoring = Histogram(
-            "kanjo_scoring_seconds", "Time to score a batch", buckets=LATENESS_S, registry=registry
+        self.scoring_seconds = Histogram(
+            "kanjo_scoring_duration_seconds", "Time to score a batch", buckets=LATENESS_S, registry=registry
         )
-        self.lateness = Histogram(
+        self.reading_lateness = Histogram(
             "kanjo_reading_lateness_seconds",
             "From a window's last sample to its reading",
             buckets=LATENESS_S,
             registry=registry,
         )
-        self.alerts = Counter(
-            "kanjo_alerts", "Steps of alerts", ["emotion", "state"], registry=registry
+        self.alert_transitions = Counter(
+            "kanjo_alert_transitions", "Steps of alerts", ["emotion", "state"], registry=registry
         )
-        self.queue = Gauge("kanjo_queue_windows", "Windows waiting", registry=registry)
-        self.outbox = Gauge("kanjo_outbox_writes", "Writes waiting for Redis", registry=registry)
+        self.queued_windows = Gauge("kanjo_queued_windows", "Windows waiting", registry=registry)
+        self.outbox_pending = Gauge("kanjo_outbox_pending_writes", "Writes waiting for Redis", registry=registry)
         self.outbox_dropped = Gauge(
             "kanjo_outbox_dropped_readings", "Readings given up for lack of room", registry=registry
         )
-        self.outbox_refused = Gauge(
-            "kanjo_outbox_refused_writes", "Other writes given up", registry=registry
+        self.outbox_rejected = Gauge(
+            "kanjo_outbox_rejected_writes", "Other writes given up", registry=registry
         )
         self.redis_up = Gauge("kanjo_redis_up", "Whether Redis answers", registry=registry)

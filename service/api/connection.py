@@ -76,7 +76,7 @@ class Connection:
             if self._stream:
                 self._stream.abandon("failed")
             for code, count in self._bridge.problems.items():
-                self._services.metrics.problems.labels(self._name, code).inc(count)
+                self._services.metrics.message_errors.labels(self._name, code).inc(count)
         if not self._gone:
             # It may just have gone, or take nothing more, not even this.
             with contextlib.suppress(TransportClosed, TimeoutError):
@@ -99,7 +99,7 @@ class Connection:
                     await asyncio.wait((answering,), timeout=LAST_WORDS_S)
                 answering.cancel()
         except* Exception as failures:
-            self._services.metrics.errors.inc()
+            self._services.metrics.connection_failures.inc()
             log.error("call_failed", bridge=self._name, exc_info=failures)
             self._close_by_s = asyncio.get_running_loop().time() + LAST_WORDS_S
             failed = True
@@ -170,7 +170,7 @@ class Connection:
         calls = self._services.calls
         try:
             if self._services.stopping.is_set():
-                calls.context.metrics.refused.labels(started.bridge, Stopping.__name__).inc()
+                calls.context.metrics.calls_refused.labels(started.bridge, Stopping.__name__).inc()
                 raise Stopping
             self._stream = calls.open(
                 started,

@@ -158,7 +158,7 @@ async def _connected(name: str, socket: WebSocket, services: Services) -> None:
         services.authenticators[name].check(handshake, time.time())
         bridge = BRIDGES[name](services.settings, handshake, socket.query_params)
     except Unauthorized as refusal:
-        services.metrics.doors.labels(name, refusal.reason).inc()
+        services.metrics.handshakes_rejected.labels(name, refusal.reason).inc()
         client = socket.client.host if socket.client else "unknown"
         log.warning("door_refused", bridge=name, reason=refusal.reason, client=client)
         await asyncio.sleep(REFUSAL_S)

@@ -42,14 +42,14 @@ class CallRegistry:
         try:
             call = self._live_call(started, joins, replaces)
         except (CallExists, Overloaded) as refusal:
-            metrics.refused.labels(started.bridge, type(refusal).__name__).inc()
+            metrics.calls_refused.labels(started.bridge, type(refusal).__name__).inc()
             raise
         if call is None:
             callers = before.callers if before else {}  # of a retry, the voices are known
             call = Call(started, self.context, self._forget, callers)
             self._live[started.call_id] = call
-            metrics.calls.labels(started.bridge).inc()
-            metrics.live.set(len(self._live))
+            metrics.calls_started.labels(started.bridge).inc()
+            metrics.live_calls.set(len(self._live))
         else:
             call.join(started)
         stream = CallStream(call, started, listener, joins, replaced)
@@ -78,4 +78,4 @@ class CallRegistry:
 
     def _forget(self, call: Call) -> None:
         del self._live[call.started.call_id]
-        self.context.metrics.live.set(len(self._live))
+        self.context.metrics.live_calls.set(len(self._live))

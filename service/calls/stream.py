@@ -85,7 +85,7 @@ class CallStream:
         arrived = time.monotonic()
         pipeline = self._tracks.get(fact.track) or self._listen(fact.track, arrived)
         if isinstance(fact, Gap) and pipeline.can_conceal(fact):
-            self._context.metrics.concealed.inc(fact.samples / pipeline.rate)
+            self._context.metrics.concealed_seconds.inc(fact.samples / pipeline.rate)
             fact = Audio(fact.track, np.resize(pipeline.latest, fact.samples))
         if isinstance(fact, Gap):
             rest = pipeline.resampler.feed(NO_SAMPLES, last=True)
@@ -145,7 +145,7 @@ class CallStream:
 
     def _count_dropped(self, reason: str) -> None:
         self.call.dropped += 1
-        self._context.metrics.dropped.labels(reason).inc()
+        self._context.metrics.windows_dropped.labels(reason).inc()
 
     async def run(self) -> None:
         """Reads the windows in their order, for ever."""
@@ -179,14 +179,14 @@ class CallStream:
         self._listener(reading)
         metrics = self._context.metrics
         metrics.readings.labels(cut.track).inc()
-        metrics.lateness.observe(time.monotonic() - cut.arrived)
+        metrics.reading_lateness.observe(time.monotonic() - cut.arrived)
         self._tell(self.call.policy.hear(reading))
 
     def _tell(self, steps: Sequence[Transition]) -> None:
         for step in steps:
             self.call.fired += step.state is AlertState.FIRING
             self._context.store.transition(self.call.session, step, time.time())
-            self._context.metrics.alerts.labels(step.emotion, step.state).inc()
+            self._context.metrics.alert_transitions.labels(step.emotion, step.state).inc()
             self._listener(step)
 
     async def end(self, reason: str) -> CallSummary:

@@ -156,8 +156,8 @@ class Batcher:
             for waiting in batch:
                 await self._answer([waiting])
             return
-        self._metrics.batch.observe(len(batch))
-        self._metrics.scoring.observe(time.monotonic() - began)
+        self._metrics.batch_windows.observe(len(batch))
+        self._metrics.scoring_seconds.observe(time.monotonic() - began)
         for waiting, posterior in answers:
             if not waiting.answer.done():
                 waiting.answer.set_result(posterior)

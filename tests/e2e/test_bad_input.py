@@ -213,12 +213,12 @@ async def test_bad_clients_harm_no_call_and_cost_nothing_that_lasts(
             assert beside.readings == alone.readings
             assert not beside.errors, beside.reasons
             await until(partial(all_ended, kanjo), within_s=10)
-            assert await kanjo.metric("kanjo_calls_live") == 0
+            assert await kanjo.metric("kanjo_live_calls") == 0
             costs.append((kanjo.rss_mb, kanjo.threads, kanjo.files))
         print("MB, threads, files:", costs)  # noqa: T201
         (_, *_), (rss_2, threads_2, files_2), (rss_3, threads_3, files_3) = costs
         assert rss_3 - rss_2 < 10
         assert threads_3 <= threads_2
         assert files_3 <= files_2 + 1  # a connection of the pool to Redis comes and goes
-        assert await kanjo.metric("kanjo_bridge_failures_total") == 0
+        assert await kanjo.metric("kanjo_connection_failures_total") == 0
         assert await kanjo.metric("kanjo_windows_dropped_total") == 0

@@ -87,7 +87,7 @@ def basic(password: str) -> Headers:
 
 async def refused(kanjo: Service, bridge: str, headers: Headers, reason: str) -> None:
     """With a 401 that takes its time and says nothing of why; log and metrics do."""
-    counter = f'kanjo_doors_refused_total{{bridge="{bridge}",reason="{reason}"}}'
+    counter = f'kanjo_handshakes_rejected_total{{bridge="{bridge}",reason="{reason}"}}'
     counted = await kanjo.labelled(counter)
     logged = len(kanjo.log.splitlines())
     began = time.monotonic()
@@ -263,7 +263,7 @@ async def test_200_sessions_at_once_are_all_opened_in_time_while_others_speak(
             stop.set()
             await asyncio.gather(*(client.close() for client in clients))
         summary = await speaking
-        assert await kanjo.metric("kanjo_doors_refused_total") == 0
+        assert await kanjo.metric("kanjo_handshakes_rejected_total") == 0
         assert await kanjo.metric("kanjo_calls_refused_total") == 0
     print("opened within, at worst:", round(max(took_s), 2), "s")  # noqa: T201
     assert max(took_s) < ANSWER_S

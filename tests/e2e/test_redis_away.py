@@ -55,7 +55,7 @@ async def read(summary: ReplaySummary, readings: int) -> bool:
 
 
 async def delivered(kanjo: Service) -> bool:
-    return await kanjo.metric("kanjo_outbox_writes") == 0
+    return await kanjo.metric("kanjo_outbox_pending_writes") == 0
 
 
 async def kept(server: RedisServer) -> tuple[dict[str, str], list[int], list[dict[str, str]]]:
@@ -100,7 +100,7 @@ async def outlasts(server: RedisServer, kanjo: Service, *, frozen: bool) -> None
         assert summary.readings >= before + 10, "the call waited for Redis"
         async with kanjo.client() as http:
             assert (await http.get("/healthz")).status_code == 200
-        assert await kanjo.metric("kanjo_outbox_writes") > 10
+        assert await kanjo.metric("kanjo_outbox_pending_writes") > 10
     finally:
         if frozen:
             os.kill(pid, signal.SIGCONT)
@@ -119,7 +119,7 @@ async def outlasts(server: RedisServer, kanjo: Service, *, frozen: bool) -> None
     assert len(fired) == summary.fired.total() > 0
     assert steps[-1]["state"] in ("resolved", "lapsed")
     assert await kanjo.metric("kanjo_outbox_dropped_readings") == 0
-    assert await kanjo.metric("kanjo_outbox_refused_writes") == 0
+    assert await kanjo.metric("kanjo_outbox_rejected_writes") == 0
 
 
 async def arrives_after_kill(server: RedisServer, kanjo: Service) -> None:

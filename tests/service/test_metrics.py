@@ -21,7 +21,7 @@ def test_every_metric_carries_the_projects_name_and_says_what_it_is() -> None:
 
 def test_lateness_tells_apart_what_matters_to_a_live_call() -> None:
     metrics = Metrics()
-    metrics.lateness.observe(0.3)
+    metrics.reading_lateness.observe(0.3)
     text = generate_latest(metrics.registry).decode()
     assert 'kanjo_reading_lateness_seconds_bucket{le="0.2"} 0.0' in text
     assert 'kanjo_reading_lateness_seconds_bucket{le="0.35"} 1.0' in text

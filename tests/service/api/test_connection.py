@@ -394,7 +394,7 @@ def test_a_fault_in_one_call_ends_that_call_alone(
         await hear(self, fact)
 
     alone = call(service, "alone")
-    failures = service.metric("kanjo_bridge_failures_total")
+    failures = service.metric("kanjo_connection_failures_total")
     monkeypatch.setattr(CallStream, "hear", faulty)
     with nothing_left(service), service.socket() as good, service.socket() as bad:
         good.send(start("blessed"))
@@ -410,7 +410,7 @@ def test_a_fault_in_one_call_ends_that_call_alone(
     assert code == 1011
     assert (messages[-1]["code"], messages[-1]["fatal"]) == ("internal", True)
     assert "ZeroDivisionError" not in json.dumps(messages)
-    assert service.metric("kanjo_bridge_failures_total") == failures + 1
+    assert service.metric("kanjo_connection_failures_total") == failures + 1
     until(lambda: service.get("/calls/cursed").json()["state"] == "ended")
     assert service.get("/calls/cursed").json()["reason"] == "failed"
     assert service.get("/calls/blessed").json()["reason"] == "stop"
@@ -671,11 +671,11 @@ async def test_a_dialect_that_fails_even_at_its_last_words_is_closed(
         async def close(self, code: int, reason: str) -> None:
             closes.append(code)
 
-    failures = service.metric("kanjo_bridge_failures_total")
+    failures = service.metric("kanjo_connection_failures_total")
     transport = Wire("{", *["{"] * 1000)
     await Connection(transport, Faulty(frozenset(Track)), "native", service.services).hold()
     assert closes == [1011]
-    assert service.metric("kanjo_bridge_failures_total") == failures + 2
+    assert service.metric("kanjo_connection_failures_total") == failures + 2
     caplog.clear()
 
 
@@ -684,7 +684,7 @@ def test_what_was_wrong_is_counted_by_bridge_and_code(service: Running) -> None:
         socket.send("{")
         socket.send("{")
         socket.send(b"audio")
-    name = 'kanjo_bridge_problems_total{bridge="twilio",code="%s"}'
+    name = 'kanjo_message_errors_total{bridge="twilio",code="%s"}'
     until(lambda: not service.services.connections)
     assert service.metric(name % "bad_json") == 2
     assert service.metric(name % "unexpected_binary") == 1

@@ -66,45 +66,45 @@ def test_without_redis_calls_are_taken_and_readyz_says_no(tmp_path: Path) -> Non
         # start, end, readings, steps of alerts: all wait
         alerts = [message for message in messages if message["type"] == "alert"]
         waiting = 2 + len(readings(messages)) + len(alerts)
-        assert server.metric("kanjo_outbox_writes") == waiting
+        assert server.metric("kanjo_outbox_pending_writes") == waiting
 
 
 def test_metrics_count_what_happened(service: Running) -> None:
     call(service, "the first")  # a counter is not there before it counts
-    taken = service.metric('kanjo_calls_total{bridge="native"}')
+    taken = service.metric('kanjo_calls_started_total{bridge="native"}')
     read = service.metric('kanjo_readings_total{track="caller"}')
     messages = call(service, "counted")
-    assert service.metric('kanjo_calls_total{bridge="native"}') == taken + 1
+    assert service.metric('kanjo_calls_started_total{bridge="native"}') == taken + 1
     assert service.metric('kanjo_readings_total{track="caller"}') == read + len(readings(messages))
     for emotion in ("anger", "happiness"):
         for state in ("pending", "firing", "resolved"):
-            assert service.metric(f'kanjo_alerts_total{{emotion="{emotion}",state="{state}"}}') > 0
+            assert service.metric(f'kanjo_alert_transitions_total{{emotion="{emotion}",state="{state}"}}') > 0
     assert service.metric("kanjo_redis_up") == 1
-    assert service.metric("kanjo_queue_windows") == 0
-    assert service.metric("kanjo_bridge_failures_total") == 0
+    assert service.metric("kanjo_queued_windows") == 0
+    assert service.metric("kanjo_connection_failures_total") == 0
     assert service.metric("kanjo_reading_lateness_seconds_count") == service.metric(
         'kanjo_readings_total{track="caller"}'
     )
-    assert service.metric("kanjo_scoring_seconds_count") == service.metric(
+    assert service.metric("kanjo_scoring_duration_seconds_count") == service.metric(
         "kanjo_batch_windows_count"
     )
 
 
 def test_metrics_show_the_calls_under_way(service: Running) -> None:
-    assert service.metric("kanjo_calls_live") == 0
+    assert service.metric("kanjo_live_calls") == 0
     with service.socket() as socket:
         socket.send(start("seen in metrics"))
         told(socket, "started")
-        assert service.metric("kanjo_calls_live") == 1
+        assert service.metric("kanjo_live_calls") == 1
         socket.send(STOP)
         told(socket)
-    assert service.metric("kanjo_calls_live") == 0
+    assert service.metric("kanjo_live_calls") == 0
 
 
 def test_metrics_are_what_prometheus_reads(service: Running) -> None:
     response = service.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain; version=")
-    assert "# HELP kanjo_calls_total Calls taken" in response.text
+    assert "# HELP kanjo_calls_started_total Calls taken" in response.text
 
 
 def test_the_interface_describes_itself(service: Running) -> None:

@@ -294,7 +294,7 @@ async def test_one_packet_in_ten_may_be_lost_without_ending_a_sentence() -> None
             else:
                 await spoken.stream.hear(Audio(CALLER, frame))
         summary = await spoken.end()
-        concealed = calls.context.metrics.registry.get_sample_value("kanjo_concealed_seconds_total")
+        concealed = calls.context.metrics.registry.get_sample_value("kanjo_concealed_audio_seconds_total")
     assert concealed == pytest.approx(2)
     assert summary.duration_s == pytest.approx(20)
     assert abs(len(spoken.readings) - len(whole)) <= 1
@@ -447,12 +447,12 @@ async def test_one_call_more_than_the_service_takes_is_refused_and_harms_none() 
             await a.hear(speech(4))
             assert (await a.end()).readings > 1
             metrics = calls.context.metrics.registry
-            assert metrics.get_sample_value("kanjo_calls_live") == 1
+            assert metrics.get_sample_value("kanjo_live_calls") == 1
             assert await calls.context.store.flush(ENOUGH_S)
             assert await calls.context.store.call("c") is None
         async with Line(calls, started("c")) as c:
             await c.end()
-        assert metrics.get_sample_value("kanjo_calls_live") == 0
+        assert metrics.get_sample_value("kanjo_live_calls") == 0
 
 
 async def test_a_call_whose_window_the_network_cannot_read_goes_on() -> None:
@@ -502,7 +502,7 @@ async def test_connections_of_other_tracks_join_into_one_call_each_at_its_own_ra
         assert await calls.context.store.flush(ENOUGH_S)
         kept = await calls.context.store.call("call-1")
         counted = calls.context.metrics.registry.get_sample_value(
-            "kanjo_calls_total", {"bridge": "asterisk"}
+            "kanjo_calls_started_total", {"bridge": "asterisk"}
         )
     assert counted == 1
     assert live is not None
