@@ -55,7 +55,7 @@ def test_the_page_shows_the_calls_and_that_one_caller_sounds_angry(
             wait(browser, 10, lambda page: len(texts(page, ".call .id")) == 3)
             wait(browser, 40, lambda page: texts(page, "#firing-count") == ["2"])
             assert texts(browser, "#live-count") == ["3"]
-            assert any("sounds angry" in says for says in texts(browser, ".alert .says"))
+            assert any("sounds angry" in says for says in texts(browser, ".alert .wording"))
             assert any("firing" in state for state in texts(browser, ".alert .state"))
             assert any("sounds angry" in text for text in texts(browser, ".call .sounds"))
             if SCREENSHOT:
@@ -66,7 +66,7 @@ def test_the_page_shows_the_calls_and_that_one_caller_sounds_angry(
         assert summary.fired == {"anger": 2}
         assert not summary.errors, summary.reasons
         wait(browser, 10, lambda page: texts(page, "#live-count") == ["0"])
-        said = texts(browser, ".alert .says")  # those that never fired are gone
+        said = texts(browser, ".alert .wording")  # those that never fired are gone
         assert len(said) == 2
         assert all("sounds angry" in says for says in said)
         assert all(state.endswith("resolved") for state in texts(browser, ".alert .state"))

@@ -1,0 +1,120 @@
+// The connection to the service: a snapshot, every event after it, and both again when the events break off.
+
+import { MAX_ALERTS, applyAlert, applyCall, applyReading, applySnapshot, calls, on, state } from "./state.js";
+
+const QUIET_S = 30; // without an event, before the snapshot is fetched again
+const ANSWER_WITHIN_MS = 10_000;
+const MAX_FETCHES = 4; // a browser opens six connections to a host, and the events take one
+
+export async function follow() {
+  for (let failures = 0; ; ) {
+    try {
+      const snapshot = await fetchSnapshot();
+      applySnapshot(snapshot);
+      await listen(snapshot.cursor, () => {
+        failures = 0;
+        state.lostAt = null;
+        state.lostBecause = "";
+        on.changed();
+      });
+    } catch (error) {
+      state.lostAt ??= Date.now() / 1000;
+      state.lostBecause = error.message;
+      on.changed();
+      const wait_ms = Math.min(10_000, 500 * 2 ** failures++);
+      await sleep(wait_ms * (0.5 + Math.random() / 2));
+    }
+  }
+}
+
+// Ends the present stream of events, so that a fresh snapshot is fetched.
+export let rejoin = () => {};
+
+async function fetchSnapshot() {
+  // The cursor comes with the calls, so whatever is read after them may come again but cannot be missed.
+  const inCalls = await get("calls");
+  const inAlerts = await get(`alerts?limit=${MAX_ALERTS}`);
+  return { ...inCalls.body, alerts: inAlerts.body.alerts, servedAt: inCalls.servedAt };
+}
+
+async function get(path) {
+  const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+  if (!response.ok) throw new Error(`/${path.split("?")[0]} answered ${response.status}, expected 200`);
+  return { body: await response.json(), servedAt: Date.parse(response.headers.get("Date")) / 1000 };
+}
+
+// Resolves when the snapshot should be fetched again, rejects when the events are lost.
+function listen(cursor, onOpen) {
+  return new Promise((resolve, reject) => {
+    const source = new EventSource(`events?after=${encodeURIComponent(cursor)}`);
+    let timer;
+    const end = (settle, value) => {
+      clearTimeout(timer);
+      source.close();
+      settle(value);
+    };
+    const restartTimer = () => {
+      clearTimeout(timer);
+      timer = setTimeout(rejoin, QUIET_S * 1000);
+    };
+    rejoin = () => end(resolve);
+    const apply = (name, to) =>
+      source.addEventListener(name, (event) => {
+        restartTimer();
+        to(JSON.parse(event.data));
+        on.changed();
+      });
+    apply("call_started", applyCall);
+    apply("call_ended", applyCall);
+    apply("reading", applyReading);
+    apply("alert", (alert) => applyAlert(alert));
+    source.addEventListener("resync", () => sleep(500).then(rejoin));
+    source.onopen = () => {
+      restartTimer();
+      onOpen();
+    };
+    source.onerror = () => end(reject, new Error("the events broke off"));
+    restartTimer();
+  });
+}
+
+function sleep(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+// The readings that a call had before the page was opened are fetched when its row comes into view.
+
+const wanted = new Set();
+let fetches = 0;
+
+export function wantReadings(call) {
+  if (call.complete) return;
+  wanted.add(call);
+  while (wanted.size && fetches < MAX_FETCHES) {
+    const [next] = wanted;
+    wanted.delete(next);
+    fetchReadings(next);
+  }
+}
+
+export function forgetWanted(call) {
+  wanted.delete(call);
+}
+
+async function fetchReadings(call) {
+  fetches++;
+  call.complete = true;
+  try {
+    const { body } = await get(`calls/${encodeURIComponent(call.call_id)}`);
+    if (calls.get(call.call_id) === call && body.session === call.session) {
+      for (const reading of body.readings) applyReading(reading);
+      for (const alert of body.alerts) applyAlert(alert, false);
+    }
+  } catch {
+    call.complete = false; // asked for again at the next snapshot, or when the row comes back into view
+  } finally {
+    fetches--;
+    for (const next of wanted) wantReadings(next);
+    on.changed();
+  }
+}

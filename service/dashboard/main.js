@@ -1,0 +1,63 @@
+// Connects state, feed and views, and draws at most once an animation frame.
+
+import { announce, drawAlerts } from "./alerts.js";
+import { addRow, drawCalls, removeRow, wantVisibleReadings } from "./calls.js";
+import { follow, rejoin } from "./feed.js";
+import { $, write } from "./page.js";
+import { readPalette } from "./ribbon.js";
+import { MAX_CALLS, alerts, calls, on, state, tick } from "./state.js";
+import { drawTip, hideTip } from "./tip.js";
+import { wallTime } from "./words.js";
+
+const STALE_AFTER_S = 15; // without the service, before the page calls itself stale
+
+let drawing = false;
+
+function draw() {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    drawHeader();
+    drawCalls();
+    drawAlerts();
+    drawTip();
+  });
+}
+
+function drawHeader() {
+  const live = [...calls.values()].filter((call) => call.state === "live").length;
+  const firing = [...alerts.values()].filter((alert) => alert.state === "firing").length;
+  write($("live-count"), state.callsLeftOut ? `${live}+` : live);
+  write($("live-word"), live === 1 ? "live call" : "live calls");
+  write($("firing-count"), firing);
+  write($("firing-word"), firing === 1 ? "firing alert" : "firing alerts");
+  $("firing").classList.toggle("some", firing > 0);
+  $("embedded").hidden = !state.embedded;
+  const title = firing ? `(${firing}) Kanjo` : "Kanjo";
+  if (document.title !== title) document.title = title;
+
+  const [connection, words] = connectionState();
+  document.body.dataset.connection = connection;
+  write($("connection"), words);
+}
+
+function connectionState() {
+  if (state.lostAt === null) return ["live", "Live"];
+  const lost_s = Date.now() / 1000 - state.lostAt;
+  if (lost_s < STALE_AFTER_S) return state.joined ? ["reconnecting", "Reconnecting"] : ["connecting", "Connecting"];
+  const what = state.joined ? `Stale: as of ${wallTime(state.lostAt)}` : "No answer";
+  return ["stale", `${what} (${state.lostBecause})`];
+}
+
+Object.assign(on, { changed: draw, snapshotApplied: wantVisibleReadings, callAdded: addRow, callRemoved: removeRow, alertFired: announce });
+readPalette();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", readPalette);
+addEventListener("scroll", hideTip, { passive: true });
+setInterval(() => {
+  tick();
+  if (state.callsLeftOut && calls.size < MAX_CALLS * 0.9) rejoin();
+  drawHeader(); // a tab in the background draws no frames, but its title still counts
+  draw();
+}, 1000);
+follow();

@@ -1,0 +1,27 @@
+// Small helpers for changing the page's elements.
+
+export const $ = (id) => document.getElementById(id);
+
+export function write(node, text) {
+  if (node.textContent !== String(text)) node.textContent = text;
+}
+
+// Puts the nodes in order and moves only those out of place; a moved node would lose the focus.
+export function place(list, nodes) {
+  const focused = document.activeElement;
+  let next = list.firstElementChild;
+  for (const node of nodes) {
+    if (next && node === next.nextElementSibling) {
+      list.append(next); // one moves down instead of all the others up
+      next = node;
+    }
+    if (node === next) next = next.nextElementSibling;
+    else list.insertBefore(node, next);
+  }
+  while (next) {
+    const gone = next;
+    next = next.nextElementSibling;
+    gone.remove();
+  }
+  if (focused !== document.activeElement && list.contains(focused)) focused.focus({ preventScroll: true });
+}

@@ -1,0 +1,160 @@
+// A ribbon shows one track of one call over the last SPAN_S, the present at its right end: anger above the middle line,
+// happiness below it, neither on it; alerts run along the edges, anger at the top.
+
+import { SPAN_S, callNow, calls, on, outdated, readingsOf } from "./state.js";
+import { attachTip, detachTip, pointedReading } from "./tip.js";
+import { LETTERS, ranked } from "./words.js";
+
+const ribbonOfCanvas = new WeakMap();
+
+export function createRibbon(call, track) {
+  const canvas = document.createElement("canvas");
+  canvas.className = "ribbon";
+  canvas.tabIndex = 0;
+  canvas.setAttribute("role", "slider");
+  canvas.setAttribute("aria-readonly", "true");
+  canvas.setAttribute("aria-label", `How the ${track} on call ${call.call_id} sounds; arrow keys move through it`);
+  canvas.setAttribute("aria-valuenow", "0");
+  canvas.setAttribute("aria-valuetext", "");
+  const ribbon = { call, track, canvas, readings: readingsOf(call, track), width: 0, height: 0 };
+  ribbonOfCanvas.set(canvas, ribbon);
+  sizes.observe(canvas);
+  attachTip(ribbon);
+  return ribbon;
+}
+
+export function removeRibbon(ribbon) {
+  sizes.unobserve(ribbon.canvas);
+  detachTip(ribbon);
+}
+
+const sizes = new ResizeObserver((entries) => {
+  for (const { target, contentRect } of entries) {
+    const ribbon = ribbonOfCanvas.get(target);
+    ribbon.width = Math.round(contentRect.width);
+    ribbon.height = Math.round(contentRect.height);
+    if (calls.get(ribbon.call.call_id) === ribbon.call) outdated.add(ribbon.call);
+  }
+  on.changed();
+});
+
+let palette;
+
+// Reads the colours of the present colour scheme from the style sheet.
+export function readPalette() {
+  const style = getComputedStyle(document.documentElement);
+  const names = ["anger", "happiness", "neither", "silence", "line", "ink"];
+  palette = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+  palette.onHue = style.getPropertyValue("--on-hue").trim();
+  for (const call of calls.values()) outdated.add(call);
+  on.changed();
+}
+
+function hueOf(emotion) {
+  return emotion in LETTERS ? emotion : "neither";
+}
+
+// Four emotions share a probability of 1, so the likeliest has 0.25 at least.
+function shade(probability) {
+  return 0.15 + 0.85 * Math.max(0, (probability - 0.25) / 0.75);
+}
+
+export function paintRibbon(ribbon) {
+  const { call, canvas, width, height } = ribbon;
+  const scale = devicePixelRatio;
+  canvas.width = Math.round(width * scale); // clears it too
+  canvas.height = Math.round(height * scale);
+  const ctx = canvas.getContext("2d");
+  ctx.scale(scale, scale);
+  const now_s = callNow(call);
+  const edge = Math.max(4, Math.round(height * 0.13)); // of an alert
+  const layout = {
+    x: (at_s) => Math.max(0, Math.round(width - ((now_s - at_s) / SPAN_S) * width)),
+    now_s,
+    width,
+    height,
+    edge,
+    top: edge + 2,
+    bottom: height - edge - 2,
+    middle: Math.round(height / 2),
+  };
+  paintGround(ctx, layout);
+  paintReadings(ctx, layout, ribbon.readings);
+  paintAlerts(ctx, layout, ribbon);
+  paintPointed(ctx, layout, ribbon);
+}
+
+function paintGround(ctx, { x, now_s, width, top, bottom, middle }) {
+  const began = x(0);
+  ctx.fillStyle = palette.silence;
+  ctx.fillRect(began, top, width - began, bottom - top);
+  ctx.fillStyle = palette.line;
+  ctx.fillRect(began, middle, width - began, 1);
+  for (let ago_s = 60; ago_s < SPAN_S && ago_s < now_s; ago_s += 60) ctx.fillRect(x(now_s - ago_s), top, 1, bottom - top);
+  ctx.strokeStyle = palette.line;
+  ctx.strokeRect(began + 0.5, top - 0.5, width - began - 1, bottom - top + 1);
+}
+
+function paintReadings(ctx, { x, height, top, bottom, middle }, readings) {
+  const lanes = {
+    anger: [top, middle - top],
+    happiness: [middle, bottom - middle],
+    neither: [middle - Math.round(height * 0.13), 2 * Math.round(height * 0.13)],
+  };
+  let run = null; // neighbouring readings of one hue
+  const letter = () => {
+    if (!run || !(run.hue in LETTERS) || run.to - run.from < 14) return;
+    const [y, lane] = lanes[run.hue];
+    ctx.font = `700 ${Math.round(lane * 0.8)}px system-ui, sans-serif`;
+    ctx.textBaseline = "middle";
+    ctx.textAlign = "center";
+    ctx.fillStyle = run.shade > 0.7 ? palette.onHue : palette.ink;
+    ctx.fillText(LETTERS[run.hue], (run.from + run.to) / 2, y + lane / 2 + 0.5);
+  };
+  for (const reading of readings) {
+    const [[emotion, probability]] = ranked(reading);
+    const hue = hueOf(emotion);
+    const [y, lane] = lanes[hue];
+    const from = x(reading.end_s - reading.heard_s);
+    const to = Math.max(from + 1, x(reading.end_s));
+    if (to <= 1) continue;
+    ctx.fillStyle = palette[hue];
+    ctx.globalAlpha = shade(probability);
+    ctx.fillRect(from, y, to - from, lane);
+    ctx.globalAlpha = 1;
+    // The outer edge in full, so that an improbable reading still shows on which side it lies.
+    if (hue !== "neither") ctx.fillRect(from, hue === "anger" ? y : y + lane - 2, to - from, 2);
+    if (run?.hue === hue && from - run.to <= 1) run.to = to;
+    else {
+      letter();
+      run = { hue, from, to, shade: 1 };
+    }
+    run.shade = Math.min(run.shade, shade(probability));
+  }
+  letter();
+}
+
+function paintAlerts(ctx, { x, now_s, height, edge }, { call, track }) {
+  for (const alert of call.alerts.values()) {
+    if (alert.state === "lapsed" || alert.track !== track) continue;
+    const y = alert.emotion === "anger" ? 0 : height - edge;
+    const from = x(alert.since_s);
+    const fired = alert.fired_at_s === null ? null : x(alert.fired_at_s);
+    const to = Math.max(from + 6, x(alert.resolved_at_s ?? now_s));
+    if (to <= 6) continue;
+    ctx.strokeStyle = ctx.fillStyle = palette[alert.emotion];
+    ctx.lineWidth = 1.5;
+    ctx.strokeRect(from + 0.75, y + 0.75, to - from - 1.5, edge - 1.5);
+    if (fired !== null) ctx.fillRect(fired, y, Math.max(to - fired, 3), edge);
+    ctx.lineWidth = 1;
+  }
+}
+
+function paintPointed(ctx, { x, top, bottom }, ribbon) {
+  const reading = pointedReading(ribbon);
+  if (!reading) return;
+  const from = x(reading.end_s - reading.heard_s);
+  ctx.strokeStyle = palette.ink;
+  ctx.lineWidth = 2;
+  ctx.strokeRect(from, top, Math.max(3, x(reading.end_s) - from), bottom - top);
+}

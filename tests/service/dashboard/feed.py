@@ -1,0 +1,215 @@
+"""A server for the page whose calls, readings and alerts the test decides."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+
+import service
+
+PAGE = Path(service.__file__).parent / "dashboard"
+
+
+Json = dict[str, Any]
+
+
+NEUTRAL = {"anger": 0.06, "happiness": 0.08, "sadness": 0.11, "neutral": 0.75}
+
+
+ANGRY = {"anger": 0.83, "happiness": 0.05, "sadness": 0.02, "neutral": 0.10}
+
+
+HAPPY = {"anger": 0.02, "happiness": 0.90, "sadness": 0.03, "neutral": 0.05}
+
+
+class Feed:
+    """A stand-in for the service's data: what it would answer, and every change as an event."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, Json] = {}
+        self.readings: dict[str, list[Json]] = {}
+        self.alerts: dict[str, Json] = {}
+        self.events: list[tuple[str, Json]] = []
+        self.embedded = False
+        self.ahead_s = 0.0  # of the browser's clock
+        self.after_calls: Callable[[], None] = lambda: None
+        self.mute = False  # connected, but no event comes through
+
+    def now(self) -> float:
+        return time.time() + self.ahead_s
+
+    def emit(self, name: str, data: Json) -> None:
+        self.events.append((name, json.loads(json.dumps(data))))
+
+    def start(self, call_id: str, ago_s: float = 0.0, **fields: Any) -> Json:
+        call = {
+            "call_id": call_id,
+            "session": "first",
+            "bridge": "twilio",
+            "tracks": ["caller", "agent"],
+            "metadata": {},
+            "state": "live",
+            "started_at": self.now() - ago_s,
+            "ended_at": None,
+            "reason": None,
+            "duration_s": None,
+            "last": {},
+        } | fields
+        self.calls[call_id] = call
+        self.readings[call_id] = []
+        self.emit("call_started", call)
+        return call
+
+    def end(self, call_id: str, ago_s: float = 0.0, reason: str = "hangup") -> None:
+        call = self.calls[call_id]
+        ended_at = self.now() - ago_s
+        duration_s = ended_at - call["started_at"]
+        call |= {"state": "ended", "ended_at": ended_at, "reason": reason, "duration_s": duration_s}
+        self.emit("call_ended", call)
+
+    def read(
+        self,
+        call_id: str,
+        end_s: float,
+        probabilities: dict[str, float],
+        heard_s: float = 1.0,
+        track: str = "caller",
+    ) -> Json:
+        reading = {
+            "call_id": call_id,
+            "number": len(self.readings[call_id]) + 1,
+            "track": track,
+            "start_s": max(0.0, end_s - 7.5),
+            "end_s": end_s,
+            "heard_s": heard_s,
+            "probabilities": probabilities,
+            "at": self.now(),
+        }
+        self.readings[call_id].append(reading)
+        self.calls[call_id]["last"][track] = reading
+        self.emit("reading", reading)
+        return reading
+
+    def alert(
+        self,
+        call_id: str,
+        state: str,
+        since_s: float = 10.0,
+        emotion: str = "anger",
+        probability: float = 0.83,
+        fired_after_s: float = 3.0,
+        resolved_at_s: float | None = None,
+        alert_id: str | None = None,
+    ) -> Json:
+        alert_id = alert_id or f"{call_id}:{emotion}:{since_s}"
+        fired = state in ("firing", "resolved")
+        fired_at_s = since_s + fired_after_s if fired else None
+        at = self.calls[call_id]["started_at"] + fired_at_s if fired_at_s else None
+        word = {"anger": "angry", "happiness": "happy"}[emotion]
+        alert = {
+            "alert_id": alert_id,
+            "number": {"pending": 1, "firing": 2, "lapsed": 2, "resolved": 3}[state],
+            "call_id": call_id,
+            "track": "caller",
+            "emotion": emotion,
+            "state": state,
+            "since_s": since_s,
+            "fired_at_s": fired_at_s,
+            "resolved_at_s": resolved_at_s,
+            "at": at,
+            "peak": 0.91,
+            "probability": probability,
+            "text": f"sounds {word} ({probability:.2f})",
+        }
+        self.alerts[alert_id] = alert
+        self.emit("alert", alert)
+        return alert
+
+
+def app_of(feed: Feed, server: "Server") -> FastAPI:
+    app = FastAPI()
+    app.mount("/dashboard", StaticFiles(directory=PAGE))
+
+    @app.get("/")
+    async def index() -> FileResponse:
+        return FileResponse(PAGE / "index.html")
+
+    @app.get("/calls")
+    async def calls(response: Response) -> Json:
+        response.headers["date"] = formatdate(feed.now(), usegmt=True)
+        cursor = str(len(feed.events))
+        answer = json.loads(json.dumps(list(feed.calls.values())))
+        feed.after_calls()
+        return {"cursor": cursor, "embedded": feed.embedded, "calls": answer}
+
+    @app.get("/calls/{call_id:path}")
+    async def call(call_id: str) -> Json:
+        if call_id not in feed.calls:
+            raise HTTPException(404)
+        alerts = [alert for alert in feed.alerts.values() if alert["call_id"] == call_id]
+        return feed.calls[call_id] | {"readings": feed.readings[call_id], "alerts": alerts}
+
+    @app.get("/alerts")
+    async def alerts(limit: int) -> Json:
+        return {"alerts": list(feed.alerts.values())[-limit:][::-1], "next": None}
+
+    @app.get("/events")
+    async def events(request: Request, after: int) -> StreamingResponse:
+        async def stream() -> AsyncIterator[str]:
+            sent = after
+            yield ": hello\n\n"
+            while not server.should_exit and not await request.is_disconnected():
+                for name, data in [] if feed.mute else feed.events[sent:]:
+                    sent += 1
+                    yield f"id: {sent}\nevent: {name}\ndata: {json.dumps(data)}\n\n"
+                await asyncio.sleep(0.02)
+
+        return StreamingResponse(stream(), media_type="text/event-stream")
+
+    return app
+
+
+class Server(uvicorn.Server):
+    """The page's service in a thread of its own; it can be stopped and started on the same port."""
+
+    def __init__(self, feed: Feed, port: int = 0) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app_of(feed, self), port=port, log_level="warning", ws="none", date_header=False
+            )
+        )
+        self.thread = threading.Thread(target=self.run)
+
+    def __enter__(self) -> "Server":
+        self.thread.start()
+        wait_until(lambda: self.started)
+        self.port = self.servers[0].sockets[0].getsockname()[1]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.should_exit = True
+        self.thread.join()
+
+
+def wait_until(holds: Callable[[], Any], within_s: float = 8.0) -> None:
+    """Returns as soon as `holds` succeeds; an assertion in it that fails is tried again."""
+    deadline = time.monotonic() + within_s
+    while True:
+        late = time.monotonic() > deadline
+        try:
+            if holds() is not False:
+                return
+        except Exception:
+            if late:
+                raise
+        assert not late, f"still not so after {within_s} s"
+        time.sleep(0.03)
