@@ -8,9 +8,9 @@ RUN python -m venv /opt/kanjo
 WORKDIR /build
 
 # The dependencies have a layer of their own: a change of code does not fetch torch again.
-COPY pyproject.toml ./
+COPY pyproject.toml requirements.lock ./
 RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > requirements.txt \
-    && /opt/kanjo/bin/pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r requirements.txt
+    && /opt/kanjo/bin/pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -c requirements.lock -r requirements.txt
 
 COPY . .
 RUN /opt/kanjo/bin/pip install --no-deps .

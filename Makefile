@@ -8,7 +8,9 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install run demo train study study-smoke lint test test-docker bench clean tools
+.PHONY: help install lock run demo train study study-smoke format lint test test-fast test-docker bench clean tools
+
+index = $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 # $(call packages,names): installs Debian packages, or says in one line what to type, and stops.
 define packages
@@ -25,12 +27,19 @@ help: ## list the targets
 
 install: .venv/installed ## make .venv with everything in it, when pyproject.toml is newer
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, {sys.executable} is {sys.version.split()[0]}")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call packages,python3-venv); }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' # older ones know no dependency groups
+	$(BIN)/pip install --quiet $(index) --constraint requirements.lock --editable '.[training]' --group dev
 	@touch $@
+
+lock: ## write requirements.lock anew, with the newest versions that pyproject.toml allows
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	build/lock/bin/pip install --quiet $(index) --editable '.[training]' --group dev
+	build/lock/bin/pip freeze --exclude-editable | sed -e 's/+[a-z0-9]*$$//' -e '/^\(nvidia\|triton\|cuda\)/d' > requirements.lock
 
 run: install ## serve at KANJO_HOST:KANJO_PORT (127.0.0.1:8000)
 	$(BIN)/kanjo serve
@@ -48,6 +57,10 @@ study: install ## the paper's comparison on the corpora at KANJO_CORPORA: hours;
 study-smoke: install ## the whole offline chain at its smallest: corpora, systems, report, alerts
 	$(BIN)/pytest tests/training/test_smoke.py
 
+format: install ## put style and imports in order
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
 lint: install ## style, types and import contracts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -64,6 +77,9 @@ tools:
 
 test: install tools lint ## all tests but those of the containers, after lint
 	$(BIN)/pytest -n 3 --dist loadfile # calls in real time mostly wait
+
+test-fast: install ## the tests that need no browser, no real time, no training: under a minute
+	$(BIN)/pytest -n 2 -m "not docker and not slow"
 
 test-docker: install ## build, start and call the containers, with the Docker engine running
 	$(BIN)/pytest -m docker tests/test_compose.py
