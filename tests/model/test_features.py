@@ -83,7 +83,7 @@ def test_a_stream_in_any_chunks_equals_the_whole_bit_for_bit(
     heard.append(stream.flush())
     whole = log_mel(pcm, spec)
     assert whole.dtype == np.float32
-    assert whole.shape == (spec.frames_in(len(pcm)), spec.channels)
+    assert whole.shape == (spec.frames_in(len(pcm)), spec.n_features)
     np.testing.assert_array_equal(np.concatenate(heard), whole)
 
 
@@ -137,7 +137,7 @@ def test_seven_and_a_half_seconds_are_748_frames() -> None:
 @all_specs
 @pytest.mark.parametrize("samples", [0, 1, 199])
 def test_less_than_a_frame_gives_none(spec: FeatureSpec, samples: int) -> None:
-    assert log_mel(voice_like(samples), spec).shape == (0, spec.channels)
+    assert log_mel(voice_like(samples), spec).shape == (0, spec.n_features)
 
 
 def test_digital_silence_gives_the_floor() -> None:
