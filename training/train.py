@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from model.artifact import DEFAULT_SERVING
 from model.features import FeatureSpec
 from model.functionals import functional_count
 from model.gate import GateSpec
@@ -47,7 +48,8 @@ class TrainConfig:
     cap_per_speaker_emotion: int = 25  # utterances an epoch
     lines: tuple[Channel, ...] = (CLEAN,)  # of which each utterance comes over one, drawn anew
     cuts: int = 0  # of an utterance beside the whole; half of what is heard are cuts then
-    least_s: float = 1.5  # shortest cut of a longer utterance; the service's first window
+    # Shortest cut of a longer utterance: as long as the first window of a stretch of speech.
+    least_s: float = DEFAULT_SERVING.first_s
     jitter: int = 0  # frames, at most, that either end of what is heard loses, drawn anew
     masks: MaskSpec = NO_MASKS
     soft_labels: bool = False  # annotators' votes in place of the label, where they are known
@@ -101,7 +103,7 @@ RECIPES = {
     "kanjo": TrainConfig(
         network=replace(
             PRESETS["compact"],
-            d_frame=_VOICE.channels,
+            d_frame=_VOICE.n_features,
             functionals=functional_count(_VOICE),
             head_dropout=0.3,
             members=2,

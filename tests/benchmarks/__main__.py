@@ -1,6 +1,6 @@
-"""Every benchmark, or those that are named: `python -m tests.benchmarks features bridges`.
+"""Runs every benchmark, or those that are named: `python -m tests.benchmarks features bridges`.
 
-Ratios are taken within one run; let nothing else run meanwhile.
+Ratios are taken within one run, so nothing else should run at the same time.
 """
 
 import sys

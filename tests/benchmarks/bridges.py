@@ -1,10 +1,10 @@
-"""What bridges cost a call, from its provider's messages to samples, beside the native one.
+"""Measures the cost of each bridge, from messages to samples, against the native bridge's.
 
-Two bars. One second of a call in messages of 20 ms (Exotel's are of 100 ms): at most 3 times the
-native bridge's cost where messages are JSON, at most 1.2 times where they are binary; the native
-call is in the same encoding and has the same tracks, of which the caller's is analysed. And a
-message that is spoilt, or a read of AudioSocket's that is full of tiny ones: at most 10 times what
-it costs unspoilt.
+There are two bars. One second of a call in messages of 20 ms (Exotel's are of 100 ms) costs at most
+3 times the native bridge's cost where messages are JSON, at most 1.2 times where they are binary.
+The native call has the same encoding and the same tracks, of which the caller's is analysed. A
+corrupted message, or a read of AudioSocket's full of tiny messages, costs at most 10 times the cost
+of the valid one.
 """
 
 import random
@@ -17,7 +17,7 @@ from uuid import UUID
 import numpy as np
 from rich.table import Table
 
-from model.audio import SAMPLE_RATE, Pcm
+from model.audio import FRAME_SAMPLES, SAMPLE_RATE, Pcm
 from service.api.audiosocket import READ_BYTES
 from service.events import CallStarted, Track
 from service.replay.player import CLIENTS
@@ -43,25 +43,24 @@ from service.telephony.telnyx.bridge import TelnyxBridge
 from service.telephony.twilio.bridge import TwilioBridge
 from service.telephony.vonage.bridge import VonageBridge
 
-FRAME = SAMPLE_RATE // 50  # samples of 20 ms
 SECONDS = 20
 ROUNDS = 40
-SPOILT_ROUNDS = 15
-SPOILT = 8  # messages of each way to spoil one
-BAR_JSON, BAR_BINARY, BAR_SPOILT = 3.0, 1.2, 10.0
+CORRUPTED_ROUNDS = 15
+CORRUPTED = 8  # messages of each kind of corruption
+BAR_JSON, BAR_BINARY, BAR_CORRUPTED = 3.0, 1.2, 10.0
 
 CALLER = frozenset({Track.CALLER})
 BOTH = (Track.CALLER, Track.AGENT)
 
 
-def bridge_of(player: ProviderClient) -> Bridge:
-    """What takes this connection."""
-    match player.name:
+def bridge_of(client: ProviderClient) -> Bridge:
+    """Returns a bridge for a client's connection."""
+    match client.name:
         case "native":
             return NativeBridge(CALLER)
         case "audiohook":
-            known: Any = player
-            return AudioHookBridge(known.session_id, known.organization_id)
+            audiohook: Any = client
+            return AudioHookBridge(audiohook.session_id, audiohook.organization_id)
         case "twilio":
             return TwilioBridge(CALLER)
         case "freeswitch":
@@ -78,11 +77,11 @@ def bridge_of(player: ProviderClient) -> Bridge:
             return PlivoBridge(CALLER)
         case "exotel":
             return ExotelBridge(CALLER)
-    raise AssertionError(player.name)
+    raise AssertionError(client.name)
 
 
-def hear(bridge: Bridge, message: Message) -> None:
-    """As the edge does, which takes every call."""
+def receive(bridge: Bridge, message: Message) -> None:
+    """Gives the bridge a message, as the edge does, and accepts every call."""
     for event in bridge.receive(message):
         if isinstance(event, CallStarted):
             bridge.started("s", "kanjo", "1", 1.0)
@@ -90,23 +89,23 @@ def hear(bridge: Bridge, message: Message) -> None:
 
 @dataclass(frozen=True)
 class Connection:
-    """What one connection says, and how to make the bridge that hears it."""
+    """The messages of one connection, and how to create its bridge."""
 
     fresh: Callable[[], Bridge]
     before: Sequence[Message]
     media: Sequence[Message]
 
     def live(self) -> Bridge:
-        """A bridge whose call has started."""
+        """Returns a bridge whose call has started."""
         bridge = self.fresh()
         for message in self.before:
-            hear(bridge, message)
+            receive(bridge, message)
         bridge.replies()
         return bridge
 
 
 class Case(NamedTuple):
-    """A call of one bridge."""
+    """One call at one bridge."""
 
     bridge: str
     encoding: Encoding
@@ -130,52 +129,58 @@ JSON = (
 )
 
 
-def spoken(case: Case) -> list[Connection]:
-    """A call of noise, as its provider makes it, in messages of 20 ms."""
+def connections_of(case: Case) -> list[Connection]:
+    """Returns the connections of a call of noise, in its provider's messages of 20 ms."""
     pcm = noise(SECONDS * SAMPLE_RATE, len(case.tracks))
     if case.bridge == "audiosocket":
-        return [audiosocket(pcm[:, lane], track) for lane, track in enumerate(case.tracks)]
+        return [audiosocket(pcm[:, channel], track) for channel, track in enumerate(case.tracks)]
     recording = Recording("noise.wav", case.tracks, pcm)
-    dialect = CLIENTS[case.bridge]
-    players = dialect.connections("c", recording, case.encoding, "ws://x/y", NO_CREDENTIALS)
-    return [conversation(player, pcm) for player in players]
+    clients = CLIENTS[case.bridge].connections(
+        "c", recording, case.encoding, "ws://x/y", NO_CREDENTIALS
+    )
+    return [connection_of(client, pcm) for client in clients]
 
 
 def noise(samples: int, tracks: int) -> Pcm:
+    """Returns noise (samples, tracks)."""
     return np.random.default_rng(0).integers(-9000, 9000, (samples, tracks), np.int16)
 
 
-def conversation(player: ProviderClient, pcm: Pcm) -> Connection:
-    bridge = bridge_of(player)
+def connection_of(client: ProviderClient, pcm: Pcm) -> Connection:
+    """Returns the messages with which a client sends samples (n, tracks)."""
+    bridge = bridge_of(client)
 
-    def said(messages: Iterable[Message]) -> list[Message]:
-        """All of them; the bridge has heard them and the player what it answered."""
-        told = []
+    def exchanged_with_bridge(messages: Iterable[Message]) -> list[Message]:
+        """Gives the messages to the bridge, and its replies to the client."""
+        sent = []
         for message in messages:
-            told.append(message)
-            hear(bridge, message)
+            sent.append(message)
+            receive(bridge, message)
             for reply in bridge.replies():
-                list(player.receive(reply))
-        return told
+                list(client.receive(reply))
+        return sent
 
-    before = said(player.start())
-    pieces = [pcm[at : at + FRAME] for at in range(0, len(pcm), FRAME)]
-    media = [message for piece in pieces for message in said(player.frame(piece))]
-    if player.name == "audiohook":  # its pings aside, in messages of 20 ms instead of 200
+    before = exchanged_with_bridge(client.start())
+    pieces = [pcm[at : at + FRAME_SAMPLES] for at in range(0, len(pcm), FRAME_SAMPLES)]
+    media = [m for piece in pieces for m in exchanged_with_bridge(client.frame(piece))]
+    if client.name == "audiohook":  # without its pings, in messages of 20 ms instead of 200
         whole = b"".join(message for message in media if isinstance(message, bytes))
         size = len(whole) // len(pieces)
         media = [whole[at : at + size] for at in range(0, len(whole), size)]
-    return Connection(lambda: bridge_of(player), before, media)
+    return Connection(lambda: bridge_of(client), before, media)
 
 
 def audiosocket(pcm: Pcm, track: Track) -> Connection:
-    payloads = [pcm[at : at + FRAME].astype("<i2").tobytes() for at in range(0, len(pcm), FRAME)]
+    payloads = [
+        pcm[at : at + FRAME_SAMPLES].astype("<i2").tobytes()
+        for at in range(0, len(pcm), FRAME_SAMPLES)
+    ]
     media = [bytes([SLIN]) + len(p).to_bytes(2, "big") + p for p in payloads]
     before = [UUID_HEADER + UUID(int=1).bytes]
     return Connection(lambda: AudioSocketBridge(CALLER, track=track), before, media)
 
 
-# What a good call costs.
+# The cost of a valid call.
 
 
 def seconds(connections: Sequence[Connection]) -> float:
@@ -190,10 +195,10 @@ def seconds(connections: Sequence[Connection]) -> float:
 
 
 def costs() -> Table:
-    """Rounds in turn, so that all meet the same machine; each one's best counts."""
+    """Returns the table. Rounds alternate, so that all run under the same load; the best counts."""
     cases = (*BINARY, *JSON)
     native = {case: case._replace(bridge="native") for case in cases}
-    calls = {case: spoken(case) for case in (*cases, *native.values())}
+    calls = {case: connections_of(case) for case in (*cases, *native.values())}
     best_s = dict.fromkeys(calls, float("inf"))
     for _ in range(ROUNDS):
         for case, connections in calls.items():
@@ -215,7 +220,7 @@ def costs() -> Table:
     return table
 
 
-# What a bad message costs.
+# The cost of a bad message.
 
 
 def flipped(text: str, rng: random.Random) -> str:
@@ -235,12 +240,12 @@ def shuffled(text: str, rng: random.Random) -> str:
 
 
 def exchanged(text: str, rng: random.Random) -> str:
-    """JSON still, of wrong types."""
-    parts = text.split(",")
-    at, other = rng.randrange(len(parts)), rng.choice(["null", "[]", "{}", "1e999", '"\\ud800"'])
-    name, colon, _ = parts[at].rpartition(":")
-    parts[at] = f"{name}{colon}{other}"
-    return ",".join(parts).ljust(len(text))[: len(text)]
+    """Returns JSON with a value of a wrong type."""
+    members = text.split(",")
+    at, other = rng.randrange(len(members)), rng.choice(["null", "[]", "{}", "1e999", '"\\ud800"'])
+    name, colon, _ = members[at].rpartition(":")
+    members[at] = f"{name}{colon}{other}"
+    return ",".join(members).ljust(len(text))[: len(text)]
 
 
 def nested(text: str, rng: random.Random) -> str:
@@ -249,7 +254,7 @@ def nested(text: str, rng: random.Random) -> str:
 
 
 def crowded(text: str, rng: random.Random) -> str:
-    """An object of very many members."""
+    """Returns an object of very many members."""
     members = ",".join(f'"{rng.randrange(10**6)}":0' for _ in range(len(text) // 6))
     return ("{" + members)[: len(text) - 1].rpartition(",")[0] + "}"
 
@@ -262,15 +267,15 @@ def garbage(text: str, rng: random.Random) -> str:
     return "".join(chr(rng.randrange(1, 0xD800)) for _ in text)
 
 
-SPOILS = (flipped, truncated, shuffled, exchanged, nested, crowded, digits, garbage)
+CORRUPTIONS = (flipped, truncated, shuffled, exchanged, nested, crowded, digits, garbage)
 
 
-def spoilt(message: Message, rng: random.Random) -> Iterator[tuple[str, Message]]:
-    """Bad messages of a good one's size, and what was done to it."""
-    for _ in range(SPOILT):
+def corrupted(message: Message, rng: random.Random) -> Iterator[tuple[str, Message]]:
+    """Yields corrupted messages of the size of a valid one, and the kind of corruption."""
+    for _ in range(CORRUPTED):
         if isinstance(message, str):
-            for spoil in SPOILS:
-                yield spoil.__name__, spoil(message, rng)
+            for corrupt in CORRUPTIONS:
+                yield corrupt.__name__, corrupt(message, rng)
         else:
             yield "garbage", rng.randbytes(len(message))
             yield "truncated", message[: rng.randrange(len(message))]
@@ -278,7 +283,7 @@ def spoilt(message: Message, rng: random.Random) -> Iterator[tuple[str, Message]
 
 
 def tiny(read: Message) -> Iterator[tuple[str, Message]]:
-    """As many bytes of AudioSocket in too many messages, and in as many as are taken."""
+    """Yields AudioSocket reads of this size: in too many messages, and in as many as accepted."""
     for payload_bytes in (1, 2, LEAST_BYTES - HEADER_BYTES):
         message = bytes([SLIN, 0, payload_bytes]) + bytes(payload_bytes)
         yield f"{payload_bytes} B each", message * (len(read) // len(message))
@@ -291,17 +296,17 @@ def once_s(bridge: Bridge, message: Message) -> float:
 
 
 def best_once_s(make: Callable[[], Bridge], message: Message) -> float:
-    return min(once_s(make(), message) for _ in range(SPOILT_ROUNDS))
+    return min(once_s(make(), message) for _ in range(CORRUPTED_ROUNDS))
 
 
 def robustness() -> Table:
-    """Each bad message at a new bridge, beside the good one that it was made of."""
-    title = f"Messages that are spoilt, the worst of each (bar: {BAR_SPOILT:g})"
-    table = Table("bridge", "message", "bytes", "us", "spoilt us", "how", "ratio", title=title)
+    """Returns the table of corrupted messages against valid ones, each at a new bridge."""
+    title = f"Corrupted messages, the worst of each (bar: {BAR_CORRUPTED:g})"
+    table = Table("bridge", "message", "bytes", "us", "corrupted us", "how", "ratio", title=title)
     for case in {case.bridge: case for case in (*BINARY, *JSON)}.values():
         rng = random.Random(0)
         for what, good, make in originals(case):
-            bads = tiny(good) if what == "one read" else spoilt(good, rng)
+            bads = tiny(good) if what == "one read" else corrupted(good, rng)
             good_s = best_once_s(make, good)
             bad_s, how = max((best_once_s(make, bad), how) for how, bad in bads)
             table.add_row(
@@ -311,30 +316,34 @@ def robustness() -> Table:
                 f"{good_s * 1e6:.1f}",
                 f"{bad_s * 1e6:.1f}",
                 how,
-                f"{bad_s / good_s:.1f}{' !' if bad_s > BAR_SPOILT * good_s else ''}",
+                f"{bad_s / good_s:.1f}{' !' if bad_s > BAR_CORRUPTED * good_s else ''}",
             )
     return table
 
 
 def originals(case: Case) -> Iterator[tuple[str, Message, Callable[[], Bridge]]]:
-    """A start, a short and a long message of audio, with the bridge that awaits each.
+    """Yields a start, a short and a long message of audio, with how to create a bridge for each.
 
-    And of AudioSocket, whose messages come in pieces, the largest.
+    AudioSocket, which reads a stream of bytes, also has the largest read.
     """
-    connection = spoken(case)[0]
+    connection = connections_of(case)[0]
     yield "start", connection.before[-1], connection.fresh
     yield "audio", connection.media[0], connection.live
     if isinstance(connection.media[0], bytes):
         second = connection.media[:50]
-        yield "1 s", b"".join(part for part in second if isinstance(part, bytes)), connection.live
+        yield (
+            "1 s",
+            b"".join(piece for piece in second if isinstance(piece, bytes)),
+            connection.live,
+        )
         if case.bridge == "audiosocket":
             most = READ_BYTES // len(connection.media[0])
             yield "one read", connection.media[0] * most, connection.live
-    elif case.bridge != "exotel":  # whose player makes no longer ones
+    elif case.bridge != "exotel":  # whose client sends no longer ones
         recording = Recording("noise.wav", case.tracks, noise(SAMPLE_RATE, len(case.tracks)))
-        player = CLIENTS[case.bridge]("c", recording, case.encoding)
-        list(player.start())
-        yield "1 s", next(iter(player.frame(recording.pcm))), connection.live
+        client = CLIENTS[case.bridge]("c", recording, case.encoding)
+        list(client.start())
+        yield "1 s", next(iter(client.frame(recording.pcm))), connection.live
 
 
 def tables() -> Iterator[Table]:

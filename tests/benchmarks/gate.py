@@ -1,10 +1,10 @@
-"""What the speech gate costs and lets through, beside the bare detectors it could be made of.
+"""Measures what the speech gate costs and accepts, against the bare detectors it could use.
 
     KANJO_CORPORA=... python -m tests.benchmarks gate
 
-Without corpora only the cost and what isn't speech are measured. Silero's detector is compared
-where `silero-vad` and `onnxruntime` are installed (the former by `pip install --no-deps`: it asks
-for torchaudio and does without).
+Without corpora, only the cost and sounds other than speech are measured. Silero's detector is
+compared where `silero-vad` and `onnxruntime` are installed (the former by `pip install --no-deps`:
+it declares torchaudio as a dependency and does not need it).
 """
 
 import csv
@@ -22,20 +22,20 @@ import webrtcvad
 from numpy.typing import NDArray
 from rich.table import Table
 
-from model.audio import SAMPLE_RATE, Pcm, mulaw_decode, mulaw_encode
+from model.audio import FRAME_SAMPLES, SAMPLE_RATE, Pcm, mulaw_decode, mulaw_encode
 from model.gate import HOP_SAMPLES, GateSpec, SpeechGate, speech_spans
 
 UTTERANCES = 40  # of each corpus
-SHORT_S = 0.5  # an utterance of which less is let through is lost
+SHORT_S = 0.5  # an utterance of which less is accepted counts as lost
 SNR_DB = 10
-SECONDS = 8  # of everything that isn't speech
+SECONDS = 8  # of each sound other than speech
 
-Heard = NDArray[np.bool_]  # (hops,): let through or not
-Detector = Callable[[Pcm], Heard]
+Accepted = NDArray[np.bool_]  # (hops,): accepted as speech or not
+Detector = Callable[[Pcm], Accepted]
 
 
 def detectors() -> dict[str, Detector]:
-    """Everything that is compared; the last is the gate."""
+    """Returns all that is compared, by name; the last is the gate."""
     silero: dict[str, Detector] = {}
     if importlib.util.find_spec("silero_vad") and importlib.util.find_spec("onnxruntime"):
         silero["silero 0.5"] = Silero()
@@ -47,20 +47,20 @@ def detectors() -> dict[str, Detector]:
     }
 
 
-def webrtc(pcm: Pcm, mode: int) -> Heard:
+def webrtc(pcm: Pcm, mode: int) -> Accepted:
     vad = webrtcvad.Vad(mode)
     return np.array([vad.is_speech(hop.tobytes(), SAMPLE_RATE) for hop in hops(pcm)])
 
 
-def gate(pcm: Pcm, spec: GateSpec) -> Heard:
-    heard = np.zeros(len(hops(pcm)), bool)
+def gate(pcm: Pcm, spec: GateSpec) -> Accepted:
+    accepted = np.zeros(len(hops(pcm)), bool)
     for start, end in speech_spans(pcm, spec):
-        heard[start:end] = True
-    return heard
+        accepted[start:end] = True
+    return accepted
 
 
 class Silero:
-    """Silero's model on 32 ms pieces, each heard together with the 4 ms before, on one thread."""
+    """Silero's model on 32 ms pieces, each with the 4 ms before it, on one thread."""
 
     PIECE, BEFORE = 256, 32
 
@@ -75,7 +75,7 @@ class Silero:
         model = Path(found.submodule_search_locations[0]) / "data" / "silero_vad.onnx"
         self._session = onnxruntime.InferenceSession(model, options)
 
-    def __call__(self, pcm: Pcm) -> Heard:
+    def __call__(self, pcm: Pcm) -> Accepted:
         scaled = np.concatenate((np.zeros(self.BEFORE), pcm / 32768)).astype(np.float32)
         state = np.zeros((2, 1, 128), np.float32)
         rate = np.array(SAMPLE_RATE, np.int64)
@@ -87,22 +87,23 @@ class Silero:
             probabilities.append(probability[0, 0])
         centres = np.arange(len(hops(pcm))) * HOP_SAMPLES + HOP_SAMPLES // 2
         pieces = np.minimum(centres // self.PIECE, len(probabilities) - 1)
-        heard: Heard = np.array(probabilities)[pieces] >= 0.5
-        return heard
+        accepted: Accepted = np.array(probabilities)[pieces] >= 0.5
+        return accepted
 
 
 def hops(pcm: Pcm) -> Pcm:
-    """(hops, 80)"""
+    """Returns the samples as (hops, 80)."""
     return pcm[: len(pcm) // HOP_SAMPLES * HOP_SAMPLES].reshape(-1, HOP_SAMPLES)
 
 
 def telephone(levels: NDArray[np.float64]) -> Pcm:
-    """Samples in -1 to 1 as they come out of a mu-law line."""
+    """Returns samples from -1 to 1 after a mu-law line."""
     pcm = np.clip(np.round(levels * 32768), -32768, 32767).astype(np.int16)
     return mulaw_decode(mulaw_encode(pcm))
 
 
 def noise(dbfs: float, samples: int, *, pink: bool = False) -> NDArray[np.float64]:
+    """Returns white or pink noise of a level, from -1 to 1."""
     levels = np.random.default_rng(0).standard_normal(samples)
     if pink:
         spectrum = np.fft.rfft(levels)
@@ -114,7 +115,7 @@ def noise(dbfs: float, samples: int, *, pink: bool = False) -> NDArray[np.float6
 def tones(
     *hz: float, on_s: float = 1.0, every_s: float = 1.0, harmonics: int = 1, decay_s: float = 1e9
 ) -> NDArray[np.float64]:
-    """Tones of -15 dBFS each with their harmonics, sounded for `on_s` every `every_s`."""
+    """Returns tones of -15 dBFS each, with harmonics, for `on_s` every `every_s`."""
     at_s = np.arange(SECONDS * SAMPLE_RATE) / SAMPLE_RATE
     since_s = at_s % every_s
     wave = sum(
@@ -126,13 +127,14 @@ def tones(
     return 0.25 * wave / max(1, len(hz) / 2) * np.exp(-since_s / decay_s) * (since_s < on_s)
 
 
-def in_turn(parts: list[NDArray[np.float64]], each_s: float) -> NDArray[np.float64]:
-    """The parts, `each_s` of one after the other, over and over."""
-    turn = np.arange(SECONDS * SAMPLE_RATE) // round(each_s * SAMPLE_RATE) % len(parts)
-    return np.choose(turn, parts)
+def in_turn(sounds: list[NDArray[np.float64]], each_s: float) -> NDArray[np.float64]:
+    """Returns `each_s` of one sound after the other, in a loop."""
+    turn = np.arange(SECONDS * SAMPLE_RATE) // round(each_s * SAMPLE_RATE) % len(sounds)
+    return np.choose(turn, sounds)
 
 
 def not_speech() -> Iterator[tuple[str, Pcm]]:
+    """Yields sounds of a telephone line other than speech, by name."""
     n = SECONDS * SAMPLE_RATE
     yield "digital silence", np.zeros(n, np.int16)
     yield "idle line, +-8", telephone(np.random.default_rng(0).integers(-8, 9, n) / 32768)
@@ -164,6 +166,7 @@ def not_speech() -> Iterator[tuple[str, Pcm]]:
 
 
 def utterances(corpora: Path) -> Iterator[tuple[str, list[Pcm]]]:
+    """Yields UTTERANCES of each corpus, by its name."""
     for manifest in sorted(corpora.glob("*/manifest.csv")):
         with manifest.open(newline="") as file:
             paths = sorted(row["path"] for row in csv.DictReader(file))
@@ -172,29 +175,31 @@ def utterances(corpora: Path) -> Iterator[tuple[str, list[Pcm]]]:
         yield manifest.parent.name, [telephone(pcm / 32768) for pcm in recordings]
 
 
-def loud(pcm: Pcm) -> Heard:
-    """The hops of a clean utterance that certainly are its voice: within 25 dB of its loudest."""
+def loud(pcm: Pcm) -> Accepted:
+    """Returns the hops of a clean utterance that are surely voice: within 25 dB of the loudest."""
     power = np.convolve(np.mean(hops(pcm).astype(float) ** 2, axis=1), np.ones(3) / 3, "same")
-    heard: Heard = power > max(np.percentile(power, 95) / 10**2.5, 32768**2 / 1e6)
-    return heard
+    voiced: Accepted = power > max(np.percentile(power, 95) / 10**2.5, 32768**2 / 1e6)
+    return voiced
 
 
 def in_noise(pcm: Pcm, *, pink: bool) -> Pcm:
+    """Returns an utterance in noise that is SNR_DB below its voice."""
     dbfs = 10 * np.log10(np.mean((hops(pcm)[loud(pcm)] / 32768) ** 2))
     return telephone(pcm / 32768 + noise(dbfs - SNR_DB, len(pcm), pink=pink))
 
 
 def cost(pcm: Pcm) -> Table:
-    """CPU time of one thread, the best of five."""
+    """Returns the table of the CPU time on one thread, the best of five."""
     table = Table("fed 20 ms at a time", "us a piece", "ms a second", title="Cost")
-    pieces = [pcm[at : at + 160] for at in range(0, len(pcm) - 159, 160)]
+    last = len(pcm) - FRAME_SAMPLES + 1
+    pieces = [pcm[at : at + FRAME_SAMPLES] for at in range(0, last, FRAME_SAMPLES)]
 
     def spent_s(feed: Callable[[], Callable[[Pcm], object]]) -> float:
         best_s = float("inf")
         for _ in range(5):
-            hear, began_s = feed(), time.thread_time()
+            detect, began_s = feed(), time.thread_time()
             for piece in pieces:
-                hear(piece)
+                detect(piece)
             best_s = min(best_s, time.thread_time() - began_s)
         return best_s
 
@@ -216,55 +221,59 @@ def cost(pcm: Pcm) -> Table:
     return table
 
 
-def let_through_of_speech(corpora: Path) -> Table:
-    """Lost is an utterance of which less than `SHORT_S` is kept; trimmed is the median share."""
+def accepted_speech(corpora: Path) -> Table:
+    """Returns the table of speech that is kept, lost and trimmed.
+
+    An utterance is lost if less than SHORT_S of it is kept; trimmed is the median share rejected.
+    """
     table = Table("corpus", title=f"Speech: % of loud hops kept / lost of {UTTERANCES} / % trimmed")
-    heard_by = detectors()
-    for name in heard_by:
+    compared = detectors()
+    for name in compared:
         table.add_column(name, justify="right")
     everything: list[Pcm] = []
     for corpus, recordings in utterances(corpora):
-        cells = [_kept(detector, recordings, recordings) for detector in heard_by.values()]
+        cells = [_kept(detector, recordings, recordings) for detector in compared.values()]
         table.add_row(corpus, *cells)
         everything += recordings[:10]
     for colour, pink in (("white", False), ("pink", True)):
         noisy = [in_noise(pcm, pink=pink) for pcm in everything]
-        cells = [_kept(detector, everything, noisy) for detector in heard_by.values()]
+        cells = [_kept(detector, everything, noisy) for detector in compared.values()]
         table.add_row(f"{len(noisy)} in {colour} noise, {SNR_DB} dB", *cells)
     return table
 
 
-def _kept(detector: Detector, clean: list[Pcm], heard: list[Pcm]) -> str:
-    through = [detector(pcm) for pcm in heard]
+def _kept(detector: Detector, clean: list[Pcm], received: list[Pcm]) -> str:
+    accepted = [detector(pcm) for pcm in received]
     voices = [loud(pcm) for pcm in clean]
-    kept = sum(int((t & v).sum()) for t, v in zip(through, voices, strict=True))
-    lost = sum(int(t.sum()) * HOP_SAMPLES < SHORT_S * SAMPLE_RATE for t in through)
-    trimmed = np.median([1 - t.mean() for t in through])
+    kept = sum(int((a & v).sum()) for a, v in zip(accepted, voices, strict=True))
+    lost = sum(int(a.sum()) * HOP_SAMPLES < SHORT_S * SAMPLE_RATE for a in accepted)
+    trimmed = np.median([1 - a.mean() for a in accepted])
     return f"{100 * kept / sum(int(v.sum()) for v in voices):.1f} / {lost} / {100 * trimmed:.0f}"
 
 
-def let_through_of_the_rest() -> Table:
-    heard_by = detectors()
-    table = Table("", title="What isn't speech: % of hops let through (longest uninterrupted, s)")
-    for name in heard_by:
+def accepted_other_sounds() -> Table:
+    """Returns the table of the share of each sound other than speech that is accepted."""
+    compared = detectors()
+    table = Table("", title="Other sounds: % of hops accepted (longest uninterrupted, s)")
+    for name in compared:
         table.add_column(name, justify="right")
     for name, pcm in not_speech():
-        table.add_row(name, *(_through(detector(pcm)) for detector in heard_by.values()))
+        table.add_row(name, *(_share(detector(pcm)) for detector in compared.values()))
     return table
 
 
-def _through(heard: Heard) -> str:
-    borders = np.flatnonzero(np.diff(heard, prepend=False, append=False))
+def _share(accepted: Accepted) -> str:
+    borders = np.flatnonzero(np.diff(accepted, prepend=False, append=False))
     longest_s = max(np.diff(borders)[::2], default=0) * HOP_SAMPLES / SAMPLE_RATE
-    return f"{100 * heard.mean():.0f} ({longest_s:.1f})" if heard.any() else "-"
+    return f"{100 * accepted.mean():.0f} ({longest_s:.1f})" if accepted.any() else "-"
 
 
 def tables() -> Iterator[Table]:
-    """What is let through of the rest, then of speech, then the cost."""
-    yield let_through_of_the_rest()
+    """Yields the tables of other sounds, of speech, and of the cost."""
+    yield accepted_other_sounds()
     corpora = os.environ.get("KANJO_CORPORA")
     if corpora:
-        yield let_through_of_speech(Path(corpora))
+        yield accepted_speech(Path(corpora))
         yield cost(np.concatenate([r[0] for _, r in utterances(Path(corpora))]))
-    else:  # no speech to measure with
+    else:  # without speech to measure with
         yield cost(dict(not_speech())["melody, plucked"])

@@ -1,8 +1,9 @@
-"""How late readings are with 20 calls in real time, all of it on this machine: service and callers.
+"""Measures how late readings are with 20 calls in real time; service and callers share a machine.
 
-The bar: p95 below one second. Seen by the service, from the arrival of a window's last sample to
-its reading; seen by the caller, from having sent it to having the reading, so with what is waited
-to be sure that speech has ended (the last window of each stretch, by design 0.6 s later).
+The bar: p95 below one second. In the service, lateness is measured from the arrival of a window's
+last sample to its reading. At the caller, it is measured from the sending of that sample to the
+receipt of the reading; this includes the pause that ends a stretch of speech, so that the last
+window of each stretch is 0.6 s later by design.
 """
 
 import asyncio
@@ -28,6 +29,7 @@ DROPPED = re.compile(r"kanjo_windows_dropped_total{[^}]*} (\S+)")
 
 
 async def play(url: str) -> ReplaySummary:
+    """Plays the sample calls to the service for SECONDS."""
     recordings = [Recording.read(file) for file in SAMPLES]
     stop = asyncio.Event()
     asyncio.get_running_loop().call_later(SECONDS, stop.set)
@@ -35,7 +37,7 @@ async def play(url: str) -> ReplaySummary:
 
 
 def percentile_s(metrics: str, percent: float) -> float:
-    """From the histogram's buckets, linear within one, as Prometheus does."""
+    """Returns a percentile of the histogram, linear within a bucket, as Prometheus computes it."""
     buckets = [(float(edge), float(count)) for edge, count in BUCKET.findall(metrics)]
     rank = buckets[-1][1] * percent / 100
     for (low, below), (high, upto) in itertools.pairwise([(0.0, 0.0), *buckets]):
@@ -45,17 +47,17 @@ def percentile_s(metrics: str, percent: float) -> float:
 
 
 def tables() -> Iterator[Table]:
-    """One run."""
+    """Yields the table of one run."""
     with tempfile.TemporaryDirectory() as folder:
         service = Service(Path(folder))
         service.start()
         try:
-            heard = asyncio.run(play(service.ws))
+            summary = asyncio.run(play(service.ws))
             metrics = httpx.get(f"{service.url}/metrics", trust_env=False).text
         finally:
             service.stop()
     table = Table(
-        f"{heard.readings} readings",
+        f"{summary.readings} readings",
         "p50",
         "p95",
         "p99",
@@ -66,10 +68,10 @@ def tables() -> Iterator[Table]:
     )
     table.add_row(
         "at the caller",
-        *(f"{(heard.late_percentile_s(p) or 0) * 1000:.0f} ms" for p in (50, 95, 99)),
+        *(f"{(summary.late_percentile_s(p) or 0) * 1000:.0f} ms" for p in (50, 95, 99)),
     )
     table.add_section()
     dropped = sum(float(count) for count in DROPPED.findall(metrics))
-    table.add_row(f"windows dropped: {dropped:.0f}; errors: {sum(heard.errors.values())}")
+    table.add_row(f"windows dropped: {dropped:.0f}; errors: {sum(summary.errors.values())}")
     table.add_row(f"bar: p95 below {BAR_S * 1000:.0f} ms")
     yield table

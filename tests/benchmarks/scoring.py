@@ -1,7 +1,7 @@
-"""How much of the machine's arithmetic the scorer turns into answers.
+"""Measures the share of the machine's arithmetic that the scorer uses.
 
-The bar: at its best batch, the floating-point operations of the network come at 60 % or more of the
-rate of a large matrix product in the same run with the same threads.
+The bar: at its best batch size, the network's floating-point operations run at 60 % or more of the
+rate of a large matrix product in the same run on the same threads.
 """
 
 import os
@@ -28,7 +28,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def tables() -> Iterator[Table]:
-    """Product and scorer in turn, so that both meet the same machine; each one's best counts."""
+    """Yields the table. Product and scorer alternate under the same load; the best times count."""
     threads = os.cpu_count() or 1
     scorer = TorchScorer.load(SHIPPED, "cpu", threads)
     scorer.warm_up()
@@ -44,7 +44,7 @@ def tables() -> Iterator[Table]:
     )
     best = 0.0
     for size in BATCHES:
-        frames = (spec.window_frames, spec.channels)
+        frames = (spec.window_frames, spec.n_features)
         windows = [
             SpeakerBaseline(spec).features(generator.standard_normal(frames).astype(np.float32))
             for _ in range(size)

@@ -1,10 +1,10 @@
-"""What a training epoch costs, beside the bare passes over the same batches.
+"""Measures the cost of a training epoch against the bare passes over the same batches.
 
     KANJO_CORPORA=... python -m tests.benchmarks training
 
 The bar: for `compact`, an epoch, with drawing, batching, clipping and averaging, costs at most 1.3
-times the forward pass, backward pass and step of the very same batches prepared before. Validation
-and checkpoints, which follow an epoch, are left out.
+times the forward pass, backward pass and step over the same batches, prepared beforehand.
+Validation and checkpoints, which follow an epoch, are left out.
 """
 
 import os
@@ -32,6 +32,7 @@ BAR = 1.3
 
 
 def epoch(data: Dataset, config: TrainConfig, number: int) -> Iterator[Batch]:
+    """Yields the batches of an epoch; the same number gives the same batches."""
     rng = np.random.default_rng(number)
     return data.epoch(config.batch_size, config.cap_per_speaker_emotion, config.masks, rng)
 
@@ -42,6 +43,7 @@ def bare(
     batches: list[Batch],
     config: TrainConfig,
 ) -> None:
+    """Runs the forward pass, backward pass and step of every batch, and nothing else."""
     network.train()
     for batch in batches:
         loss = multi_task_loss(
@@ -63,7 +65,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def tables() -> Iterator[Table | str]:
-    """Both in turn over the same batches, so that both meet the same machine; the best counts."""
+    """Yields the table. Both alternate over the same batches; the best time of each counts."""
     if "KANJO_CORPORA" not in os.environ:
         yield "Training: KANJO_CORPORA is not set, expected the folder of the corpora"
         return

@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from model import SHIPPED
+from model.artifact import FIRST_RANGE_S, HOP_RANGE_S, ServingSpec
 from service.settings import Settings
 
 
@@ -239,3 +240,17 @@ def test_it_listens_beyond_loopback_only_where_not_everybody_may_call(
     host: str, more: dict[str, str], listens_at: str
 ) -> None:
     assert Settings.model_validate({"host": host, **more}).listens_at == listens_at
+
+
+@pytest.mark.parametrize(("name", "bounds"), [("first_s", FIRST_RANGE_S), ("hop_s", HOP_RANGE_S)])
+def test_the_windows_of_a_call_have_the_range_of_a_model_s(
+    name: str, bounds: tuple[float, float]
+) -> None:
+    for seconds in bounds:
+        assert getattr(Settings.from_env({f"KANJO_{name.upper()}": str(seconds)}), name) == seconds
+        ServingSpec(**{name: seconds})
+    assert getattr(Settings(), name) is None
+    for seconds in (bounds[0] - 0.01, bounds[1] + 0.01):
+        refused(**{f"KANJO_{name.upper()}": str(seconds)})
+        with pytest.raises(ValueError, match=name):
+            ServingSpec(**{name: seconds})

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from model.artifact import DEFAULT_SERVING
 from model.audio import Pcm, quantised, resample
 from model.features import FeatureSpec, Frames, log_mel, normalise
 from model.functionals import Functionals, functional_count, functionals
@@ -75,7 +76,7 @@ class Preparation:
     spec: FeatureSpec
     gate: GateSpec
     cuts: int = 0  # stretches of the utterance beside the whole, as the service might cut it
-    least_s: float = 1.5  # shortest cut of a longer utterance
+    least_s: float = DEFAULT_SERVING.first_s  # shortest cut of a longer utterance
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ class FeatureCache:
         parts = list(made_of([u.path for u in utterances], one, f"features, {line}"))
         spec, cut_count = making.spec, 1 + making.cuts
         arrays: Sequence[NDArray[Any]] = (
-            np.concatenate([p.frames for p in parts]) if parts else _nothing(0, spec.channels),
+            np.concatenate([p.frames for p in parts]) if parts else _nothing(0, spec.n_features),
             np.cumsum([0, *(len(p.frames) for p in parts)]),
             np.array([p.spans for p in parts], np.int64).reshape(len(parts), cut_count, 2),
             np.array([p.functionals for p in parts], np.float32).reshape(
@@ -255,7 +256,7 @@ class Dataset:
     def _batch(self, examples: Sequence[_Example]) -> Batch:
         rows = np.array([example.row for example in examples])
         lengths = [len(example.frames) for example in examples]
-        frames = _nothing(len(rows), max(lengths), self.spec.channels)
+        frames = _nothing(len(rows), max(lengths), self.spec.n_features)
         for padded, example in zip(frames, examples, strict=True):
             padded[: len(example.frames)] = example.frames
         return Batch(

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from model.labels import Emotion
+from model.speaker_baseline import BASELINE_UTTERANCES
 from training.data.manifest import Utterance
 
 # How much of a speaker is known when an utterance is heard: nothing (its own mean is all there is),
@@ -14,7 +15,6 @@ EnrolmentKind = Literal["utterance", "caller", "speaker"]
 Enrolments = list[list[int]]  # of each utterance, the rows of what was said before
 
 CALM_UTTERANCES = 4  # about ten seconds
-MOST_UTTERANCES = 8
 NEUTRAL_SHARE = 0.8  # of what a caller says, in the pasts of training
 WHOLE_SHARE = 0.3  # of the pasts of training are all that the speaker says
 
@@ -53,7 +53,7 @@ class TrainingEnrolments:
         if rng.random() < WHOLE_SHARE:
             return everything
         past = []
-        for _ in range(rng.integers(MOST_UTTERANCES + 1)):
+        for _ in range(rng.integers(BASELINE_UTTERANCES + 1)):
             drawn_from = neutral if neutral and rng.random() < NEUTRAL_SHARE else everything
             past.append(drawn_from[rng.integers(len(drawn_from))])
         return [other for other in past if other != row]

@@ -30,9 +30,10 @@ from model.audio import Pcm
 from model.features import FeatureSpec
 from model.gate import HOP_SAMPLES, speech_spans
 from model.labels import EMOTIONS, STYLES, Emotion
+from model.speaker_baseline import BASELINE_UTTERANCES
 from training.data.channel import CLEAN, Channel
 from training.data.dataset import PLAIN_GATE, RecordingError, made_of, read_recording
-from training.data.enrolment import MOST_UTTERANCES, Enrolments, enrolments
+from training.data.enrolment import Enrolments, enrolments
 from training.data.manifest import Utterance
 from training.data.splits import Split
 from training.metrics import ANGER, anger_threshold, unweighted_accuracy
@@ -218,7 +219,7 @@ def rows_of_voices(utterances: Sequence[Utterance]) -> dict[tuple[str, str], lis
 
 
 def training_pasts(utterances: Sequence[Utterance], rng: np.random.Generator) -> Enrolments:
-    """For every utterance up to MOST_UTTERANCES others of its speaker, mostly neutral.
+    """For every utterance up to BASELINE_UTTERANCES others of its speaker, mostly neutral.
 
     Never all that the speaker says, as networks may be told: a machine knows one normalisation.
     """
@@ -227,7 +228,7 @@ def training_pasts(utterances: Sequence[Utterance], rng: np.random.Generator) ->
     for own in rows_of_voices(utterances).values():
         for row in own:
             others = [other for other in own if other != row]
-            count = min(int(rng.integers(MOST_UTTERANCES + 1)), len(others))
+            count = min(int(rng.integers(BASELINE_UTTERANCES + 1)), len(others))
             if count:
                 weights = odds[others] / odds[others].sum()
                 drawn[row] = rng.choice(others, count, replace=False, p=weights).tolist()

@@ -316,7 +316,7 @@ def rows_of(batches: list[Batch]) -> list[int]:
 
 def is_labelled_and_padded(batch: Batch, data: Dataset) -> bool:
     count = len(batch.rows)
-    assert batch.frames.shape == (count, int(batch.lengths.max()), data.spec.channels)
+    assert batch.frames.shape == (count, int(batch.lengths.max()), data.spec.n_features)
     assert batch.functionals.shape == (count, functional_count(data.spec)) == batch.before.shape
     assert [tensor.dtype for tensor in batch.heard] == [
         torch.float32,

@@ -9,9 +9,10 @@ import soundfile
 
 from model.features import log_mel
 from model.labels import EMOTIONS, STYLES, Emotion, Style
+from model.speaker_baseline import BASELINE_UTTERANCES
 from training.data.channel import CLEAN, CONDITIONS, TELEPHONE, Channel
 from training.data.dataset import PLAIN_GATE, RecordingError, speech_frames
-from training.data.enrolment import MOST_UTTERANCES, enrolments
+from training.data.enrolment import enrolments
 from training.data.manifest import Utterance
 from training.data.splits import Split, speaker_split
 from training.metrics import ANGER
@@ -245,8 +246,8 @@ def test_pasts_in_training_are_of_any_length_and_mostly_neutral() -> None:
     utterances = spoken(5, 8)
     drawn = training_pasts(utterances, np.random.default_rng(0))
     lengths = Counter(map(len, drawn))
-    assert set(lengths) == set(range(MOST_UTTERANCES + 1))
-    assert min(lengths.values()) > len(utterances) / (MOST_UTTERANCES + 1) / 2
+    assert set(lengths) == set(range(BASELINE_UTTERANCES + 1))
+    assert min(lengths.values()) > len(utterances) / (BASELINE_UTTERANCES + 1) / 2
     emotions = Counter(utterances[row].emotion for past in drawn for row in past)
     assert emotions[Emotion.NEUTRAL] > emotions.total() / 2
     assert len(emotions) == len(EMOTIONS)
