@@ -118,10 +118,10 @@ async def replay(
         ServiceFailed: no call was taken.
     """
     dialect = CLIENTS[bridge]
-    dialect("", recordings[0], encoding, url=url, access=access)  # before anybody is called
+    dialect("", recordings[0], encoding, url=url, credentials=access)  # before anybody is called
     stop = stop or asyncio.Event()
     summary = summary or ReplaySummary()
-    summary.ear = dialect.ear
+    summary.ear = dialect.feedback
     run = secrets.token_hex(3)
     failures: list[ServiceFailed] = []
     begin_s = asyncio.get_running_loop().time()

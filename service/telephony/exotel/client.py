@@ -22,7 +22,7 @@ class ExotelClient(ProviderClient):
 
     name = "exotel"
     encodings = (Encoding.L16,)
-    takes = ("user", "password")
+    accepts = ("user", "password")
     _waiting: Pcm = np.empty(0, np.int16)  # of the caller, less than a piece
     _sequence = _chunk = 0  # the last that was sent
     _played = 0  # samples
@@ -32,7 +32,7 @@ class ExotelClient(ProviderClient):
         return f"stream-{self._call_id}"
 
     def headers(self) -> Mapping[str, str]:
-        return self._access.basic()
+        return self._credentials.basic()
 
     def start(self) -> Iterable[Message]:
         yield json.dumps({"event": "connected"})

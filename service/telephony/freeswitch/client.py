@@ -32,9 +32,9 @@ class FreeswitchClient(ProviderClient):
 
     name = "freeswitch"
     encodings = (Encoding.L16,)
-    takes = ("user", "password")
+    accepts = ("user", "password")
     subprotocols = FreeswitchBridge.SUBPROTOCOLS
-    ear = Feedback.ALERTS
+    feedback = Feedback.ALERTS
 
     def __init__(
         self,
@@ -43,16 +43,16 @@ class FreeswitchClient(ProviderClient):
         encoding: Encoding | None = None,
         *,
         url: str = "",
-        access: ClientCredentials = NO_CREDENTIALS,
+        credentials: ClientCredentials = NO_CREDENTIALS,
         module: Literal["mod_audio_fork", "mod_audio_stream"] = "mod_audio_fork",
     ) -> None:
-        super().__init__(call_id, recording, encoding, url=url, access=access)
+        super().__init__(call_id, recording, encoding, url=url, credentials=credentials)
         self._late = module == "mod_audio_stream"  # the metadata, and still to come
         if self._late:
             self.subprotocols = ()
 
     def headers(self) -> Mapping[str, str]:
-        return self._access.basic()
+        return self._credentials.basic()
 
     def start(self) -> Iterable[Message]:
         if not self._late:

@@ -20,7 +20,7 @@ class PlivoClient(ProviderClient):
 
     name = "plivo"
     encodings = tuple(NAMES)
-    takes = ("secret", "public_url")
+    accepts = ("secret", "public_url")
     _sequence = _chunk = 0  # the last that was sent
     _played = 0  # samples
 
@@ -29,7 +29,7 @@ class PlivoClient(ProviderClient):
         return f"stream-{self._call_id}"
 
     def headers(self) -> Mapping[str, str]:
-        secret = self._access.secret
+        secret = self._credentials.secret
         if secret is None:
             return {}
         nonce = secrets.token_hex(16)

@@ -106,8 +106,8 @@ class ProviderClient(ABC):
 
     name: ClassVar[str]  # of the bridge
     encodings: ClassVar[tuple[Encoding, ...]]  # the usual one first
-    takes: ClassVar[tuple[str, ...]] = ()  # fields of Access
-    ear: ClassVar[Feedback] = Feedback.NOTHING
+    accepts: ClassVar[tuple[str, ...]] = ()  # fields of Access
+    feedback: ClassVar[Feedback] = Feedback.NOTHING
     hangs_up: ClassVar[bool] = True  # or waits for StoppedHeard
     subprotocols: Sequence[str] = ()
     query: str = ""  # which the provider adds to the address
@@ -119,25 +119,25 @@ class ProviderClient(ABC):
         encoding: Encoding | None = None,
         *,
         url: str = "",
-        access: ClientCredentials = NO_CREDENTIALS,
+        credentials: ClientCredentials = NO_CREDENTIALS,
     ) -> None:
         self._call_id = call_id
         self._recording = recording
         self._encoding = encoding or self.encodings[0]
-        self._access = access
-        self._signed_url = access.public_url or url
+        self._credentials = credentials
+        self._signed_url = credentials.public_url or url
         if self._encoding not in self.encodings:
             expected = " or ".join(self.encodings)
             raise UnsupportedByProvider(
                 f"{self.name}: got encoding {encoding}, expected {expected}"
             )
-        for field in access.given():
-            if field not in self.takes:
-                taken = ", ".join(self.takes)
+        for field in credentials.given():
+            if field not in self.accepts:
+                taken = ", ".join(self.accepts)
                 raise UnsupportedByProvider(
                     f"{self.name}: got access by {field}, expected {taken} or none"
                 )
-        if access.password is not None and access.user is None:
+        if credentials.password is not None and credentials.user is None:
             raise UnsupportedByProvider(f"{self.name}: got a password, expected a user with it")
 
     @classmethod
@@ -147,10 +147,10 @@ class ProviderClient(ABC):
         recording: Recording,
         encoding: Encoding | None,
         url: str,
-        access: ClientCredentials,
+        credentials: ClientCredentials,
     ) -> "Sequence[ProviderClient]":
         """All that this provider makes for one call."""
-        return [cls(call_id, recording, encoding, url=url, access=access)]
+        return [cls(call_id, recording, encoding, url=url, credentials=credentials)]
 
     def headers(self) -> Mapping[str, str]:
         """Of the handshake; signed anew at each call."""

@@ -60,7 +60,7 @@ class ListenOnlyBridge(Bridge):
     def __init__(self) -> None:
         self.close_code: CloseCode | None = None
         self.close_reason = ""
-        self.problems: Counter[str] = Counter()
+        self.message_errors: Counter[str] = Counter()
 
     def replies(self) -> Sequence[str | bytes]:
         """Nothing, ever."""

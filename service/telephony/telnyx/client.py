@@ -18,12 +18,12 @@ class TelnyxClient(ProviderClient):
 
     name = "telnyx"
     encodings = tuple(NAMES)
-    takes = ("token",)
+    accepts = ("token",)
     _sequence = _chunk = 0  # the last that was sent
     _played = 0  # samples
 
     def headers(self) -> Mapping[str, str]:
-        return self._access.bearer()
+        return self._credentials.bearer()
 
     def start(self) -> Iterable[Message]:
         yield json.dumps({"event": "connected", "version": "1.0.0"})

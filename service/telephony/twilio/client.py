@@ -22,7 +22,7 @@ class TwilioClient(ProviderClient):
 
     name = "twilio"
     encodings = (Encoding.MULAW,)
-    takes = ("secret", "token", "public_url")
+    accepts = ("secret", "token", "public_url")
     _sequence = _chunk = 0  # the last that was sent
     _played = 0  # samples
 
@@ -31,14 +31,14 @@ class TwilioClient(ProviderClient):
         return f"MZ{self._call_id}"
 
     def headers(self) -> Mapping[str, str]:
-        secret = self._access.secret
+        secret = self._credentials.secret
         return {} if secret is None else {SIGNATURE: sign(secret, self._signed_url)}
 
     def start(self) -> Iterable[Message]:
         yield json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"})
         parameters = {"recording": self._recording.name}
-        if self._access.token is not None:
-            parameters[TOKEN] = self._access.token
+        if self._credentials.token is not None:
+            parameters[TOKEN] = self._credentials.token
         yield self._message(
             "start",
             start={

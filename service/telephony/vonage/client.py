@@ -17,10 +17,10 @@ class VonageClient(ProviderClient):
 
     name = "vonage"
     encodings = (Encoding.L16,)
-    takes = ("token",)
+    accepts = ("token",)
 
     def headers(self) -> Mapping[str, str]:
-        return self._access.bearer()
+        return self._credentials.bearer()
 
     def start(self) -> Iterable[Message]:
         yield json.dumps(

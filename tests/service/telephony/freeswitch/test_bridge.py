@@ -89,7 +89,7 @@ def test_a_track_that_is_not_analysed_leaves_no_samples() -> None:
 def test_a_mix_of_voices_is_refused_unless_it_may_be_analysed() -> None:
     bridge = fork(BOTH)
     assert bridge.receive(metadata(mixType="mixed")) == []
-    assert bridge.problems == {"mixed_speakers": 1}
+    assert bridge.message_errors == {"mixed_speakers": 1}
     assert bridge.close_code == 1011
     permitted = fork(CALLER, analyse_mix=True)
     assert started(permitted.receive(metadata(mixType="mixed"))).tracks == (Track.CALLER,)
@@ -134,7 +134,7 @@ def test_audio_that_nobody_explains_is_refused_not_guessed(changes: dict[str, An
     bridge = fork()
     bridge.receive(bytes(320))
     assert bridge.receive(metadata(**changes)) == []
-    assert bridge.problems == {"unsupported_audio": 1}
+    assert bridge.message_errors == {"unsupported_audio": 1}
     assert bridge.close_code == 1011
     assert "expected" in bridge.close_reason
     assert bridge.receive(bytes(320)) == []
@@ -164,7 +164,7 @@ def test_the_fields_of_the_call_id_are_configured() -> None:
 def test_a_call_id_that_is_none_is_refused(call_id: object) -> None:
     bridge = fork()
     assert bridge.receive(metadata(call_id=call_id)) == []
-    assert bridge.problems == {"bad_start": 1}
+    assert bridge.message_errors == {"bad_start": 1}
     assert bridge.close_code == 1011
 
 
@@ -187,7 +187,7 @@ def test_metadata_are_bounded() -> None:
 def test_metadata_too_large_to_read_are_dropped() -> None:
     bridge = fork()
     assert bridge.receive(" " * (MAX_TEXT_CHARS + 1)) == []
-    assert bridge.problems == {"text_too_large": 1}
+    assert bridge.message_errors == {"text_too_large": 1}
     assert started(bridge.receive(metadata())).call_id == "c1"
 
 
@@ -196,7 +196,7 @@ def test_texts_of_a_live_call_are_somebody_elses() -> None:
     bridge.receive(metadata())
     assert bridge.receive(metadata(call_id="c2")) == []
     assert bridge.receive("anything") == []
-    assert not bridge.problems
+    assert not bridge.message_errors
     assert bridge.close_code is None
 
 
@@ -225,7 +225,7 @@ def test_what_cannot_be_held_and_not_be_understood_becomes_a_gap(options: dict[s
     bridge = fork(**options, max_held_bytes=4)
     for sample in range(1, 5):
         assert bridge.receive(struct.pack("<h", sample)) == []
-    assert bridge.problems == {"held_too_much": 2}
+    assert bridge.message_errors == {"held_too_much": 2}
     assert pcm(bridge.receive(metadata())) == [1, 2, -1, -1]
 
 
@@ -247,7 +247,7 @@ def test_an_empty_binary_message_ends_the_call() -> None:
     bridge.receive(metadata())
     assert bridge.receive(b"") == [CallStopped("stop")]
     assert bridge.receive(bytes(320)) == []
-    assert bridge.problems == {"after_stop": 1}
+    assert bridge.message_errors == {"after_stop": 1}
     assert bridge.disconnected() == []
 
 
@@ -394,7 +394,7 @@ def test_whatever_comes_never_raises_and_never_grows(
         events += bridge.receive(message)
         assert len(bridge._held) <= 400
         assert len(bridge._samples._tail) < 4
-        assert len(bridge.problems) <= 8
+        assert len(bridge.message_errors) <= 8
     events += bridge.disconnected()
     for event in events:
         if isinstance(event, CallStarted):

@@ -41,7 +41,7 @@ def test_the_bridge_hears_what_is_played(module: str, tracks: int) -> None:
     for lane, track in enumerate(played.tracks):
         assert heard(events, track) == played.pcm[:, lane].tolist()
     assert events[-1] == CallStopped("disconnected")
-    assert not bridge.problems
+    assert not bridge.message_errors
 
 
 def test_mod_audio_stream_sends_its_metadata_once_and_late() -> None:
@@ -56,8 +56,8 @@ def test_mod_audio_stream_sends_its_metadata_once_and_late() -> None:
 def test_the_door_knows_the_handshake() -> None:
     door = BasicAuthenticator({"fs": "pass:word"})
     for password, right in (("pass:word", True), ("other", False)):
-        access = ClientCredentials(user="fs", password=password)
-        dialect = FreeswitchClient("c", recording(1), access=access)
+        credentials = ClientCredentials(user="fs", password=password)
+        dialect = FreeswitchClient("c", recording(1), credentials=credentials)
         headers = {name.lower(): value for name, value in dialect.headers().items()}
         if right:
             door.check(Handshake("/", headers), 0.0)

@@ -10,7 +10,9 @@ from service.telephony.shared.recording import Recording
 def test_the_bridge_hears_what_is_played() -> None:
     pcm = np.random.default_rng(7).integers(-9000, 9000, (320, 2), np.int16)
     played = Recording("a.wav", (Track.CALLER, Track.AGENT), pcm)
-    dialect = JambonzClient("CA1", played, access=ClientCredentials(user="kanjo", password="p"))
+    dialect = JambonzClient(
+        "CA1", played, credentials=ClientCredentials(user="kanjo", password="p")
+    )
     bridge = JambonzBridge(frozenset({Track.CALLER}))
     messages = [*dialect.start(), *dialect.frame(pcm[:160]), *dialect.frame(pcm[160:])]
     started, *audio = [event for message in messages for event in bridge.receive(message)]

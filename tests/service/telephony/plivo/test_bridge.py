@@ -85,4 +85,4 @@ def test_what_was_played_to_the_caller_is_no_concern() -> None:
     play(bridge, TALK.before)
     for event in ("playedStream", "clearedAudio", "dtmf"):
         assert bridge.receive(json.dumps({"event": event, "streamId": "stream-CA1"})) == []
-    assert not bridge.problems
+    assert not bridge.message_errors

@@ -14,7 +14,7 @@ RECORDING = Recording("take.wav", (Track.CALLER,), np.zeros((160, 1), np.int16))
 
 
 def test_it_signs_every_handshake_anew() -> None:
-    player = PlivoClient("CA1", RECORDING, url=URL, access=ClientCredentials(secret="12345"))
+    player = PlivoClient("CA1", RECORDING, url=URL, credentials=ClientCredentials(secret="12345"))
     door = PlivoAuthenticator(URL, "12345")
     door.check(Handshake("/calls/plivo", player.headers()), 0.0)
     door.check(Handshake("/calls/plivo", player.headers()), 0.0)

@@ -38,7 +38,7 @@ def test_only_dialects_of_one_voice_a_connection_join() -> None:
 def test_every_dialect_begins_without_a_fault_and_has_an_end(name: str) -> None:
     made = bridge(name)
     assert made.close_code is None
-    assert made.problems == {}
+    assert made.message_errors == {}
     assert list(made.replies()) == []
     assert made.overdue() == [] if made.deadline_s is None else made.deadline_s > 0
     made.reconnect("nothing is live")

@@ -30,17 +30,17 @@ def test_an_encoding_that_a_provider_does_not_speak_is_a_sentence(
 def test_access_that_a_provider_does_not_have_is_a_sentence(bridge: str, field: str) -> None:
     dialect = CLIENTS[bridge]
     given = {field: "c2VjcmV0"} | ({"user": "u"} if field == "password" else {})
-    if set(given) <= set(dialect.takes):
-        dialect("c", RECORDING, access=ClientCredentials(**given))
+    if set(given) <= set(dialect.accepts):
+        dialect("c", RECORDING, credentials=ClientCredentials(**given))
     else:
         with pytest.raises(UnsupportedByProvider, match=f"{bridge}: got access by ") as caught:
-            dialect("c", RECORDING, access=ClientCredentials(**given))
+            dialect("c", RECORDING, credentials=ClientCredentials(**given))
         assert "c2VjcmV0" not in str(caught.value)
 
 
 def test_a_password_without_a_user_is_a_sentence() -> None:
     with pytest.raises(UnsupportedByProvider, match="expected a user with it"):
-        CLIENTS["asterisk"]("c", RECORDING, access=ClientCredentials(password="p"))
+        CLIENTS["asterisk"]("c", RECORDING, credentials=ClientCredentials(password="p"))
 
 
 @pytest.mark.parametrize("bridge", ["twilio", "vonage", "telnyx", "plivo", "exotel", "asterisk"])

@@ -62,7 +62,7 @@ def test_a_conversation_gives_the_samples_of_its_tracks(provider: Provider) -> N
     for track in provider.tracks:
         np.testing.assert_array_equal(pcm(events, track), talk.pcm[track])
     assert not any(isinstance(event, Gap) for event in events)
-    assert not bridge.problems
+    assert not bridge.message_errors
 
 
 @every_provider
@@ -73,7 +73,7 @@ def test_the_end_is_a_stop_or_a_plain_close(provider: Provider) -> None:
     if talk.after:
         assert play(bridge, talk.after)[-1] == CallStopped("stop")
         assert play(bridge, talk.media[:2]) == []
-        assert bridge.problems == {MessageProblem.AFTER_STOP: 2}
+        assert bridge.message_errors == {MessageProblem.AFTER_STOP: 2}
         assert bridge.disconnected() == []
     else:
         assert bridge.disconnected() == [CallStopped("disconnected")]
@@ -97,7 +97,7 @@ def test_a_track_that_is_not_analysed_is_not_even_decoded(provider: Provider) ->
     events = play(bridge, talk.before + broken)
     assert pcm(events, Track.CALLER).size == 0
     assert pcm(events, Track.AGENT).size == talk.pcm.get(Track.AGENT, np.empty(0)).size
-    assert not bridge.problems
+    assert not bridge.message_errors
 
 
 @every_provider
@@ -118,7 +118,7 @@ def test_media_before_start_finds_so_much_room_and_the_rest_is_a_gap(provider: P
     *early, late = [text for text in talk.media if "outbound" not in text]
     assert play(bridge, early) == []
     assert sum(map(len, bridge._held)) <= MAX_HELD_CHARS
-    dropped = bridge.problems[MessageProblem.HELD_TOO_MUCH]
+    dropped = bridge.message_errors[MessageProblem.HELD_TOO_MUCH]
     assert 0 < dropped < len(early)
     events = play(bridge, [*talk.before, late]) + bridge.disconnected()
     assert bridge._held == []
@@ -136,7 +136,7 @@ def test_a_call_without_a_usable_id_is_refused(provider: Provider, call_id: obje
     *before, start = talk.before
     assert play(bridge, [*before, changed(start, **{provider.call_id: call_id})]) == []
     assert bridge.close_code == 1008
-    assert bridge.problems == {MessageProblem.BAD_START: 1}
+    assert bridge.message_errors == {MessageProblem.BAD_START: 1}
     assert provider.call_id in bridge.close_reason
     assert play(bridge, talk.media) == []
 
@@ -150,7 +150,7 @@ def test_an_unknown_encoding_is_refused_and_not_guessed(provider: Provider, enco
     media_format = {**talk.start["start"][key], "encoding": encoding}
     assert play(bridge, [changed(talk.before[-1], **{key: media_format})]) == []
     assert bridge.close_code == 1003
-    assert bridge.problems == {MessageProblem.UNSUPPORTED_AUDIO: 1}
+    assert bridge.message_errors == {MessageProblem.UNSUPPORTED_AUDIO: 1}
     assert "expected" in bridge.close_reason or len(bridge.close_reason) == 123
     assert bridge.close_reason.isascii()
 
@@ -197,7 +197,7 @@ def test_a_second_start_and_other_streams_are_not_listened_to(provider: Provider
     bridge = provider.bridge(BOTH)
     play(bridge, talk.before)
     assert play(bridge, other.before + other.media + other.after) == []
-    assert bridge.problems == {
+    assert bridge.message_errors == {
         MessageProblem.SECOND_START: 1,
         MessageProblem.OTHER_STREAM: len(other.media) + len(other.after),
     }
@@ -224,7 +224,7 @@ def test_each_track_is_told_from_the_other_however_json_is_spelt(
         events = play(bridge, [spelt(text) for text in talk.media])
         np.testing.assert_array_equal(pcm(events, track), talk.pcm[track])
         assert {event.track for event in events if isinstance(event, Audio)} == {track}
-        assert not bridge.problems
+        assert not bridge.message_errors
 
 
 UNREADABLE = [
@@ -259,7 +259,7 @@ def test_what_cannot_be_read_is_counted_and_the_call_goes_on(
     bridge = provider.bridge(CALLER)
     play(bridge, talk.before)
     assert bridge.receive(message) == []
-    assert bridge.problems == {problem: 1}
+    assert bridge.message_errors == {problem: 1}
     assert bridge.close_code is None
     events = play(bridge, talk.media)
     np.testing.assert_array_equal(pcm(events, Track.CALLER), talk.pcm[Track.CALLER])
@@ -295,7 +295,7 @@ def test_broken_media_is_dropped_and_the_rest_is_heard(
     first, second, *rest = [text for text in talk.media if "outbound" not in text]
     texts = [first, changed(second, **change), *rest]
     events = play(bridge, talk.before + texts) + bridge.disconnected()
-    assert bridge.problems == {MessageProblem.BAD_MEDIA: 1}
+    assert bridge.message_errors == {MessageProblem.BAD_MEDIA: 1}
     got, want = pcm(events, Track.CALLER), talk.pcm[Track.CALLER].copy()
     want[provider.frame : 2 * provider.frame] = 0  # a gap
     if provider.name == "plivo":  # whose clock may tremble by more than a frame
@@ -382,7 +382,7 @@ def test_no_conversation_raises_or_makes_it_grow(provider: Provider, data: st.Da
     bridge = provider.bridge(BOTH)
     events = [event for at in order for event in bridge.receive(distorted(texts[at]))]
     events += bridge.disconnected()
-    assert set(bridge.problems) <= set(MessageProblem)
+    assert set(bridge.message_errors) <= set(MessageProblem)
     assert list(bridge.replies()) == []
     starts = [event for event in events if isinstance(event, CallStarted)]
     stops = [event for event in events if isinstance(event, CallStopped)]

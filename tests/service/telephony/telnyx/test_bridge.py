@@ -72,7 +72,7 @@ def test_order_is_restored(late: list[int]) -> None:
     events = play(bridge, TALK.before + [TALK.media[number] for number in arrival] + TALK.after)
     for track in Track:
         np.testing.assert_array_equal(samples(events, track), TALK.pcm[track])
-    assert not bridge.problems
+    assert not bridge.message_errors
 
 
 def test_what_never_comes_is_a_gap_once_ten_pieces_wait_for_it() -> None:
@@ -88,4 +88,4 @@ def test_what_never_comes_is_a_gap_once_ten_pieces_wait_for_it() -> None:
 def test_an_error_of_the_provider_is_counted() -> None:
     bridge = TelnyxBridge(CALLER)
     assert bridge.receive('{"event":"error","payload":{"code":100002}}') == []
-    assert bridge.problems == {"provider_error": 1}
+    assert bridge.message_errors == {"provider_error": 1}

@@ -11,7 +11,7 @@ RECORDING = Recording("take.wav", (Track.CALLER, Track.AGENT), np.zeros((320, 2)
 
 
 def test_the_token_is_a_bearers() -> None:
-    player = TelnyxClient("v3:1", RECORDING, access=ClientCredentials(token="s3cret"))
+    player = TelnyxClient("v3:1", RECORDING, credentials=ClientCredentials(token="s3cret"))
     assert player.headers() == {"Authorization": "Bearer s3cret"}
     assert TelnyxClient("v3:1", RECORDING).headers() == {}
 

@@ -96,7 +96,7 @@ def test_a_stream_of_nobody_is_refused(tracks: list[str]) -> None:
     bridge = TwilioBridge(BOTH)
     assert bridge.receive(start(tracks=tracks)) == []
     assert bridge.close_code == 1008
-    assert bridge.problems == {MessageProblem.UNKNOWN_TRACK: 1}
+    assert bridge.message_errors == {MessageProblem.UNKNOWN_TRACK: 1}
     assert "inbound" in bridge.close_reason
 
 
@@ -112,7 +112,7 @@ def test_keys_and_marks_are_no_audio_and_no_problem() -> None:
     dtmf = '{"event":"dtmf","streamSid":"MZ1","dtmf":{"track":"inbound_track","digit":"1"}}'
     assert bridge.receive(dtmf) == []
     assert bridge.receive('{"event":"mark","streamSid":"MZ1","mark":{"name":"x"}}') == []
-    assert not bridge.problems
+    assert not bridge.message_errors
 
 
 def test_stop_ends_the_call_and_before_start_it_ends_nothing() -> None:
@@ -120,7 +120,7 @@ def test_stop_ends_the_call_and_before_start_it_ends_nothing() -> None:
     assert live().receive(stop) == [CallStopped("stop")]
     waiting = TwilioBridge(BOTH)
     assert waiting.receive(stop) == []
-    assert waiting.problems == {MessageProblem.NOT_STARTED: 1}
+    assert waiting.message_errors == {MessageProblem.NOT_STARTED: 1}
 
 
 def test_the_right_token_opens_and_is_told_nobody() -> None:
@@ -136,7 +136,7 @@ def test_without_the_right_token_there_is_no_call(parameters: dict[str, object] 
     bridge = TwilioBridge(BOTH, token="s3cret")
     assert bridge.receive(start(customParameters=parameters)) == []
     assert bridge.close_code == 1008
-    assert bridge.problems == {MessageProblem.WRONG_TOKEN: 1}
+    assert bridge.message_errors == {MessageProblem.WRONG_TOKEN: 1}
     assert "s3cret" not in bridge.close_reason
 
 

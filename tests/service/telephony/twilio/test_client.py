@@ -15,19 +15,21 @@ RECORDING = Recording("take.wav", (Track.AGENT, Track.CALLER), np.zeros((320, 2)
 
 
 def test_it_signs_as_twilio_does() -> None:
-    player = TwilioClient("CA1", RECORDING, url=URL, access=ClientCredentials(secret="12345"))
+    player = TwilioClient("CA1", RECORDING, url=URL, credentials=ClientCredentials(secret="12345"))
     TwilioAuthenticator(URL, "12345").check(Handshake("/calls/twilio", player.headers()), 0.0)
     assert TwilioClient("CA1", RECORDING).headers() == {}
 
 
 def test_it_signs_the_address_that_the_service_is_known_by() -> None:
-    access = ClientCredentials(secret="12345", public_url=URL)
-    player = TwilioClient("CA1", RECORDING, url="ws://127.0.0.1:8000/calls/twilio", access=access)
+    credentials = ClientCredentials(secret="12345", public_url=URL)
+    player = TwilioClient(
+        "CA1", RECORDING, url="ws://127.0.0.1:8000/calls/twilio", credentials=credentials
+    )
     TwilioAuthenticator(URL, "12345").check(Handshake("/calls/twilio", player.headers()), 0.0)
 
 
 def test_it_carries_the_token_where_the_bridge_looks_for_it() -> None:
-    player = TwilioClient("CA1", RECORDING, access=ClientCredentials(token="s3cret"))
+    player = TwilioClient("CA1", RECORDING, credentials=ClientCredentials(token="s3cret"))
     bridge = TwilioBridge(frozenset(Track), token="s3cret")
     events = [event for text in player.start() for event in bridge.receive(text)]
     assert isinstance(events[0], CallStarted)

@@ -83,7 +83,7 @@ async def test_a_fork_of_both_tracks_is_heard_sample_for_sample() -> None:
         heard = samples(ear.events, track)
         np.testing.assert_array_equal(heard[: FRAMES * 160], mulaw_decode(b"".join(speech(seed))))
     assert report.violations == []
-    assert not ear.bridge.problems
+    assert not ear.bridge.message_errors
 
 
 @pytest.mark.parametrize("seed", [1, 7])
@@ -105,7 +105,7 @@ async def test_loss_is_a_gap_and_jitter_is_nothing(seed: int) -> None:
     assert gaps + max(0, unheard_at_the_end) == report.result.frames_dropped * 160
     there = heard[: len(whole)] != 0
     np.testing.assert_array_equal(heard[: len(whole)][there], whole[: len(heard)][there])
-    assert not ear.bridge.problems
+    assert not ear.bridge.message_errors
 
 
 async def test_an_abrupt_end_without_stop_ends_the_call() -> None:
