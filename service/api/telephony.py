@@ -72,7 +72,7 @@ def _audiohook(settings: Settings, handshake: Handshake, query: Mapping[str, str
     if not session_id:
         raise Unauthorized("missing")
     organization_id = handshake.headers.get("audiohook-organization-id")
-    return AudioHookBridge(session_id, organization_id, analyse=analysed(settings))
+    return AudioHookBridge(session_id, organization_id, analysed_tracks=analysed(settings))
 
 
 def _exotel(settings: Settings, handshake: Handshake, query: Mapping[str, str]) -> Bridge:
