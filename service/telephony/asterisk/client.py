@@ -34,7 +34,7 @@ class AsteriskClient(ProviderClient):
     name = "asterisk"
     subprotocols = AsteriskBridge.SUBPROTOCOLS
     encodings = tuple(FORMATS)
-    takes = ("user", "password")
+    accepts = ("user", "password")
 
     def __init__(
         self,
@@ -43,11 +43,11 @@ class AsteriskClient(ProviderClient):
         encoding: Encoding | None = None,
         *,
         url: str = "",
-        access: ClientCredentials = NO_CREDENTIALS,
+        credentials: ClientCredentials = NO_CREDENTIALS,
         track: Track = Track.CALLER,
         events: Literal["json", "plain-text"] = "json",
     ) -> None:
-        super().__init__(call_id, recording, encoding, url=url, access=access)
+        super().__init__(call_id, recording, encoding, url=url, credentials=credentials)
         self._lane = recording.tracks.index(track)
         self._events = events
         self._parameters = f"callId={quote(call_id)},side={SIDES[track]}"
@@ -61,15 +61,15 @@ class AsteriskClient(ProviderClient):
         recording: Recording,
         encoding: Encoding | None,
         url: str,
-        access: ClientCredentials,
+        credentials: ClientCredentials,
     ) -> Sequence[ProviderClient]:
         return [
-            cls(call_id, recording, encoding, url=url, access=access, track=track)
+            cls(call_id, recording, encoding, url=url, credentials=credentials, track=track)
             for track in recording.tracks
         ]
 
     def headers(self) -> Mapping[str, str]:
-        return self._access.basic()
+        return self._credentials.basic()
 
     def start(self) -> Iterable[Message]:
         name = FORMATS[self._encoding]

@@ -56,15 +56,15 @@ class AudioHookClient(ProviderClient):
 
     Args:
         call_id: names the conversation, whose id is made of it.
-        access: the secret is the API key's, in base64; without one the handshake is not signed.
+        credentials: the secret is the API key's, in base64; without one the handshake is not signed.
         now: seconds since 1970, when the handshake is signed.
         clock: seconds, to time pongs with.
     """
 
     name = "audiohook"
     encodings = tuple(FORMATS)
-    takes = ("api_key", "secret", "public_url")
-    ear = Feedback.ALERTS
+    accepts = ("api_key", "secret", "public_url")
+    feedback = Feedback.ALERTS
     hangs_up = False
 
     def __init__(
@@ -74,17 +74,17 @@ class AudioHookClient(ProviderClient):
         encoding: Encoding | None = None,
         *,
         url: str = "",
-        access: ClientCredentials = NO_CREDENTIALS,
+        credentials: ClientCredentials = NO_CREDENTIALS,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(call_id, recording, encoding, url=url, access=access)
+        super().__init__(call_id, recording, encoding, url=url, credentials=credentials)
         self.session_id = str(uuid.uuid4())
         self.organization_id = str(uuid.uuid5(uuid.NAMESPACE_DNS, "kanjo-replay"))
         self.conversation_id = str(uuid.uuid5(uuid.NAMESPACE_OID, call_id))
         self._format = FORMATS[self._encoding]
-        self._api_key = access.api_key or ANY_KEY
-        self._secret = None if access.secret is None else _decoded(access.secret)
+        self._api_key = credentials.api_key or ANY_KEY
+        self._secret = None if credentials.secret is None else _decoded(credentials.secret)
         self._now = now
         self._clock = clock
 

@@ -25,12 +25,12 @@ class NativeClient(ProviderClient):
 
     name = "native"
     encodings = (Encoding.MULAW, Encoding.ALAW, Encoding.L16)
-    takes = ("token",)
-    ear = Feedback.READINGS
+    accepts = ("token",)
+    feedback = Feedback.READINGS
     hangs_up = False
 
     def headers(self) -> Mapping[str, str]:
-        return self._access.bearer()
+        return self._credentials.bearer()
 
     def start(self) -> Iterable[Message]:
         yield json.dumps(
