@@ -9,7 +9,6 @@ import structlog
 
 from service.api.connection import Connection
 from service.api.services import Services
-from service.api.telephony import analysed
 from service.api.transport import TransportClosed
 from service.errors import CantListen
 from service.events import Track
@@ -71,7 +70,9 @@ class AudioSocketServer:
         ready = self._services.warm.is_set() and not self._services.stopping.is_set()
         try:
             if ready:  # else all that can be said is that the connection ends
-                bridge = AudioSocketBridge(analysed(self._services.settings), track=self._track)
+                bridge = AudioSocketBridge(
+                    self._services.settings.analysed_tracks, track=self._track
+                )
                 silence = asyncio.create_task(_silence(bridge, writer))
                 try:
                     transport = _TcpTransport(reader, writer)

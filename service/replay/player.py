@@ -24,13 +24,7 @@ from websockets.typing import Subprotocol
 from model.audio import SAMPLE_RATE
 from service.errors import ServiceFailed, ServiceRefused, ServiceUnreachable
 from service.events import AlertState
-from service.telephony.asterisk.client import AsteriskClient
-from service.telephony.audiohook.client import AudioHookClient
-from service.telephony.exotel.client import ExotelClient
-from service.telephony.freeswitch.client import FreeswitchClient
-from service.telephony.jambonz.client import JambonzClient
-from service.telephony.native.client import NativeClient
-from service.telephony.plivo.client import PlivoClient
+from service.telephony.providers import PROVIDERS
 from service.telephony.shared.client import (
     NO_CREDENTIALS,
     AlertReceived,
@@ -43,9 +37,6 @@ from service.telephony.shared.client import (
 )
 from service.telephony.shared.interleaved import Encoding
 from service.telephony.shared.recording import Recording
-from service.telephony.telnyx.client import TelnyxClient
-from service.telephony.twilio.client import TwilioClient
-from service.telephony.vonage.client import VonageClient
 
 FRAME_SAMPLES = 160  # 20 ms
 STOPPED_WITHIN_S = 10.0  # from our stop to the service's answer
@@ -53,19 +44,7 @@ CALLS_PER_S = 100  # new calls, where there are many
 GOLDEN = 0.618034  # multiples of it, modulo 1, are spread evenly however many there are
 
 CLIENTS: Mapping[str, type[ProviderClient]] = {
-    dialect.name: dialect
-    for dialect in (
-        NativeClient,
-        AudioHookClient,
-        TwilioClient,
-        FreeswitchClient,
-        JambonzClient,
-        AsteriskClient,
-        VonageClient,
-        TelnyxClient,
-        PlivoClient,
-        ExotelClient,
-    )
+    name: provider.client for name, provider in PROVIDERS.items()
 }
 
 

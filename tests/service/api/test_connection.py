@@ -482,7 +482,7 @@ HASTY = SessionDeadlines(0.4, 0.4, 0.4, 0.4)
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     bridge = partial(AudioHookBridge, deadlines=HASTY)
-    monkeypatch.setattr("service.api.telephony.AudioHookBridge", bridge)
+    monkeypatch.setattr("service.telephony.audiohook.provider.AudioHookBridge", bridge)
 
 
 @pytest.mark.usefixtures("hasty")

@@ -1,0 +1,68 @@
+"""The table of providers, and what the service derives from it.
+
+A new provider is a folder with a `provider.py`, and a row here.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from service.telephony.asterisk.provider import ASTERISK
+from service.telephony.audiohook.provider import AUDIOHOOK
+from service.telephony.exotel.provider import EXOTEL
+from service.telephony.freeswitch.provider import FREESWITCH
+from service.telephony.jambonz.provider import JAMBONZ
+from service.telephony.native.provider import NATIVE
+from service.telephony.plivo.provider import PLIVO
+from service.telephony.shared.authenticator import Authenticator
+from service.telephony.shared.no_credentials import AcceptAll, RejectAll
+from service.telephony.shared.provider import Provider
+from service.telephony.telnyx.provider import TELNYX
+from service.telephony.twilio.provider import TWILIO
+from service.telephony.vonage.provider import VONAGE
+
+Providers = Mapping[str, Provider[Any]]
+
+
+def table(providers: Iterable[Provider[Any]]) -> Providers:
+    """Returns providers by name."""
+    return {provider.name: provider for provider in providers}
+
+
+PROVIDERS: Providers = table(
+    (
+        NATIVE,
+        AUDIOHOOK,
+        TWILIO,
+        FREESWITCH,
+        JAMBONZ,
+        ASTERISK,
+        VONAGE,
+        TELNYX,
+        PLIVO,
+        EXOTEL,
+    )
+)
+
+
+def legs(providers: Providers) -> tuple[str, ...]:
+    """Returns the names of providers that may be connected to either leg of a call."""
+    return tuple(sorted(name for name, provider in providers.items() if provider.either_leg))
+
+
+def authenticators(
+    settings: BaseModel, *, trusted: bool, providers: Providers = PROVIDERS
+) -> dict[str, Authenticator]:
+    """Returns the authenticator of each provider, by name in alphabetical order.
+
+    Args:
+        settings: of the service, which are those of all providers.
+        trusted: whether a provider without credentials accepts every client, or rejects it.
+        providers: the table.
+    """
+    default: Authenticator = AcceptAll() if trusted else RejectAll()
+    return {
+        name: providers[name].create_authenticator(settings) or default
+        for name in sorted(providers)
+    }
