@@ -16,6 +16,7 @@ from service.telephony.shared.client import (
     ClientCredentials,
     Message,
     ProviderClient,
+    UnsupportedByProvider,
     encoded,
 )
 from service.telephony.shared.interleaved import Encoding
@@ -38,7 +39,7 @@ class AsteriskClient(ProviderClient):
         events: the form of Asterisk's events.
 
     Raises:
-        ValueError: the recording has no such track.
+        UnsupportedByProvider: also if the recording has no such track.
     """
 
     name = "asterisk"
@@ -58,6 +59,9 @@ class AsteriskClient(ProviderClient):
         events: Literal["json", "plain-text"] = "json",
     ) -> None:
         super().__init__(call_id, recording, encoding, url=url, credentials=credentials)
+        if track not in recording.tracks:
+            expected = " or ".join(recording.tracks)
+            raise UnsupportedByProvider(f"asterisk: got track {track}, expected {expected}")
         self._column = recording.tracks.index(track)
         self._events = events
         self._parameters = f"callId={quote(call_id)},side={SIDES[track]}"

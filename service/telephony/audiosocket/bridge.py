@@ -79,14 +79,23 @@ class AudioSocketBridge(ListenOnlyBridge):
         self._unfinished = b""
 
     @property
-    def buffered_bytes(self) -> int:
-        """The size of an unfinished message, and of an unfinished sample."""
-        return len(self._unfinished) + self._samples.unfinished_bytes
+    def unfinished_message_bytes(self) -> int:
+        """The size of a message whose end has not come yet."""
+        return len(self._unfinished)
+
+    @property
+    def unfinished_sample_bytes(self) -> int:
+        """The size of a sample whose end has not come yet."""
+        return self._samples.unfinished_bytes
+
+    @property
+    def _is_over(self) -> bool:
+        return self._phase is Phase.STOPPED
 
     def receive(self, message: str | bytes) -> list[Event]:
         """Returns the events in the next bytes; errors in them are counted."""
         assert isinstance(message, bytes), "got a text, expected bytes: TCP carries no text"
-        if self._phase is Phase.STOPPED:
+        if self._is_over:
             return self._drop(MessageProblem.AFTER_STOP)
         if self._unfinished:
             message = self._unfinished + message
@@ -110,10 +119,10 @@ class AudioSocketBridge(ListenOnlyBridge):
                 events += self._samples.feed(message[payload_at:end])
             else:
                 events += self._message(message[at], message[payload_at:end])
-                if self._phase is Phase.STOPPED:
+                if self._is_over:
                     break
             at = end
-        self._unfinished = b"" if self._phase is Phase.STOPPED else message[at:]
+        self._unfinished = b"" if self._is_over else message[at:]
         return events
 
     def disconnected(self) -> list[Event]:
