@@ -117,7 +117,7 @@ async def live(kanjo: Service, call_id: str) -> None:
     await until(is_live, within_s=15)
 
 
-async def test_two_sockets_are_one_call_with_one_story(
+async def test_two_connections_are_one_call(
     kanjo: Service, redis_server: RedisServer
 ) -> None:
     """The agent's socket comes later and leaves sooner, in real time."""
@@ -160,7 +160,7 @@ async def test_two_sockets_are_one_call_with_one_story(
 @pytest.mark.parametrize(
     "bridge", ["exotel", "freeswitch", "jambonz", "plivo", "telnyx", "twilio", "vonage"]
 )
-async def test_a_provider_that_calls_again_is_the_call_from_then_on(
+async def test_a_provider_that_connects_again_replaces_the_call(
     kanjo: Service, bridge: str
 ) -> None:
     name = f"{bridge} again"
@@ -180,7 +180,7 @@ async def test_a_provider_that_calls_again_is_the_call_from_then_on(
     assert second["duration_s"] == pytest.approx(HEARD_S / 2, abs=0.2)
 
 
-async def test_a_side_that_calls_again_takes_its_place_in_the_call(kanjo: Service) -> None:
+async def test_a_track_that_connects_again_takes_its_place_in_the_call(kanjo: Service) -> None:
     name = "asterisk again"
     async with Line(kanjo, AsteriskClient(name, STEREO, track=Track.AGENT)) as agent:
         await agent.speak(STEREO, 1)
@@ -204,7 +204,7 @@ async def closed(line: Line) -> None:
             pass
 
 
-async def test_a_conversation_that_comes_back_in_a_new_session_replaces_the_old_one(
+async def test_a_call_that_comes_back_in_a_new_session_replaces_the_old_one(
     kanjo: Service,
 ) -> None:
     older_session = AudioHookClient("reconnected", STEREO)
@@ -232,7 +232,7 @@ async def test_a_conversation_that_comes_back_in_a_new_session_replaces_the_old_
     assert call["reason"] == "end"
 
 
-async def test_our_own_dialect_and_other_dialects_replace_nothing(kanjo: Service) -> None:
+async def test_native_calls_and_calls_of_other_providers_replace_nothing(kanjo: Service) -> None:
     name = "taken"
     refused = await kanjo.metric("kanjo_calls_refused_total")
     async with Line(kanjo, CLIENTS["native"](name, STEREO)) as first:

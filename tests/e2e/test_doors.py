@@ -110,7 +110,7 @@ async def let_in(kanjo: Service, bridge: str, headers: Headers) -> None:
         pass
 
 
-async def test_the_right_credentials_open_every_door(kanjo: Service) -> None:
+async def test_the_right_credentials_are_accepted_by_every_provider(kanjo: Service) -> None:
     await let_in(kanjo, "audiohook", audiohook(kanjo, SESAME_64))
     await let_in(kanjo, "twilio", twilio(SESAME))
     await let_in(kanjo, "plivo", plivo(SESAME))
@@ -120,7 +120,7 @@ async def test_the_right_credentials_open_every_door(kanjo: Service) -> None:
         await let_in(kanjo, bridge, ClientCredentials(token=SESAME).bearer())
 
 
-async def test_audiohook_wants_a_fresh_and_right_signature_once(kanjo: Service) -> None:
+async def test_audiohook_needs_a_fresh_and_right_signature_once(kanjo: Service) -> None:
     once = audiohook(kanjo, SESAME_64)
     await let_in(kanjo, "audiohook", once)
     await refused(kanjo, "audiohook", once, "replayed")
@@ -195,7 +195,7 @@ def answers(host: str, kanjo: Service) -> bool:
     return True
 
 
-async def test_without_any_credentials_it_stays_on_loopback_and_says_so(tmp_path: Path) -> None:
+async def test_without_any_credentials_it_stays_on_loopback_and_logs_that(tmp_path: Path) -> None:
     # All of 127/8 is this machine; who listens at 0.0.0.0 answers at 127.0.0.2 too.
     with Service(tmp_path, batch_max=1, host="0.0.0.0") as kanjo:
         assert answers("127.0.0.1", kanjo)
@@ -207,7 +207,7 @@ async def test_without_any_credentials_it_stays_on_loopback_and_says_so(tmp_path
         assert "KANJO_TRUST_NETWORK" in line
 
 
-async def test_on_a_trusted_network_it_listens_as_told_and_is_open(tmp_path: Path) -> None:
+async def test_on_a_trusted_network_it_listens_at_its_host_and_is_open(tmp_path: Path) -> None:
     with Service(tmp_path, batch_max=1, host="0.0.0.0", trust_network=True) as kanjo:
         assert answers("127.0.0.2", kanjo)
         await let_in(kanjo, "native", {})
@@ -246,7 +246,7 @@ async def opened(kanjo: Service, number: int, clients: list[ClientConnection]) -
             return took_s
 
 
-async def test_200_sessions_at_once_are_all_opened_in_time_while_others_speak(
+async def test_200_sessions_at_once_are_all_opened_in_time_while_others_send_audio(
     tmp_path: Path, redis_server: RedisServer
 ) -> None:
     settings = {"max_calls": 300, "audiohook_keys": f"key:{SESAME_64}"}

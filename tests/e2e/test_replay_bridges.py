@@ -158,7 +158,7 @@ async def test_every_bridge_gives_the_readings_of_the_native_one(
 
 
 @pytest.mark.parametrize("encoding", [Encoding.MULAW, Encoding.ALAW])
-async def test_how_samples_travel_hardly_changes_what_is_read(
+async def test_the_encoding_hardly_changes_the_readings(
     kanjo: Service, encoding: Encoding
 ) -> None:
     whole = (await read_by_all(kanjo, Encoding.L16))["native"]
@@ -166,14 +166,14 @@ async def test_how_samples_travel_hardly_changes_what_is_read(
 
 
 @pytest.mark.parametrize("bridge", CLIENTS)
-async def test_a_provider_that_proves_nothing_is_turned_away(kanjo: Service, bridge: str) -> None:
+async def test_a_provider_without_credentials_is_rejected(kanjo: Service, bridge: str) -> None:
     before = await call_ids(kanjo)
     with pytest.raises(ServiceRefused, match="HTTP 401"):
         await replay([recorded()], url(kanjo, bridge), bridge=bridge, access=NO_CREDENTIALS)
     assert await call_ids(kanjo) == before
 
 
-async def test_twilio_must_know_the_token_beside_the_signature(kanjo: Service) -> None:
+async def test_twilio_must_send_the_token_beside_the_signature(kanjo: Service) -> None:
     before = await call_ids(kanjo)
     access = ClientCredentials(secret=SECRET, token="another", public_url=f"{PUBLIC}/twilio")
     summary = await replay([recorded()], url(kanjo, "twilio"), bridge="twilio", access=access)
@@ -220,7 +220,7 @@ async def streamed(kanjo: Service, *tracks: str, **changes: Any) -> tuple[CallRe
     return report, call
 
 
-async def test_another_twilio_client_is_heard_however_its_network_is(twilio: Service) -> None:
+async def test_another_twilio_client_is_decoded_despite_loss_and_jitter(twilio: Service) -> None:
     jitter = Impairments(jitter_ms=30)
     (_, well), (_, late), (lossy, lost) = await asyncio.gather(
         streamed(twilio, "inbound", "outbound"),
