@@ -18,7 +18,7 @@ from service.telephony.plivo.provider import PLIVO
 from service.telephony.shared.authenticator import Authenticator
 from service.telephony.shared.client import ProviderClient
 from service.telephony.shared.no_credentials import AcceptAll, RejectAll
-from service.telephony.shared.provider import Provider
+from service.telephony.shared.provider import Documentation, Provider
 from service.telephony.telnyx.provider import TELNYX
 from service.telephony.twilio.provider import TWILIO
 from service.telephony.vonage.provider import VONAGE
@@ -44,6 +44,16 @@ PROVIDERS: Providers = table(
         PLIVO,
         EXOTEL,
     )
+)
+
+# AudioSocket is no row: it connects over TCP, to a port for each voice, and has no credentials.
+AUDIOSOCKET = Documentation(
+    title="AudioSocket",
+    transport="TCP",
+    voices="one a socket",
+    encodings="L16",
+    replies="silence",
+    credentials="none: all who reach the port",
 )
 
 
