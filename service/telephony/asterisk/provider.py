@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from service.telephony.asterisk.bridge import SIDES, AsteriskBridge
+from service.telephony.asterisk.bridge import TRACKS, AsteriskBridge
 from service.telephony.asterisk.client import AsteriskClient
 from service.telephony.shared.authenticator import Authenticator, Handshake
 from service.telephony.shared.basic import basic_authenticator
@@ -24,7 +24,7 @@ def create_bridge(
     query = handshake.query
     return AsteriskBridge(
         options.analysed_tracks,
-        sides={**SIDES, "in": options.leg, "out": options.other_leg},
+        tracks={**TRACKS, "in": options.leg, "out": options.other_leg},
         call_id_hint=query.get("callId"),
         side_hint=query.get("side"),
         max_frame_bytes=options.max_frame_bytes,

@@ -53,7 +53,7 @@ def create_bridge(
     if not session_id:
         raise Unauthorized("missing")
     organization_id = handshake.headers.get("audiohook-organization-id")
-    return AudioHookBridge(session_id, organization_id, analyse=options.analysed_tracks)
+    return AudioHookBridge(session_id, organization_id, analysed_tracks=options.analysed_tracks)
 
 
 def create_authenticator(settings: AudioHookSettings) -> Authenticator | None:
