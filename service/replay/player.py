@@ -24,7 +24,7 @@ from websockets.typing import Subprotocol
 from model.audio import SAMPLE_RATE
 from service.errors import ServiceFailed, ServiceRefused, ServiceUnreachable
 from service.events import AlertState
-from service.telephony.providers import PROVIDERS
+from service.telephony.providers import PROVIDERS, clients
 from service.telephony.shared.client import (
     NO_CREDENTIALS,
     AlertReceived,
@@ -43,9 +43,7 @@ STOPPED_WITHIN_S = 10.0  # from our stop to the service's answer
 CALLS_PER_S = 100  # new calls, where there are many
 GOLDEN = 0.618034  # multiples of it, modulo 1, are spread evenly however many there are
 
-CLIENTS: Mapping[str, type[ProviderClient]] = {
-    name: provider.client for name, provider in PROVIDERS.items()
-}
+CLIENTS: Mapping[str, type[ProviderClient]] = clients(PROVIDERS)
 
 
 @dataclass(slots=True)

@@ -16,8 +16,9 @@ from service.telephony.jambonz.provider import JAMBONZ
 from service.telephony.native.provider import NATIVE
 from service.telephony.plivo.provider import PLIVO
 from service.telephony.shared.authenticator import Authenticator
+from service.telephony.shared.client import ProviderClient
 from service.telephony.shared.no_credentials import AcceptAll, RejectAll
-from service.telephony.shared.provider import Provider
+from service.telephony.shared.provider import Documentation, Provider
 from service.telephony.telnyx.provider import TELNYX
 from service.telephony.twilio.provider import TWILIO
 from service.telephony.vonage.provider import VONAGE
@@ -45,10 +46,25 @@ PROVIDERS: Providers = table(
     )
 )
 
+# AudioSocket is no row: it connects over TCP, to a port for each voice, and has no credentials.
+AUDIOSOCKET = Documentation(
+    title="AudioSocket",
+    transport="TCP",
+    voices="one a socket",
+    encodings="L16",
+    replies="silence",
+    credentials="none: all who reach the port",
+)
+
 
 def legs(providers: Providers) -> tuple[str, ...]:
     """Returns the names of providers that may be connected to either leg of a call."""
     return tuple(sorted(name for name, provider in providers.items() if provider.either_leg))
+
+
+def clients(providers: Providers) -> dict[str, type[ProviderClient]]:
+    """Returns the class of each provider's client, by name."""
+    return {name: provider.client for name, provider in providers.items()}
 
 
 def authenticators(

@@ -41,7 +41,7 @@ class ExotelBridge(MediaStream):
     NAME: ClassVar = "exotel"
     STREAM_ID: ClassVar = "stream_sid"
     IGNORED: ClassVar = frozenset({"connected", "dtmf", "mark"})
-    # The Stream applet sends the former, 16 bits little-endian; ExoML's StartStream may send mu-law.
+    # The Stream applet sends 16 bits little-endian; ExoML's StartStream may send mu-law.
     ENCODINGS: ClassVar = {"audio/x-raw": Encoding.L16, "audio/x-mulaw": Encoding.MULAW}
     SLACK_MS: ClassVar = 60
 

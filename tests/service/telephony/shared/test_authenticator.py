@@ -2,7 +2,7 @@ from service.errors import KanjoError
 from service.telephony.shared.authenticator import Unauthorized
 
 
-def test_unauthorized_says_why_in_a_word() -> None:
+def test_unauthorized_names_its_reason() -> None:
     refusal = Unauthorized("stale")
     assert isinstance(refusal, KanjoError)
     assert refusal.reason == "stale"

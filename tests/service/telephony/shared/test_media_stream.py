@@ -21,7 +21,7 @@ from service.events import (
 )
 from service.telephony.shared.listen_only import MessageProblem
 from service.telephony.shared.media_stream import (
-    MAX_HELD_CHARS,
+    MAX_PRE_START_CHARS,
     MAX_STREAM_MS,
     MAX_TEXT_CHARS,
     MediaStream,
@@ -29,30 +29,32 @@ from service.telephony.shared.media_stream import (
 from tests.service.telephony.media_streams import (
     BOTH,
     CALLER,
-    PROVIDERS,
-    Provider,
-    conversation,
-    play,
+    STREAMING_PROVIDERS,
+    StreamingProvider,
+    feed,
+    media_call,
 )
 from tests.service.telephony.media_streams import samples as pcm
 
 SUMMARY = CallSummary(duration_s=2.0, speech_s=1.5, readings=1, alerts=0, dropped=0)
 
-every_provider = pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
+every_provider = pytest.mark.parametrize(
+    "provider", STREAMING_PROVIDERS.values(), ids=STREAMING_PROVIDERS
+)
 
 
 def changed(text: str, **changes: Any) -> str:
-    """The message with other fields inside its `start` or `media`."""
+    """Returns the message with other fields inside its `start` or `media`."""
     message = json.loads(text)
     message[message["event"]].update(changes)
     return json.dumps(message)
 
 
 @every_provider
-def test_a_conversation_gives_the_samples_of_its_tracks(provider: Provider) -> None:
-    talk = conversation(provider)
+def test_a_call_gives_the_samples_of_its_tracks(provider: StreamingProvider) -> None:
+    call = media_call(provider)
     bridge = provider.bridge(BOTH)
-    events = play(bridge, talk.before + talk.media)
+    events = feed(bridge, call.before + call.media)
     started = events[0]
     assert isinstance(started, CallStarted)
     assert (started.call_id, started.bridge) == ("CA1", provider.name)
@@ -60,95 +62,101 @@ def test_a_conversation_gives_the_samples_of_its_tracks(provider: Provider) -> N
     assert started.sample_rate == 8000
     assert "take.wav" in " ".join(started.metadata.values())
     for track in provider.tracks:
-        np.testing.assert_array_equal(pcm(events, track), talk.pcm[track])
+        np.testing.assert_array_equal(pcm(events, track), call.pcm[track])
     assert not any(isinstance(event, Gap) for event in events)
     assert not bridge.message_errors
 
 
 @every_provider
-def test_the_end_is_a_stop_or_a_plain_close(provider: Provider) -> None:
-    talk = conversation(provider)
+def test_the_end_is_a_stop_or_a_plain_close(provider: StreamingProvider) -> None:
+    call = media_call(provider)
     bridge = provider.bridge(BOTH)
-    play(bridge, talk.before + talk.media)
-    if talk.after:
-        assert play(bridge, talk.after)[-1] == CallStopped("stop")
-        assert play(bridge, talk.media[:2]) == []
+    feed(bridge, call.before + call.media)
+    if call.after:
+        assert feed(bridge, call.after)[-1] == CallStopped("stop")
+        assert feed(bridge, call.media[:2]) == []
         assert bridge.message_errors == {MessageProblem.AFTER_STOP: 2}
         assert bridge.disconnected() == []
     else:
         assert bridge.disconnected() == [CallStopped("disconnected")]
         assert bridge.disconnected() == []
     abrupt = provider.bridge(BOTH)
-    play(abrupt, talk.before + talk.media)
+    feed(abrupt, call.before + call.media)
     assert abrupt.disconnected() == [CallStopped("disconnected")]
     assert provider.bridge(BOTH).disconnected() == []
 
 
 @every_provider
-def test_a_track_that_is_not_analysed_is_not_even_decoded(provider: Provider) -> None:
-    talk = conversation(provider)
+def test_a_track_that_is_not_analysed_is_not_even_decoded(provider: StreamingProvider) -> None:
+    call = media_call(provider)
     bridge = provider.bridge(frozenset({Track.AGENT}))
     broken = [
         text
         if "outbound" in text
         else changed(text, payload="no base64", chunk="no number", timestamp=None)
-        for text in talk.media
+        for text in call.media
     ]
-    events = play(bridge, talk.before + broken)
+    events = feed(bridge, call.before + broken)
     assert pcm(events, Track.CALLER).size == 0
-    assert pcm(events, Track.AGENT).size == talk.pcm.get(Track.AGENT, np.empty(0)).size
+    assert pcm(events, Track.AGENT).size == call.pcm.get(Track.AGENT, np.empty(0)).size
     assert not bridge.message_errors
 
 
 @every_provider
-def test_media_before_start_is_heard_after_it(provider: Provider) -> None:
-    talk = conversation(provider)
+def test_media_before_start_is_decoded_after_it(provider: StreamingProvider) -> None:
+    call = media_call(provider)
     bridge = provider.bridge(BOTH)
-    assert play(bridge, talk.media[:4]) == []
-    events = play(bridge, talk.before + talk.media[4:])
+    assert feed(bridge, call.media[:4]) == []
+    events = feed(bridge, call.before + call.media[4:])
     assert isinstance(events[0], CallStarted)
     for track in provider.tracks:
-        np.testing.assert_array_equal(pcm(events, track), talk.pcm[track])
+        np.testing.assert_array_equal(pcm(events, track), call.pcm[track])
 
 
 @every_provider
-def test_media_before_start_finds_so_much_room_and_the_rest_is_a_gap(provider: Provider) -> None:
-    talk = conversation(provider, frames=1000)
+def test_media_before_start_is_kept_up_to_a_limit_and_the_rest_is_a_gap(
+    provider: StreamingProvider,
+) -> None:
+    call = media_call(provider, frames=1000)
     bridge = provider.bridge(CALLER)
-    *early, late = [text for text in talk.media if "outbound" not in text]
-    assert play(bridge, early) == []
-    assert sum(map(len, bridge._held)) <= MAX_HELD_CHARS
+    *early, late = [text for text in call.media if "outbound" not in text]
+    assert feed(bridge, early) == []
+    assert bridge.pre_start_chars <= MAX_PRE_START_CHARS
     dropped = bridge.message_errors[MessageProblem.HELD_TOO_MUCH]
     assert 0 < dropped < len(early)
-    events = play(bridge, [*talk.before, late]) + bridge.disconnected()
-    assert bridge._held == []
+    events = feed(bridge, [*call.before, late]) + bridge.disconnected()
+    assert bridge.pre_start_chars == 0
     assert sum(event.samples for event in events if isinstance(event, Gap)) == (
         dropped * provider.frame
     )
-    assert pcm(events, Track.CALLER).size == talk.pcm[Track.CALLER].size
+    assert pcm(events, Track.CALLER).size == call.pcm[Track.CALLER].size
 
 
 @every_provider
 @pytest.mark.parametrize("call_id", ["", "x" * 129, "a\nb", 5, None, {"a": 1}], ids=repr)
-def test_a_call_without_a_usable_id_is_refused(provider: Provider, call_id: object) -> None:
-    talk = conversation(provider)
+def test_a_call_without_a_usable_id_is_refused(
+    provider: StreamingProvider, call_id: object
+) -> None:
+    call = media_call(provider)
     bridge = provider.bridge(CALLER)
-    *before, start = talk.before
-    assert play(bridge, [*before, changed(start, **{provider.call_id: call_id})]) == []
+    *before, start = call.before
+    assert feed(bridge, [*before, changed(start, **{provider.call_id: call_id})]) == []
     assert bridge.close_code == 1008
     assert bridge.message_errors == {MessageProblem.BAD_START: 1}
     assert provider.call_id in bridge.close_reason
-    assert play(bridge, talk.media) == []
+    assert feed(bridge, call.media) == []
 
 
 @every_provider
 @pytest.mark.parametrize("encoding", ["OPUS", "", "audio/x-", "mulaw", "é" * 99])
-def test_an_unknown_encoding_is_refused_and_not_guessed(provider: Provider, encoding: str) -> None:
-    talk = conversation(provider)
+def test_an_unknown_encoding_is_refused_and_not_guessed(
+    provider: StreamingProvider, encoding: str
+) -> None:
+    call = media_call(provider)
     bridge = provider.bridge(CALLER)
-    key = "mediaFormat" if "mediaFormat" in talk.before[-1] else "media_format"
-    media_format = {**talk.start["start"][key], "encoding": encoding}
-    assert play(bridge, [changed(talk.before[-1], **{key: media_format})]) == []
+    key = "mediaFormat" if "mediaFormat" in call.before[-1] else "media_format"
+    media_format = {**call.start["start"][key], "encoding": encoding}
+    assert feed(bridge, [changed(call.before[-1], **{key: media_format})]) == []
     assert bridge.close_code == 1003
     assert bridge.message_errors == {MessageProblem.UNSUPPORTED_AUDIO: 1}
     assert "expected" in bridge.close_reason or len(bridge.close_reason) == 123
@@ -157,72 +165,73 @@ def test_an_unknown_encoding_is_refused_and_not_guessed(provider: Provider, enco
 
 @every_provider
 @pytest.mark.parametrize("rate", [7_999, "48001", 0, -8_000, 10**30])
-def test_an_impossible_sample_rate_is_refused(provider: Provider, rate: object) -> None:
-    talk = conversation(provider)
+def test_an_impossible_sample_rate_is_refused(provider: StreamingProvider, rate: object) -> None:
+    call = media_call(provider)
     bridge = provider.bridge(CALLER)
-    key = "mediaFormat" if "mediaFormat" in talk.before[-1] else "media_format"
-    media_format = {**talk.start["start"][key], provider.rate: rate}
-    assert play(bridge, [changed(talk.before[-1], **{key: media_format})]) == []
+    key = "mediaFormat" if "mediaFormat" in call.before[-1] else "media_format"
+    media_format = {**call.start["start"][key], provider.rate: rate}
+    assert feed(bridge, [changed(call.before[-1], **{key: media_format})]) == []
     assert bridge.close_code == 1003
 
 
 @every_provider
-def test_a_rate_comes_from_the_message_as_number_or_text(provider: Provider) -> None:
-    talk = conversation(provider)
-    key = "mediaFormat" if "mediaFormat" in talk.before[-1] else "media_format"
+def test_a_rate_comes_from_the_message_as_number_or_text(provider: StreamingProvider) -> None:
+    call = media_call(provider)
+    key = "mediaFormat" if "mediaFormat" in call.before[-1] else "media_format"
     for rate in (16_000, "16000"):
-        media_format = {**talk.start["start"][key], provider.rate: rate}
-        (started,) = play(
-            provider.bridge(CALLER), [changed(talk.before[-1], **{key: media_format})]
+        media_format = {**call.start["start"][key], provider.rate: rate}
+        (started,) = feed(
+            provider.bridge(CALLER), [changed(call.before[-1], **{key: media_format})]
         )
         assert isinstance(started, CallStarted)
         assert started.sample_rate == 16_000
 
 
 @every_provider
-def test_what_is_said_beside_is_kept_as_short_texts(provider: Provider) -> None:
-    talk = conversation(provider)
+def test_other_fields_are_kept_as_short_texts(provider: StreamingProvider) -> None:
+    call = media_call(provider)
     long = {f"key {n}": "x" * 2_000 for n in range(99)}
-    key = "customParameters" if "customParameters" in talk.before[-1] else "custom_parameters"
-    (started,) = play(provider.bridge(CALLER), [changed(talk.before[-1], **{key: long})])
+    key = "customParameters" if "customParameters" in call.before[-1] else "custom_parameters"
+    (started,) = feed(provider.bridge(CALLER), [changed(call.before[-1], **{key: long})])
     assert isinstance(started, CallStarted)
     assert len(started.metadata) <= 32
     assert all(type(value) is str and len(value) <= 1_024 for value in started.metadata.values())
 
 
 @every_provider
-def test_a_second_start_and_other_streams_are_not_listened_to(provider: Provider) -> None:
-    talk = conversation(provider)
-    other = conversation(provider, call_id="CA2")
+def test_a_second_start_and_other_streams_are_dropped(provider: StreamingProvider) -> None:
+    call = media_call(provider)
+    other = media_call(provider, call_id="CA2")
     bridge = provider.bridge(BOTH)
-    play(bridge, talk.before)
-    assert play(bridge, other.before + other.media + other.after) == []
+    feed(bridge, call.before)
+    assert feed(bridge, other.before + other.media + other.after) == []
     assert bridge.message_errors == {
         MessageProblem.SECOND_START: 1,
         MessageProblem.OTHER_STREAM: len(other.media) + len(other.after),
     }
-    events = play(bridge, talk.media)
-    np.testing.assert_array_equal(pcm(events, Track.CALLER), talk.pcm[Track.CALLER])
+    events = feed(bridge, call.media)
+    np.testing.assert_array_equal(pcm(events, Track.CALLER), call.pcm[Track.CALLER])
 
 
 @every_provider
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" , ", " : ")])
 @pytest.mark.parametrize("backwards", [False, True])
-def test_each_track_is_told_from_the_other_however_json_is_spelt(
-    provider: Provider, separators: tuple[str, str], backwards: bool
+def test_tracks_are_distinguished_however_the_json_is_formatted(
+    provider: StreamingProvider, separators: tuple[str, str], backwards: bool
 ) -> None:
-    talk = conversation(provider)
+    call = media_call(provider)
 
-    def spelt(text: str) -> str:
-        said = json.loads(text)
-        said["media"] = dict(reversed(said["media"].items())) if backwards else said["media"]
-        return json.dumps(said, separators=separators)
+    def reformatted(text: str) -> str:
+        message = json.loads(text)
+        if backwards:
+            message["media"] = dict(reversed(message["media"].items()))
+        return json.dumps(message, separators=separators)
 
     for track in provider.tracks:
         bridge = provider.bridge(frozenset({track}))
-        play(bridge, talk.before)
-        events = play(bridge, [spelt(text) for text in talk.media])
-        np.testing.assert_array_equal(pcm(events, track), talk.pcm[track])
+        feed(bridge, call.before)
+        events = feed(bridge, [reformatted(text) for text in call.media])
+        np.testing.assert_array_equal(pcm(events, track), call.pcm[track])
         assert {event.track for event in events if isinstance(event, Audio)} == {track}
         assert not bridge.message_errors
 
@@ -251,18 +260,18 @@ UNREADABLE = [
 
 
 @every_provider
-@pytest.mark.parametrize(("message", "problem"), UNREADABLE, ids=lambda said: repr(said)[:40])
-def test_what_cannot_be_read_is_counted_and_the_call_goes_on(
-    provider: Provider, message: str | bytes, problem: MessageProblem
+@pytest.mark.parametrize(("message", "problem"), UNREADABLE, ids=lambda value: repr(value)[:40])
+def test_unreadable_messages_are_counted_and_the_call_goes_on(
+    provider: StreamingProvider, message: str | bytes, problem: MessageProblem
 ) -> None:
-    talk = conversation(provider)
+    call = media_call(provider)
     bridge = provider.bridge(CALLER)
-    play(bridge, talk.before)
+    feed(bridge, call.before)
     assert bridge.receive(message) == []
     assert bridge.message_errors == {problem: 1}
     assert bridge.close_code is None
-    events = play(bridge, talk.media)
-    np.testing.assert_array_equal(pcm(events, Track.CALLER), talk.pcm[Track.CALLER])
+    events = feed(bridge, call.media)
+    np.testing.assert_array_equal(pcm(events, Track.CALLER), call.pcm[Track.CALLER])
 
 
 @every_provider
@@ -287,16 +296,16 @@ def test_what_cannot_be_read_is_counted_and_the_call_goes_on(
     ],
     ids=repr,
 )
-def test_broken_media_is_dropped_and_the_rest_is_heard(
-    provider: Provider, change: dict[str, Any]
+def test_broken_media_is_dropped_and_the_rest_is_decoded(
+    provider: StreamingProvider, change: dict[str, Any]
 ) -> None:
-    talk = conversation(provider)
+    call = media_call(provider)
     bridge = provider.bridge(CALLER)
-    first, second, *rest = [text for text in talk.media if "outbound" not in text]
+    first, second, *rest = [text for text in call.media if "outbound" not in text]
     texts = [first, changed(second, **change), *rest]
-    events = play(bridge, talk.before + texts) + bridge.disconnected()
+    events = feed(bridge, call.before + texts) + bridge.disconnected()
     assert bridge.message_errors == {MessageProblem.BAD_MEDIA: 1}
-    got, want = pcm(events, Track.CALLER), talk.pcm[Track.CALLER].copy()
+    got, want = pcm(events, Track.CALLER), call.pcm[Track.CALLER].copy()
     want[provider.frame : 2 * provider.frame] = 0  # a gap
     if provider.name == "plivo":  # whose clock may tremble by more than a frame
         want = np.delete(want, np.s_[provider.frame : 2 * provider.frame])
@@ -304,11 +313,11 @@ def test_broken_media_is_dropped_and_the_rest_is_heard(
 
 
 @every_provider
-def test_it_never_answers(provider: Provider) -> None:
-    talk = conversation(provider)
+def test_it_never_replies(provider: StreamingProvider) -> None:
+    call = media_call(provider)
     bridge = provider.bridge(BOTH)
-    texts = talk.before + talk.media + [said for said, _ in UNREADABLE if isinstance(said, str)]
-    for text in [*texts, *talk.after]:
+    texts = call.before + call.media + [text for text, _ in UNREADABLE if isinstance(text, str)]
+    for text in [*texts, *call.after]:
         bridge.receive(text)
         bridge.started("s", "kanjo", "1", 1.0)
         bridge.reading(Reading("CA1", 1, Track.CALLER, 0.0, 1.5, 1.5, dict.fromkeys(Emotion, 0.25)))
@@ -321,12 +330,12 @@ def test_it_never_answers(provider: Provider) -> None:
 
 
 @every_provider
-def test_how_it_closes_says_why(provider: Provider) -> None:
-    talk = conversation(provider)
+def test_the_close_code_and_reason_tell_why(provider: StreamingProvider) -> None:
+    call = media_call(provider)
 
     def live() -> MediaStream:
         bridge = provider.bridge(CALLER)
-        play(bridge, talk.before)
+        feed(bridge, call.before)
         return bridge
 
     overloaded, exists, over, failed = live(), live(), live(), live()
@@ -338,7 +347,7 @@ def test_how_it_closes_says_why(provider: Provider) -> None:
     assert [bridge.close_code for bridge in bridges] == [1013, 1008, 1000, 1011]
     for bridge in bridges:
         assert 0 < len(bridge.close_reason) <= 123
-        assert play(bridge, talk.media) == []
+        assert feed(bridge, call.media) == []
         assert bridge.disconnected() == []
 
 
@@ -352,9 +361,11 @@ json_values = st.recursive(
 @every_provider
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_no_conversation_raises_or_makes_it_grow(provider: Provider, data: st.DataObject) -> None:
-    talk = conversation(provider)
-    texts = talk.before + talk.media + talk.after
+def test_no_messages_raise_or_exceed_the_buffers(
+    provider: StreamingProvider, data: st.DataObject
+) -> None:
+    call = media_call(provider)
+    texts = call.before + call.media + call.after
     fields = ["event", "start", "media", "stop", "track", "chunk", "timestamp", "payload"]
 
     def distorted(text: str) -> str | bytes:
@@ -370,9 +381,9 @@ def test_no_conversation_raises_or_makes_it_grow(provider: Provider, data: st.Da
             case "inner":
                 name = data.draw(st.sampled_from(fields))
                 message = json.loads(text)
-                part = message.get(message["event"])
-                if isinstance(part, dict):
-                    part[name] = data.draw(json_values)
+                content = message.get(message["event"])
+                if isinstance(content, dict):
+                    content[name] = data.draw(json_values)
                 return json.dumps(message)
             case "any":
                 return json.dumps(data.draw(json_values))
@@ -392,7 +403,7 @@ def test_no_conversation_raises_or_makes_it_grow(provider: Provider, data: st.Da
         assert events[-1] is stops[0]
     else:
         assert events == []
-    assert sum(map(len, bridge._held)) <= MAX_HELD_CHARS
+    assert bridge.pre_start_chars <= MAX_PRE_START_CHARS
     for event in events:
         if isinstance(event, Audio):
             assert event.pcm.dtype == np.int16
@@ -402,14 +413,16 @@ def test_no_conversation_raises_or_makes_it_grow(provider: Provider, data: st.Da
 
 @every_provider
 @given(at=st.lists(st.integers(0, 19), max_size=20), twice=st.booleans())
-def test_duplicates_are_heard_once(provider: Provider, at: list[int], twice: bool) -> None:
-    talk = conversation(provider)
+def test_duplicates_are_decoded_once(
+    provider: StreamingProvider, at: list[int], twice: bool
+) -> None:
+    call = media_call(provider)
     media = [
         text
-        for number, text in enumerate(talk.media)
+        for number, text in enumerate(call.media)
         for _ in range(1 + at.count(number) * (1 + twice))
     ]
     bridge = provider.bridge(BOTH)
-    events = play(bridge, talk.before + media) + bridge.disconnected()
+    events = feed(bridge, call.before + media) + bridge.disconnected()
     for track in provider.tracks:
-        np.testing.assert_array_equal(pcm(events, track), talk.pcm[track])
+        np.testing.assert_array_equal(pcm(events, track), call.pcm[track])

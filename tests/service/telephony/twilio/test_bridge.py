@@ -27,31 +27,31 @@ def start(**changes: Any) -> str:
 
 
 def media(chunk: int, at_ms: int, data: bytes = bytes(160), track: str = "inbound") -> str:
-    said = {
+    fields = {
         "track": track,
         "chunk": str(chunk),
         "timestamp": str(at_ms),
         "payload": b64encode(data).decode(),
     }
-    return json.dumps({"event": "media", "media": said, "streamSid": "MZ1"})
+    return json.dumps({"event": "media", "media": fields, "streamSid": "MZ1"})
 
 
-def live(analyse: frozenset[Track] = BOTH, **options: Any) -> TwilioBridge:
-    bridge = TwilioBridge(analyse, **options)
+def live(analysed_tracks: frozenset[Track] = BOTH, **options: Any) -> TwilioBridge:
+    bridge = TwilioBridge(analysed_tracks, **options)
     assert bridge.receive('{"event":"connected","protocol":"Call","version":"1.0.0"}') == []
     (started,) = bridge.receive(start())
     assert isinstance(started, CallStarted)
     return bridge
 
 
-def test_start_says_who_is_on_the_line() -> None:
+def test_start_becomes_call_started() -> None:
     (started,) = TwilioBridge(BOTH).receive(start())
     metadata = {"streamSid": "MZ1", "accountSid": "AC1", "callId": "abc"}
     assert started == CallStarted("CA1", "twilio", (Track.CALLER, Track.AGENT), 8000, metadata)
 
 
-def test_sides_are_as_configured() -> None:
-    bridge = live(CALLER, sides={"inbound": Track.AGENT, "outbound": Track.CALLER})
+def test_tracks_are_as_configured() -> None:
+    bridge = live(CALLER, tracks={"inbound": Track.AGENT, "outbound": Track.CALLER})
     assert bridge.receive(media(1, 0)) == []
     (event,) = bridge.receive(media(2, 0, track="outbound"))
     assert isinstance(event, Audio)
@@ -92,7 +92,7 @@ def test_one_track_may_be_all_there_is() -> None:
 
 
 @pytest.mark.parametrize("tracks", [[], ["third"]])
-def test_a_stream_of_nobody_is_refused(tracks: list[str]) -> None:
+def test_a_stream_without_tracks_is_refused(tracks: list[str]) -> None:
     bridge = TwilioBridge(BOTH)
     assert bridge.receive(start(tracks=tracks)) == []
     assert bridge.close_code == 1008
@@ -123,7 +123,7 @@ def test_stop_ends_the_call_and_before_start_it_ends_nothing() -> None:
     assert waiting.message_errors == {MessageProblem.NOT_STARTED: 1}
 
 
-def test_the_right_token_opens_and_is_told_nobody() -> None:
+def test_the_right_token_is_accepted_and_kept_nowhere() -> None:
     bridge = TwilioBridge(BOTH, token="s3cret")
     (started,) = bridge.receive(start(customParameters={"token": "s3cret", "queue": "7"}))
     assert isinstance(started, CallStarted)
@@ -132,7 +132,7 @@ def test_the_right_token_opens_and_is_told_nobody() -> None:
 
 
 @pytest.mark.parametrize("parameters", [{}, None, {"token": "S3cret"}, {"token": 5}, {"token": ""}])
-def test_without_the_right_token_there_is_no_call(parameters: dict[str, object] | None) -> None:
+def test_without_the_right_token_the_call_is_refused(parameters: dict[str, object] | None) -> None:
     bridge = TwilioBridge(BOTH, token="s3cret")
     assert bridge.receive(start(customParameters=parameters)) == []
     assert bridge.close_code == 1008
@@ -140,6 +140,6 @@ def test_without_the_right_token_there_is_no_call(parameters: dict[str, object] 
     assert "s3cret" not in bridge.close_reason
 
 
-def test_a_token_that_nobody_asked_for_is_told_nobody_either() -> None:
+def test_a_token_that_is_not_checked_is_kept_nowhere_either() -> None:
     (started,) = TwilioBridge(BOTH).receive(start(customParameters={"token": "s3cret"}))
     assert "s3cret" not in str(started)

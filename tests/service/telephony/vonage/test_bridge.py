@@ -12,7 +12,7 @@ from service.events import CallStarted, CallStopped, CallSummary, Event, Gap, Tr
 from service.telephony.shared.listen_only import MessageProblem
 from service.telephony.vonage.bridge import (
     MAX_FRAME_BYTES,
-    MAX_HELD_BYTES,
+    MAX_PRE_START_BYTES,
     MAX_TEXT_CHARS,
     VonageBridge,
 )
@@ -37,7 +37,7 @@ def live() -> VonageBridge:
     return bridge
 
 
-def test_a_mix_is_heard_where_that_is_permitted() -> None:
+def test_a_mix_is_decoded_where_that_is_permitted() -> None:
     bridge = VonageBridge(CALLER, analyse_mix=True)
     metadata = {"content-type": "audio/l16;rate=16000", "queue": "7"}
     assert bridge.receive(connected()) == [
@@ -63,7 +63,7 @@ def test_a_mix_is_refused_where_it_is_not() -> None:
     assert bridge.disconnected() == []
 
 
-def test_a_mix_of_those_who_are_not_analysed_is_not_decoded() -> None:
+def test_a_mix_that_is_not_analysed_is_not_decoded() -> None:
     bridge = VonageBridge(frozenset({Track.AGENT}), analyse_mix=True)
     bridge.receive(connected())
     assert bridge.receive(bytes(640)) == []
@@ -113,11 +113,11 @@ def test_any_chunking_gives_the_same_samples(data: bytes, cuts: list[int], at: A
     np.testing.assert_array_equal(samples(events, Track.CALLER), whole)
 
 
-def test_audio_before_connected_finds_so_much_room_and_the_rest_is_a_gap() -> None:
+def test_audio_before_connected_is_kept_up_to_a_limit_and_the_rest_is_a_gap() -> None:
     bridge = VonageBridge(CALLER, analyse_mix=True)
     for _ in range(300):
         assert bridge.receive(bytes(640)) == []
-    room = MAX_HELD_BYTES // 640
+    room = MAX_PRE_START_BYTES // 640
     assert bridge.message_errors == {MessageProblem.HELD_TOO_MUCH: 300 - room}
     events = bridge.receive(connected())
     assert events[-1] == Gap(Track.CALLER, (300 - room) * 320)
@@ -144,7 +144,7 @@ def test_a_frame_that_is_too_large_is_a_gap() -> None:
         (connected(), MessageProblem.SECOND_START),
     ],
 )
-def test_what_cannot_be_read_is_counted_and_the_call_goes_on(
+def test_unreadable_messages_are_counted_and_the_call_goes_on(
     text: str, problem: MessageProblem
 ) -> None:
     bridge = live()
@@ -170,7 +170,7 @@ def test_how_it_closes() -> None:
         st.binary(max_size=9) | st.text(max_size=9) | st.just(connected()), max_size=30
     )
 )
-def test_no_conversation_raises(messages: list[str | bytes]) -> None:
+def test_no_messages_raise(messages: list[str | bytes]) -> None:
     bridge = VonageBridge(CALLER, analyse_mix=True)
     events = [event for message in messages for event in bridge.receive(message)]
     events += bridge.disconnected()
