@@ -149,11 +149,11 @@ class AudioHookBridge(Bridge):
         return []
 
     def _receive_audio(self, frame: bytes) -> list[Event]:
-        if self._state in (SessionState.BEFORE_OPEN, SessionState.OPENING):
-            raise ProtocolViolation(
-                SessionErrorCode.AUDIO_UNEXPECTED, "got audio, expected none before opened"
-            )
         if self._state is not SessionState.OPEN:
+            if self._state in (SessionState.BEFORE_OPEN, SessionState.OPENING):
+                raise ProtocolViolation(
+                    SessionErrorCode.AUDIO_UNEXPECTED, "got audio, expected none before opened"
+                )
             return []
         if self._audio is None:
             raise ProtocolViolation(
@@ -167,7 +167,8 @@ class AudioHookBridge(Bridge):
             events = self._audio.lose(frame)
         else:
             events = self._audio.receive(frame)
-        self._send_entities_if_due()
+        if self._entities:
+            self._send_entities_if_due()
         return events
 
     def _receive_text(self, text: str) -> list[Event]:
@@ -374,8 +375,7 @@ class AudioHookBridge(Bridge):
         self._send_entities_if_due()
 
     def _send_entities_if_due(self) -> None:
-        if self._entities:
-            self._send_event(self._entities.take_due(float(self.position_s)))
+        self._send_event(self._entities.take_due(float(self.position_s)))
 
     def _send_entities(self) -> None:
         self._send_event(self._entities.take())

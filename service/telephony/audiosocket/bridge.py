@@ -95,7 +95,7 @@ class AudioSocketBridge(ListenOnlyBridge):
     def receive(self, message: str | bytes) -> list[Event]:
         """Returns the events in the next bytes; errors in them are counted."""
         assert isinstance(message, bytes), "got a text, expected bytes: TCP carries no text"
-        if self._is_over:
+        if self._phase is Phase.STOPPED:
             return self._drop(MessageProblem.AFTER_STOP)
         if self._unfinished:
             message = self._unfinished + message
@@ -105,14 +105,13 @@ class AudioSocketBridge(ListenOnlyBridge):
         while size - at >= HEADER_BYTES:
             if not left:
                 self._drop(MessageProblem.TOO_MANY)
-                events += self._end("flooded")
-                break
+                return [*events, *self._end("flooded")]
             left -= 1
             payload_at = at + HEADER_BYTES
             end = payload_at + (message[at + 1] << 8 | message[at + 2])
             if not self._call_id and message[at:payload_at] != UUID_HEADER:
                 self._refuse(message[at:payload_at])
-                break
+                return events
             if end > size:
                 break
             if message[at] == self._kind:
@@ -120,9 +119,9 @@ class AudioSocketBridge(ListenOnlyBridge):
             else:
                 events += self._message(message[at], message[payload_at:end])
                 if self._is_over:
-                    break
+                    return events
             at = end
-        self._unfinished = b"" if self._is_over else message[at:]
+        self._unfinished = message[at:]
         return events
 
     def disconnected(self) -> list[Event]:
