@@ -1,7 +1,8 @@
 import pytest
 
 from service.telephony.shared.authenticator import Handshake, Unauthorized
-from service.telephony.twilio.auth import SETTINGS, SIGNATURE, TwilioAuthenticator, sign, spellings
+from service.telephony.shared.public_url import spellings
+from service.telephony.twilio.auth import SETTINGS, SIGNATURE, TwilioAuthenticator, sign
 
 URL = "wss://mon.example.com/v1/bridges/twilio"
 KNOWN = "yzhRAwS8aynr7n+U7uWmPtyFPHw="  # of twilio-python's RequestValidator("12345") for URL
