@@ -202,8 +202,8 @@ def _fields(text: str) -> Mapping[str, object]:
     if text.startswith("{"):
         fields: Mapping[str, object] = from_json(text, allow_inf_nan=False)
         return fields
-    event, *parts = text.split(maxsplit=MAX_FIELDS) or [""]
-    pairs = (part.partition(":") for part in parts)
+    event, *words = text.split(maxsplit=MAX_FIELDS) or [""]
+    pairs = (word.partition(":") for word in words)
     return {"event": event} | {name: value for name, _, value in pairs if name != "event"}
 
 

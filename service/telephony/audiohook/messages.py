@@ -1,7 +1,7 @@
 """The messages of AudioHook sessions: what clients send, parsed, and what the server replies.
 
 The models follow the "Protocol reference" of the AudioHook documentation; fields that the server
-does not use are not listed and may hold anything.
+does not use are not listed and may contain anything.
 """
 
 import json
@@ -204,7 +204,7 @@ def discarded_s(parameters: Mapping[str, Any]) -> Decimal:
     """Returns how many seconds of audio `discarded` or `resumed` reports as never sent.
 
     Raises:
-        ProtocolViolation: the parameters hold no such duration.
+        ProtocolViolation: the parameters contain no such duration.
     """
     try:
         return _DiscardedParameters.model_validate(parameters).discarded

@@ -43,7 +43,7 @@ RATES = {
 }
 
 
-# How many messages one read may hold: 20 ms of audio take at least 323 bytes. Parsing many smaller
+# How many messages one read may contain: 20 ms of audio take at least 323 bytes. Parsing many smaller
 # messages would block the event loop.
 MESSAGES_AT_ONCE = 64
 LEAST_BYTES = 64  # a message, on average, beyond those
