@@ -157,7 +157,7 @@ def test_every_setting_has_a_description() -> None:
         assert len(field.description) > 5, name
 
 
-def test_settings_stay_as_they_were_read() -> None:
+def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().port = 9000
 
