@@ -229,11 +229,11 @@ def settings_for(providers: Providers) -> type[ServiceSettings]:
 
     The result is a subclass of each provider's settings too.
     """
-    # Fields of later bases come first.
-    bases = (*(provider.settings for provider in reversed([*providers.values()])), ServiceSettings)
-    made = cast(
-        type[ServiceSettings], create_model("Settings", __base__=bases, __module__=__name__)
-    )
+    # The fields of later bases come first.
+    bases: list[type[BaseModel]] = [provider.settings for provider in providers.values()]
+    bases = [*reversed(bases), ServiceSettings]
+    model = create_model("Settings", __base__=tuple(bases), __module__=__name__)
+    made = cast(type[ServiceSettings], model)
     made.providers = providers
     return made
 

@@ -8,7 +8,7 @@ from service.settings import Settings
 
 
 def refused(**environ: str) -> tuple[tuple[str, ...], str]:
-    """The one problem with these variables: where it is, and what it says."""
+    """Returns the field and the message of the only error in these variables."""
     with pytest.raises(ValidationError) as caught:
         Settings.from_env(environ)
     [problem] = caught.value.errors(include_url=False)
@@ -139,9 +139,9 @@ def test_thresholds_that_do_not_go_together_are_refused(
 ) -> None:
     given = {"FIRE_AT": fire_at, "CLEAR_AT": clear_at}
     environ = {f"KANJO_{emotion.upper()}_{k}": v for k, v in given.items() if v is not None}
-    where, said = refused(**environ)
+    where, text = refused(**environ)
     assert where == (f"{emotion}_clear_at",)
-    assert message.format(emotion) in said
+    assert message.format(emotion) in text
 
 
 def test_thresholds_that_go_together_are_taken() -> None:
@@ -157,7 +157,7 @@ def test_every_setting_has_a_description() -> None:
         assert len(field.description) > 5, name
 
 
-def test_settings_stay_as_they_were_read() -> None:
+def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().port = 9000
 

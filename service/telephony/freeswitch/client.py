@@ -70,7 +70,8 @@ class FreeswitchClient(ProviderClient):
             data = json.loads(message)["data"]
             yield AlertReceived(data["call_id"], data["emotion"], data["state"], data["text"])
         except (ValueError, KeyError, TypeError):
-            yield ErrorReceived("unreadable", f"got {message[:80]!r}, expected an alert", fatal=False)
+            error = f"got {message[:80]!r}, expected an alert"
+            yield ErrorReceived("unreadable", error, fatal=False)
 
     def _metadata(self) -> str:
         return json.dumps({"sampleRate": SAMPLE_RATE, "mixType": self._mix, **self._attributes()})

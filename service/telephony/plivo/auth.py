@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections import OrderedDict
 
 from service.telephony.shared.authenticator import Handshake, Unauthorized
-from service.telephony.twilio.auth import spellings
+from service.telephony.shared.public_url import spellings
 
 SIGNATURE = "x-plivo-signature-v3"
 NONCE = "x-plivo-signature-v3-nonce"

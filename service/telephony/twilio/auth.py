@@ -9,9 +9,9 @@ import hmac
 from base64 import b64encode
 from collections.abc import Mapping
 from types import MappingProxyType
-from urllib.parse import urlsplit, urlunsplit
 
 from service.telephony.shared.authenticator import Handshake, Unauthorized
+from service.telephony.shared.public_url import spellings
 
 SIGNATURE = "x-twilio-signature"
 SETTINGS = "x-twilio-webhooks-signature-settings"
@@ -22,19 +22,6 @@ def sign(secret: str, url: str, algorithm: str = "HMAC_SHA1") -> str:
     """Returns the signature that Twilio sends when it connects to this URL."""
     digest = hmac.digest(secret.encode(), url.encode(), DIGESTS[algorithm])
     return b64encode(digest).decode()
-
-
-def spellings(url: str) -> list[str]:
-    """Returns the equivalent spellings of a URL: with and without port 443 and the last slash."""
-    parts = urlsplit(url)
-    host = parts.netloc.removesuffix(":443")
-    hosts = (host, f"{host}:443") if parts.port in (None, 443) else (host,)
-    path = parts.path.rstrip("/")
-    return [
-        urlunsplit(parts._replace(netloc=netloc, path=path + slash))
-        for netloc in hosts
-        for slash in ("", "/")
-    ]
 
 
 class TwilioAuthenticator:

@@ -407,7 +407,7 @@ BRIDGES: dict[str, Callable[[Request], Bridge]] = {
     "audiohook": lambda request: AudioHookBridge(
         request.headers["audiohook-session-id"],
         request.headers["audiohook-organization-id"],
-        analyse=BOTH,
+        analysed_tracks=BOTH,
     ),
     "twilio": lambda _: TwilioBridge(BOTH),
     "freeswitch": lambda _: FreeswitchBridge(BOTH, call_id_hint="hint", alerts=True),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 
 from model.audio import mulaw_decode, mulaw_encode
 from service.events import Audio, Event, Gap, Pcm, Track
@@ -83,6 +84,11 @@ STREAMING_PROVIDERS = {
 }
 
 
+every_provider = pytest.mark.parametrize(
+    "provider", STREAMING_PROVIDERS.values(), ids=STREAMING_PROVIDERS
+)
+
+
 def noise(count: int, tracks: int, seed: int = 0) -> Pcm:
     return np.random.default_rng(seed).integers(-20_000, 20_000, (count, tracks), np.int16)
 
@@ -135,3 +141,10 @@ def samples(events: list[Event], track: Track) -> Pcm:
 
 def feed(bridge: MediaStream, texts: list[str]) -> list[Event]:
     return [event for text in texts for event in bridge.receive(text)]
+
+
+def changed(text: str, **changes: Any) -> str:
+    """Returns the message with other fields inside its `start` or `media`."""
+    message = json.loads(text)
+    message[message["event"]].update(changes)
+    return json.dumps(message)

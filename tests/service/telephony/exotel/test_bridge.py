@@ -34,18 +34,18 @@ def test_start_becomes_call_started() -> None:
     )
 
 
-def test_whose_voice_it_is_is_configured() -> None:
+def test_the_track_is_configured() -> None:
     events = feed(ExotelBridge(BOTH, track=Track.AGENT), CALL.before + CALL.media)
     np.testing.assert_array_equal(samples(events, Track.AGENT), CALL.pcm[Track.CALLER])
     assert feed(ExotelBridge(CALLER, track=Track.AGENT), CALL.before + CALL.media)[1:] == []
 
 
-def test_a_lost_piece_is_a_gap() -> None:
+def test_a_lost_chunk_is_a_gap() -> None:
     events = feed(ExotelBridge(CALLER), CALL.before + CALL.media[:2] + CALL.media[3:])
     assert [event for event in events if isinstance(event, Gap)] == [Gap(Track.CALLER, 800)]
 
 
-def test_a_clock_that_stamps_the_end_of_a_piece_places_as_well() -> None:
+def test_timestamps_of_the_end_of_a_chunk_place_as_well() -> None:
     later = []
     for text in CALL.media:
         message = json.loads(text)

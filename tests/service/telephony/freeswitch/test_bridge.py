@@ -7,48 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.labels import Emotion
 from service.errors import CallExists, Overloaded
-from service.events import (
-    AlertState,
-    Audio,
-    CallStarted,
-    CallStopped,
-    Event,
-    Track,
-    Transition,
-)
-from service.telephony.freeswitch.bridge import MAX_REPLIES, MAX_TEXT_CHARS, FreeswitchBridge, Mix
+from service.events import Audio, CallStarted, CallStopped, Event, Track
+from service.telephony.freeswitch.bridge import MAX_TEXT_CHARS, Mix
 from tests.service.telephony.audio import pcm, started
-
-CALLER = frozenset({Track.CALLER})
-BOTH = frozenset(Track)
-
-
-def fork(analysed_tracks: frozenset[Track] = CALLER, **options: Any) -> FreeswitchBridge:
-    return FreeswitchBridge(analysed_tracks, **{"call_id_hint": "hint", **options})
-
-
-def metadata(**changes: Any) -> str:
-    fields = {"call_id": "c1", "sampleRate": 8000, "mixType": "mono", **changes}
-    return json.dumps({key: value for key, value in fields.items() if value is not ...})
-
-
-def transition(**changes: Any) -> Transition:
-    fields = {
-        "alert_id": "a-1",
-        "number": 2,
-        "call_id": "c1",
-        "track": Track.CALLER,
-        "emotion": Emotion.ANGER,
-        "state": AlertState.FIRING,
-        "since_s": 3.0,
-        "at_s": 5.25,
-        "probability": 0.83,
-        "peak": 0.9,
-    }
-    return Transition(**{**fields, **changes})
-
+from tests.service.telephony.freeswitch.forks import BOTH, CALLER, fork, metadata
 
 # The tracks of channels.
 
@@ -272,42 +235,6 @@ def test_only_close_codes_that_the_modules_understand_are_used(end: Any, code: i
     end(bridge)
     assert bridge.close_code == code
     assert bridge.disconnected() == []
-
-
-# Alerts.
-
-
-def test_alerts_are_sent_only_if_enabled() -> None:
-    disabled, enabled = fork(), fork(alerts=True)
-    for bridge in (disabled, enabled):
-        bridge.alert(transition())
-    assert disabled.replies() == []
-    (reply,) = enabled.replies()
-    assert json.loads(reply)["type"] == "json"
-    assert json.loads(reply)["data"]["text"] == "sounds angry (0.83)"
-    assert enabled.replies() == []
-
-
-def test_a_resolved_alert_has_its_own_text() -> None:
-    bridge = fork(alerts=True)
-    bridge.alert(transition(state=AlertState.RESOLVED, probability=0.2))
-    assert json.loads(bridge.replies()[0])["data"]["text"] == "no longer sounds angry (0.20)"
-
-
-@pytest.mark.parametrize("state", [AlertState.PENDING, AlertState.LAPSED])
-def test_an_alert_that_did_not_fire_is_not_sent(state: AlertState) -> None:
-    bridge = fork(alerts=True)
-    bridge.alert(transition(state=state))
-    assert bridge.replies() == []
-
-
-def test_unsent_alerts_are_bounded_and_the_newest_stay() -> None:
-    bridge = fork(alerts=True)
-    for number in range(MAX_REPLIES + 9):
-        bridge.alert(transition(number=number))
-    replies = bridge.replies()
-    assert len(replies) == MAX_REPLIES
-    assert json.loads(replies[-1])["data"]["number"] == MAX_REPLIES + 8
 
 
 # Any input.

@@ -22,7 +22,7 @@ def attributes(**changes: Any) -> str:
     return json.dumps({k: v for k, v in {**ATTRIBUTES, **changes}.items() if v is not ...})
 
 
-def test_a_call_in_order_becomes_facts() -> None:
+def test_a_call_in_order_becomes_events() -> None:
     bridge = JambonzBridge(CALLER)
     assert bridge.receive(attributes()) == [
         CallStarted(
@@ -65,7 +65,7 @@ def test_what_the_first_text_leaves_out_is_not_assumed(
     assert bridge.close_code == 1011
 
 
-def test_a_text_that_is_no_json_is_no_call() -> None:
+def test_a_text_that_is_no_json_is_refused() -> None:
     bridge = JambonzBridge(CALLER)
     assert bridge.receive("hello") == []
     assert bridge.close_code == 1011

@@ -13,7 +13,7 @@ def test_a_printable_text_names_a_call(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "x" * 129, "a\nb", "\x00", "\ud800", 5, None, ["a"]])
-def test_nothing_else_does(value: object) -> None:
+def test_other_values_name_no_call(value: object) -> None:
     assert identity.call_id(value) is None
 
 

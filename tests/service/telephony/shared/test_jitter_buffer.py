@@ -56,7 +56,7 @@ def test_a_missing_chunk_is_a_gap_of_its_length() -> None:
     assert samples_of(buffer.place(*chunk_at(3))) == [LOST] * 320 + list(range(480, 640))
 
 
-def test_time_before_the_first_piece_is_a_gap() -> None:
+def test_time_before_the_first_chunk_is_a_gap() -> None:
     assert samples_of(jitter_buffer().place(*chunk_at(2)))[:321] == [LOST] * 320 + [320]
     assert samples_of(jitter_buffer(origin_ms=40).place(*chunk_at(2)))[0] == 320
 

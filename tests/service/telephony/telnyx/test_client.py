@@ -10,7 +10,7 @@ from service.telephony.telnyx.client import TelnyxClient
 RECORDING = Recording("take.wav", (Track.CALLER, Track.AGENT), np.zeros((320, 2), np.int16))
 
 
-def test_the_token_is_a_bearers() -> None:
+def test_the_token_is_sent_as_bearer() -> None:
     client = TelnyxClient("v3:1", RECORDING, credentials=ClientCredentials(token="s3cret"))
     assert client.headers() == {"Authorization": "Bearer s3cret"}
     assert TelnyxClient("v3:1", RECORDING).headers() == {}

@@ -1,7 +1,8 @@
 import pytest
 
 from service.telephony.shared.authenticator import Handshake, Unauthorized
-from service.telephony.twilio.auth import SETTINGS, SIGNATURE, TwilioAuthenticator, sign, spellings
+from service.telephony.shared.public_url import spellings
+from service.telephony.twilio.auth import SETTINGS, SIGNATURE, TwilioAuthenticator, sign
 
 URL = "wss://mon.example.com/v1/bridges/twilio"
 KNOWN = "yzhRAwS8aynr7n+U7uWmPtyFPHw="  # of twilio-python's RequestValidator("12345") for URL
@@ -50,7 +51,7 @@ def test_however_the_address_is_spelt_on_either_side(spelling: str) -> None:
         "wss://other.example.com/v1/bridges/twilio",
     ],
 )
-def test_another_address_is_another_signature(address: str) -> None:
+def test_a_signature_of_another_address_is_rejected(address: str) -> None:
     assert (
         reason(TwilioAuthenticator(URL, "12345"), handshake_with(sign("12345", address)))
         == "wrong_signature"
@@ -65,7 +66,7 @@ def test_a_port_of_its_own_is_part_of_the_address() -> None:
 
 
 @pytest.mark.parametrize("signature", [KNOWN[:-1], KNOWN.lower(), "x", "é", "\udcff", KNOWN + " "])
-def test_anything_else_is_no_signature(signature: str) -> None:
+def test_a_wrong_signature_is_rejected(signature: str) -> None:
     assert reason(TwilioAuthenticator(URL, "12345"), handshake_with(signature)) == "wrong_signature"
 
 

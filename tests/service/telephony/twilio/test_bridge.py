@@ -85,7 +85,7 @@ def test_a_track_that_begins_later_is_in_step_with_the_first() -> None:
     assert gap == Gap(Track.AGENT, 24_000)
 
 
-def test_one_track_may_be_all_there_is() -> None:
+def test_a_stream_may_have_one_track() -> None:
     (started,) = TwilioBridge(BOTH).receive(start(tracks=["inbound"]))
     assert isinstance(started, CallStarted)
     assert started.tracks == (Track.CALLER,)
@@ -107,7 +107,7 @@ def test_more_than_one_channel_is_refused() -> None:
     assert "2 channels" in bridge.close_reason
 
 
-def test_keys_and_marks_are_no_audio_and_no_problem() -> None:
+def test_dtmf_and_marks_are_ignored() -> None:
     bridge = live()
     dtmf = '{"event":"dtmf","streamSid":"MZ1","dtmf":{"track":"inbound_track","digit":"1"}}'
     assert bridge.receive(dtmf) == []
@@ -118,9 +118,9 @@ def test_keys_and_marks_are_no_audio_and_no_problem() -> None:
 def test_stop_ends_the_call_and_before_start_it_ends_nothing() -> None:
     stop = '{"event":"stop","stop":{"accountSid":"AC1","callSid":"CA1"},"streamSid":"MZ1"}'
     assert live().receive(stop) == [CallStopped("stop")]
-    waiting = TwilioBridge(BOTH)
-    assert waiting.receive(stop) == []
-    assert waiting.message_errors == {MessageProblem.NOT_STARTED: 1}
+    not_started = TwilioBridge(BOTH)
+    assert not_started.receive(stop) == []
+    assert not_started.message_errors == {MessageProblem.NOT_STARTED: 1}
 
 
 def test_the_right_token_is_accepted_and_kept_nowhere() -> None:

@@ -153,7 +153,7 @@ def test_unreadable_messages_are_counted_and_the_call_goes_on(
     assert len(bridge.receive(bytes(640))) == 1
 
 
-def test_how_it_closes() -> None:
+def test_each_end_has_its_close_code() -> None:
     refused, stopped, failed = live(), live(), live()
     refused.refused(Overloaded(5))
     stopped.stopped("quiet", SUMMARY)
