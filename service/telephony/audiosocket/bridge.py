@@ -43,8 +43,8 @@ RATES = {
 }
 
 
-# How many messages one read may contain: 20 ms of audio take at least 323 bytes. Parsing many smaller
-# messages would block the event loop.
+# How many messages one read may contain: 20 ms of audio take at least 323 bytes, and parsing many
+# smaller messages would block the event loop.
 MESSAGES_AT_ONCE = 64
 LEAST_BYTES = 64  # a message, on average, beyond those
 
