@@ -17,10 +17,9 @@ from model.artifact import ArtifactMeta, Thresholds
 from model.labels import ALERTED_EMOTIONS
 from service.alerts.policy import AlertRule
 from service.api import audiosocket, calls, classify, events, health, problem
-from service.api import telephony as bridges
 from service.api.audiosocket import AudioSocketServer
-from service.api.authenticators import authenticators
 from service.api.services import Services
+from service.api.telephony import create_router
 from service.calls.context import CallContext
 from service.calls.registry import CallRegistry
 from service.metrics import Metrics
@@ -28,6 +27,7 @@ from service.scoring.batcher import Batcher
 from service.scoring.torch_scorer import TorchScorer
 from service.settings import Settings
 from service.store.store import Store
+from service.telephony.providers import authenticators
 from service.telephony.shared.no_credentials import AcceptAll, RejectAll
 
 log = structlog.get_logger()
@@ -90,7 +90,19 @@ def _services(settings: Settings, scorer: TorchScorer) -> Services:
     metrics.outbox_dropped.set_function(lambda: store.dropped)
     metrics.outbox_rejected.set_function(lambda: store.refused)
     metrics.redis_up.set_function(lambda: store.redis_up)
-    return Services(settings, scorer, batcher, store, live, metrics, authenticators(settings))
+    return Services(
+        settings,
+        scorer,
+        batcher,
+        store,
+        live,
+        metrics,
+        authenticators(
+            settings,
+            trusted=settings.trusts(settings.listens_at),
+            providers=settings.providers,
+        ),
+    )
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -141,8 +153,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     problem.install(app)
-    for stream in (bridges, calls, events, classify, health):
-        app.include_router(stream.router)
+    app.include_router(create_router(settings.providers))
+    for routes in (calls, events, classify, health):
+        app.include_router(routes.router)
     app.mount("/dashboard", StaticFiles(directory=DASHBOARD), name="dashboard")
 
     @app.get("/", include_in_schema=False)
@@ -165,7 +178,7 @@ def _tell_who_may_connect(services: Services) -> None:
     by_door: dict[str, list[str]] = {"open": [], "closed": [], "with_credentials": []}
     for bridge, door in services.authenticators.items():
         match door:
-            case AcceptAll() if not (bridge == "twilio" and settings.twilio_token):
+            case AcceptAll():
                 by_door["open"].append(bridge)
             case RejectAll():
                 by_door["closed"].append(bridge)

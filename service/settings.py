@@ -1,82 +1,37 @@
 """Every setting, from the environment: `KANJO_` and the field's name in capitals."""
 
-import base64
-import binascii
 import os
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, cast
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
     ValidationInfo,
+    create_model,
     field_validator,
 )
 
 from model import SHIPPED
+from service.events import Track
+from service.telephony.native.provider import NativeSettings
+from service.telephony.providers import PROVIDERS, Providers, legs
+from service.telephony.shared.provider import BridgeOptions
 
 PREFIX = "KANJO_"
-NOT_OURS = {"corpora"}  # KANJO_CORPORA is the training's
+FOREIGN = {"corpora"}  # KANJO_CORPORA belongs to the training
 LOOPBACK = "127.0.0.1"
-# Bridges that may be connected to either leg of a call.
-LEGS = ("asterisk", "exotel", "freeswitch", "jambonz", "plivo", "telnyx", "twilio")
 
 
-# What these refuse they don't show: it may be a secret all the same.
+class ServiceSettings(BaseModel):
+    """The settings of the service itself, without those of the providers (`settings_for`).
 
-
-def _not_empty(secret: SecretStr) -> SecretStr:
-    if not secret.get_secret_value():
-        raise ValueError("got nothing, expected a secret, or no such variable at all")
-    return secret
-
-
-def _pairs(text: str) -> dict[str, str]:
-    """Secrets by name, from `name:secret,name:secret`."""
-    pairs = [pair.strip().partition(":") for pair in text.split(",")]
-    secrets = {name: secret for name, _, secret in pairs}
-    if len(secrets) < len(pairs) or not all(name and colon for name, colon, _ in pairs):
-        raise ValueError("got something else, expected `name:secret,name:secret`, each name once")
-    return secrets
-
-
-def _audiohook_keys(keys: SecretStr) -> SecretStr:
-    for secret in _pairs(keys.get_secret_value()).values():
-        try:
-            base64.b64decode(secret, validate=True)
-        except binascii.Error:
-            raise ValueError("got a client secret that is not base64, expected one") from None
-    return keys
-
-
-def _shared_keys(keys: SecretStr) -> SecretStr:
-    if not all(_pairs(keys.get_secret_value()).values()):
-        raise ValueError("got a key without a secret, expected one with each")
-    return keys
-
-
-def _legs(said: object) -> object:
-    if not isinstance(said, str):
-        return said
-    names = frozenset(name.strip() for name in said.split(","))
-    if not names <= {*LEGS}:
-        raise ValueError(f"got {said!r}, expected some of {','.join(LEGS)}")
-    return names
-
-
-Secret = Annotated[SecretStr, AfterValidator(_not_empty)]
-User = Annotated[str, Field(min_length=1, pattern="^[^:]+$", description="HTTP Basic: user")]
-PublicUrl = Annotated[str, Field(pattern=r"^wss?://[^?#]+$")]
-
-
-class Settings(BaseModel):
-    """What an operator may decide. A misspelt or impossible setting stops the start."""
+    An unknown or impossible setting stops the start.
+    """
 
     model_config = ConfigDict(
         frozen=True,
@@ -85,53 +40,22 @@ class Settings(BaseModel):
         allow_inf_nan=False,
         hide_input_in_errors=True,
     )
+    providers: ClassVar[Providers] = {}
 
     host: str = Field("127.0.0.1", description="address to listen at")
     port: int = Field(8000, ge=1, le=65535, description="port to listen at")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least important lines that are logged"
+        "info", description="lowest level of log lines"
     )
-    log_format: Literal["text", "json"] = Field("text", description="how a line is logged")
-    drain_s: float = Field(20, ge=0, description="how long live calls may go on at a stop")
+    log_format: Literal["text", "json"] = Field("text", description="format of log lines")
+    drain_s: float = Field(20, ge=0, description="how long live calls may continue at a stop")
 
     # Who may connect
     trust_network: bool = Field(
         False,
-        description="whoever reaches this address may call: bridges without credentials are open "
-        "though the host is not loopback",
+        description="accept clients of bridges without credentials though the host is not "
+        "loopback: only those who may call can reach it",
     )
-    audiohook_keys: Annotated[Secret, AfterValidator(_audiohook_keys)] | None = Field(
-        None,
-        description="AudioHook's API keys with their client secrets in base64, "
-        "`key:secret,key:secret`; a key may have none, `key:`",
-    )
-    twilio_url: PublicUrl | None = Field(
-        None, description="public address of `/calls/twilio`, as the TwiML has it: it is signed"
-    )
-    twilio_auth_token: Secret | None = Field(
-        None, validate_default=True, description="what signs it: the account's auth token"
-    )
-    twilio_shared_keys: Annotated[Secret, AfterValidator(_shared_keys)] | None = Field(
-        None, validate_default=True, description="or SharedKeys, `name:secret,name:secret`"
-    )
-    twilio_token: Secret | None = Field(None, description="what the parameter `token` must be")
-    plivo_url: PublicUrl | None = Field(
-        None, description="public address of `/calls/plivo`, as the XML has it: it is signed"
-    )
-    plivo_auth_token: Secret | None = Field(
-        None, validate_default=True, description="what signs it: the account's auth token"
-    )
-    asterisk_user: User = "kanjo"
-    asterisk_password: Secret | None = Field(None, description="HTTP Basic: password")
-    exotel_user: User = "kanjo"
-    exotel_password: Secret | None = Field(None, description="HTTP Basic: password")
-    freeswitch_user: User = "kanjo"
-    freeswitch_password: Secret | None = Field(None, description="HTTP Basic: password")
-    jambonz_user: User = "kanjo"
-    jambonz_password: Secret | None = Field(None, description="HTTP Basic: password")
-    native_token: Secret | None = Field(None, description="`Authorization: Bearer`")
-    telnyx_token: Secret | None = Field(None, description="`Authorization: Bearer`")
-    vonage_token: Secret | None = Field(None, description="`Authorization: Bearer`")
     audiosocket_caller_port: int | None = Field(
         None, ge=1, le=65535, description="port for AudioSocket of the caller's voice"
     )
@@ -139,78 +63,87 @@ class Settings(BaseModel):
         None, ge=1, le=65535, description="port for AudioSocket of the agent's voice"
     )
     start_within_s: float = Field(
-        30, gt=0, description="how long a connection may be open without a call"
+        30, gt=0, description="longest time from connection to the start of a call"
     )
-    idle_s: float = Field(300, gt=0, description="how long a connection may go without a message")
+    idle_s: float = Field(300, gt=0, description="longest time without a message")
 
-    # What is heard
+    # What is analysed
     analyse_agent: str | None = Field(
         None,
         min_length=10,
         description="recorded purpose for which the agent's voice is analysed too (medical or "
         "safety; EU AI Act Art. 5(1)(f)); without one it never is",
     )
-    agent_legs: Annotated[frozenset[str], BeforeValidator(_legs)] | None = Field(
+    agent_legs: frozenset[str] | None = Field(
         None,
-        description="bridges that are connected to the agent's leg of a call, `twilio,plivo`: what "
-        "is said there is the agent's voice",
+        description="bridges that are connected to the agent's leg of a call, `twilio,plivo`: the "
+        "voice that comes from there is the agent's",
     )
     analyse_mix: bool = Field(
         False,
         description="analyse connections that carry all speakers in one channel, as the caller: "
         "only where the agent is not in it",
     )
-    freeswitch_alerts: bool = Field(False, description="send FreeSWITCH alerts, as events `::json`")
-    gate: bool = Field(True, description="score speech only; off: sliding 7.5 s of everything")
+    gate: bool = Field(True, description="score speech only; off: sliding windows of 7.5 s")
     first_s: float | None = Field(
-        None,
-        ge=0.5,
-        le=7.5,
-        description="speech before its first reading; without it, the model's own",
+        None, ge=0.5, le=7.5, description="speech before the first reading; by default the model's"
     )
     hop_s: float | None = Field(
         None,
         ge=0.25,
         le=7.5,
-        description="speech from one reading to the next; without it, the model's own",
+        description="speech from one reading to the next; by default the model's",
     )
-    max_calls: int = Field(200, ge=1, description="live calls; one more is refused")
+    max_calls: int = Field(200, ge=1, description="most live calls; further ones are refused")
     max_frame_bytes: int = Field(524_288, ge=1024, description="largest message of audio")
 
-    # What scores it
+    # Scoring
     model: Path = Field(SHIPPED, description="artifact to load")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda")
-    torch_threads: int = Field(1, ge=1, description="CPU threads of one batch")
-    batch_max: int = Field(64, ge=1, le=256, description="windows scored at once")
-    batch_wait_ms: float = Field(10, ge=0, description="longest a window waits for company")
-    queue_max: int = Field(512, ge=1, description="waiting windows; one more drops the oldest")
-    window_max_age_s: float = Field(3.0, gt=0, description="a window that waited longer is dropped")
+    torch_threads: int = Field(1, ge=1, description="CPU threads for one batch")
+    batch_max: int = Field(64, ge=1, le=256, description="most windows in one batch")
+    batch_wait_ms: float = Field(
+        10, ge=0, description="longest a window waits for its batch to fill"
+    )
+    queue_max: int = Field(
+        512, ge=1, description="most queued windows; further ones replace the oldest"
+    )
+    window_max_age_s: float = Field(3.0, gt=0, description="windows queued for longer are dropped")
 
-    # What becomes an alert
+    # Alerts
     anger_fire_at: float | None = Field(
-        None, ge=0, le=1, description="smoothed probability; without it, the model's own"
+        None,
+        ge=0,
+        le=1,
+        description="smoothed probability at which an alert begins; by default the model's",
     )
     anger_clear_at: float | None = Field(
         None,
         ge=0,
         le=1,
         validate_default=True,
-        description="below it an alert is on its way out; goes with the former",
+        description="smoothed probability below which it ends; set both or neither",
     )
     happiness_fire_at: float | None = Field(None, ge=0, le=1, description="as for anger")
     happiness_clear_at: float | None = Field(
         None, ge=0, le=1, validate_default=True, description="as for anger"
     )
-    hold_s: float = Field(0.0, ge=0, description="speech at or above before an alert fires")
-    release_s: float = Field(4.0, ge=0, description="time below before it resolves")
+    hold_s: float = Field(
+        0.0, ge=0, description="speech at or above the first probability before an alert fires"
+    )
+    release_s: float = Field(
+        4.0, ge=0, description="time below the second probability before it resolves"
+    )
     smooth_s: float = Field(0.75, ge=0, description="speech over which probabilities are smoothed")
 
-    # What is kept
+    # Storage
     redis_url: str | None = Field(
-        None, pattern=r"^(redis|rediss|unix)://", description="without it: in this process only"
+        None,
+        pattern=r"^(redis|rediss|unix)://",
+        description="address of Redis; by default calls are kept in this process only",
     )
     state_dir: Path = Field(
-        Path("var"), description="where the outbox lives that waits for an absent Redis"
+        Path("var"), description="folder of the outbox, which keeps writes while Redis is away"
     )
     retention_days: float = Field(30, gt=0, description="how long calls and alerts are kept")
 
@@ -219,37 +152,39 @@ class Settings(BaseModel):
     classify_max_bytes: int = Field(50_000_000, ge=1, description="largest upload")
 
     @property
+    def analysed_tracks(self) -> frozenset[Track]:
+        """The tracks that are analysed."""
+        return frozenset(Track if self.analyse_agent else {Track.CALLER})
+
+    def bridge_options(self, provider: str) -> BridgeOptions:
+        """Returns what the service decides for this provider's bridges."""
+        return BridgeOptions(
+            analysed_tracks=self.analysed_tracks,
+            leg=Track.AGENT if provider in (self.agent_legs or ()) else Track.CALLER,
+            analyse_mix=self.analyse_mix,
+            max_frame_bytes=self.max_frame_bytes,
+        )
+
+    @property
     def ws_max_size(self) -> int:
-        """A little more than the largest frame is read, so that it can be answered with words."""
+        """The largest websocket message that is read, in bytes.
+
+        It is larger than `max_frame_bytes`, so that a frame above that gets an error as its reply.
+        """
         return max(2 * self.max_frame_bytes, 2_097_152)
 
     @property
-    def audiohook_secrets(self) -> dict[str, bytes | None]:
-        """The client secrets by API key."""
-        if self.audiohook_keys is None:
-            return {}
-        pairs = _pairs(self.audiohook_keys.get_secret_value())
-        return {key: base64.b64decode(secret) or None for key, secret in pairs.items()}
-
-    @property
-    def twilio_secrets(self) -> dict[str, str]:
-        """The shared keys' secrets by their names."""
-        if self.twilio_shared_keys is None:
-            return {}
-        return _pairs(self.twilio_shared_keys.get_secret_value())
-
-    @property
     def credentials(self) -> bool:
-        """Whether any bridge has some."""
+        """Whether credentials are set for any provider."""
         return any(isinstance(getattr(self, name), SecretStr) for name in type(self).model_fields)
 
     @property
     def listens_at(self) -> str:
-        """`host`, but loopback where calls would be taken of whoever comes by."""
+        """`host`, or loopback if calls of untrusted clients would be accepted there."""
         return self.host if self.trusts(self.host) or self.credentials else LOOPBACK
 
     def trusts(self, host: str) -> bool:
-        """Whether those who reach the service at `host` may call without credentials."""
+        """Returns whether clients that reach the service at `host` need no credentials."""
         if self.trust_network or host == "localhost":
             return True
         try:
@@ -257,21 +192,23 @@ class Settings(BaseModel):
         except ValueError:
             return False
 
-    @field_validator("twilio_auth_token", "twilio_shared_keys", "plivo_auth_token")
+    @field_validator("agent_legs", mode="before")
     @classmethod
-    def _goes_with_url(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        assert info.field_name
-        url = f"{info.field_name.partition('_')[0]}_url"
-        if secret is not None and info.data.get(url, "") is None:
-            raise ValueError(f"got no {url}, expected the public address that is signed")
-        return secret
+    def _names_of_legs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        names = frozenset(name.strip() for name in value.split(","))
+        known = legs(cls.providers)
+        if not names <= {*known}:
+            raise ValueError(f"got {value!r}, expected some of {','.join(known)}")
+        return names
 
     @field_validator("anger_clear_at", "happiness_clear_at")
     @classmethod
     def _goes_with_fire_at(cls, clear_at: float | None, info: ValidationInfo) -> float | None:
         assert info.field_name
         other = info.field_name.replace("clear", "fire")
-        if other in info.data:  # else it is impossible itself
+        if other in info.data:  # else it was refused itself
             fire_at = info.data[other]
             if (fire_at is None) != (clear_at is None):
                 raise ValueError(f"got {clear_at} and {other} {fire_at}, expected both or neither")
@@ -281,14 +218,40 @@ class Settings(BaseModel):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Reads all variables that begin with KANJO_.
+        """Returns the settings of all variables that begin with KANJO_.
 
         Raises:
-            ValidationError: one is unknown or its value impossible.
+            ValidationError: a variable is unknown or its value impossible.
         """
         own = {
             name.removeprefix(PREFIX).lower(): value
             for name, value in environ.items()
             if name.startswith(PREFIX)
         }
-        return cls.model_validate({k: v for k, v in own.items() if k not in NOT_OURS})
+        return cls.model_validate({k: v for k, v in own.items() if k not in FOREIGN})
+
+
+def settings_for(providers: Providers) -> type[ServiceSettings]:
+    """Returns the settings of a service with these providers: its own fields, then theirs.
+
+    The result is a subclass of each provider's settings too.
+    """
+    # The fields of later bases come first.
+    bases: list[type[BaseModel]] = [provider.settings for provider in providers.values()]
+    bases = [*reversed(bases), ServiceSettings]
+    model = create_model("Settings", __base__=tuple(bases), __module__=__name__)
+    made = cast(type[ServiceSettings], model)
+    made.providers = providers
+    return made
+
+
+if TYPE_CHECKING:
+
+    class Settings(NativeSettings, ServiceSettings):
+        """The settings of the service with all its providers.
+
+        Type checkers see only those that are used by name outside of the providers' folders.
+        """
+
+else:
+    Settings = settings_for(PROVIDERS)

@@ -1,15 +1,20 @@
-"""The README's table of settings is the truth: written by `python -m tests.test_readme`."""
+"""Tables of README pages that are generated: `python -m tests.test_readme` writes them."""
 
 import re
 from pathlib import Path
 
+import pytest
+
 from service.settings import PREFIX, Settings
+from service.telephony.providers import AUDIOSOCKET, PROVIDERS
+from service.telephony.shared.provider import Documentation
 
-README = Path(__file__).parents[1] / "README.md"
-PLACE = re.compile(r"(<!-- settings: [^>]*-->\n).*?(<!-- /settings -->)", re.DOTALL)
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PROVIDERS_README = ROOT / "service/telephony/README.md"
 
 
-def table() -> str:
+def settings_table() -> str:
     rows = ["| variable | default | |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = field.default
@@ -23,15 +28,42 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def written(text: str) -> str:
-    return PLACE.sub(lambda place: place[1] + table() + place[2], text)
+def providers_table() -> str:
+    columns = "bridge path transport voices encodings replies credentials".split()
+    rows = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for name, provider in PROVIDERS.items():
+        rows.append(provider_row(provider.documentation, f"`/calls/{name}`", f"{name}/README.md"))
+        if name == "asterisk":
+            rows.append(provider_row(AUDIOSOCKET, "a TCP port a voice", "asterisk/README.md"))
+    return "\n".join(rows) + "\n"
 
 
-def test_the_settings_in_the_readme_are_those_of_the_service() -> None:
-    text = README.read_text()
-    assert PLACE.search(text)
-    assert text == written(text), "run: python -m tests.test_readme"
+def provider_row(row: Documentation, path: str, page: str) -> str:
+    cells = (row.transport, row.voices, row.encodings, row.replies, row.credentials)
+    return f"| [{row.title}]({row.page or page}) | {path} | {' | '.join(cells)} |"
+
+
+TABLES = {
+    README: ("settings", settings_table),
+    PROVIDERS_README: ("providers", providers_table),
+}
+
+
+def with_table(page: Path) -> tuple[str, str]:
+    """Returns the text of a page as it is, and with its table written anew."""
+    name, table = TABLES[page]
+    text = page.read_text()
+    place = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    assert place.search(text), f"{page} has no place for the table of {name}"
+    return text, place.sub(lambda match: match[1] + table() + match[2], text)
+
+
+@pytest.mark.parametrize("page", TABLES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_table_in_the_readme_is_that_of_the_service(page: Path) -> None:
+    text, expected = with_table(page)
+    assert text == expected, "run: python -m tests.test_readme"
 
 
 if __name__ == "__main__":
-    README.write_text(written(README.read_text()))
+    for page in TABLES:
+        page.write_text(with_table(page)[1])

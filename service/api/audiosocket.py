@@ -1,4 +1,4 @@
-"""Where Asterisk connects over TCP: one port a voice, which says whose it is."""
+"""AudioSocket's TCP ports, one for each track: Asterisk connects to the port of its track."""
 
 import asyncio
 import socket
@@ -9,7 +9,6 @@ import structlog
 
 from service.api.connection import Connection
 from service.api.services import Services
-from service.api.telephony import analysed
 from service.api.transport import TransportClosed
 from service.errors import CantListen
 from service.events import Track
@@ -19,16 +18,17 @@ from service.telephony.audiosocket.bridge import FRAME_S, AudioSocketBridge
 log = structlog.get_logger()
 
 READ_BYTES = 65_536
-UNSENT_BYTES = 16_384  # of silence, half a second at 16 kHz: more does not help who reads nothing
+UNSENT_BYTES = 16_384  # of silence, half a second at 16 kHz; no more is queued for slow readers
 
 
 def listeners(settings: Settings) -> Mapping[Track, socket.socket]:
-    """The ports, bound; those without a port have none.
+    """Binds the configured ports and returns their listeners by track.
 
-    AudioSocket proves nothing: it is for those who are trusted without credentials.
+    AudioSocket has no credentials, so the ports listen on other addresses than loopback only where
+    clients are trusted without any.
 
     Raises:
-        CantListen: somebody else does.
+        CantListen: a port is in use; no port stays bound.
     """
     ports = {
         Track.CALLER: settings.audiosocket_caller_port,
@@ -50,7 +50,7 @@ def listeners(settings: Settings) -> Mapping[Track, socket.socket]:
 
 
 class AudioSocketServer:
-    """Takes connections at one port; `run` owns them all."""
+    """Accepts the connections of one port; `run` owns their tasks."""
 
     def __init__(self, listener: socket.socket, track: Track, services: Services) -> None:
         self._listener = listener
@@ -58,21 +58,23 @@ class AudioSocketServer:
         self._services = services
 
     async def run(self) -> None:
-        """For ever."""
+        """Serves connections until it is cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            # A plain function: the task is ours, not the server's.
+            # Not a coroutine function: the task group must own the task, not the server.
             def connected(reader: StreamReader, writer: StreamWriter) -> None:
-                tasks.create_task(self._hold(reader, writer))
+                tasks.create_task(self._serve(reader, writer))
 
             async with await asyncio.start_server(connected, sock=self._listener) as server:
                 await server.serve_forever()
 
-    async def _hold(self, reader: StreamReader, writer: StreamWriter) -> None:
+    async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         ready = self._services.warm.is_set() and not self._services.stopping.is_set()
         try:
-            if ready:  # else all that can be said is that the connection ends
-                bridge = AudioSocketBridge(analysed(self._services.settings), track=self._track)
-                silence = asyncio.create_task(_silence(bridge, writer))
+            if ready:  # otherwise the only possible reply is to end the connection
+                bridge = AudioSocketBridge(
+                    self._services.settings.analysed_tracks, track=self._track
+                )
+                silence = asyncio.create_task(_send_silence(bridge, writer))
                 try:
                     transport = _TcpTransport(reader, writer)
                     await Connection(transport, bridge, bridge.NAME, self._services).hold()
@@ -83,6 +85,8 @@ class AudioSocketServer:
 
 
 class _TcpTransport:
+    """The messages of one TCP connection: `receive` returns whatever bytes have arrived."""
+
     def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
@@ -106,7 +110,8 @@ class _TcpTransport:
         self._writer.close()
 
 
-async def _silence(bridge: AudioSocketBridge, writer: StreamWriter) -> None:
+async def _send_silence(bridge: AudioSocketBridge, writer: StreamWriter) -> None:
+    """Sends the bridge's silence every `FRAME_S` seconds until the connection closes."""
     loop = asyncio.get_running_loop()
     due_s = loop.time()
     while not writer.is_closing():

@@ -75,7 +75,7 @@ class Connection:
             self._services.connections.discard(self)
             if self._stream:
                 self._stream.abandon("failed")
-            for code, count in self._bridge.problems.items():
+            for code, count in self._bridge.message_errors.items():
                 self._services.metrics.message_errors.labels(self._name, code).inc(count)
         if not self._gone:
             # It may just have gone, or take nothing more, not even this.

@@ -24,13 +24,7 @@ from websockets.typing import Subprotocol
 from model.audio import FRAME_SAMPLES, SAMPLE_RATE
 from service.errors import ServiceFailed, ServiceRefused, ServiceUnreachable
 from service.events import AlertState
-from service.telephony.asterisk.client import AsteriskClient
-from service.telephony.audiohook.client import AudioHookClient
-from service.telephony.exotel.client import ExotelClient
-from service.telephony.freeswitch.client import FreeswitchClient
-from service.telephony.jambonz.client import JambonzClient
-from service.telephony.native.client import NativeClient
-from service.telephony.plivo.client import PlivoClient
+from service.telephony.providers import PROVIDERS, clients
 from service.telephony.shared.client import (
     NO_CREDENTIALS,
     AlertReceived,
@@ -43,29 +37,12 @@ from service.telephony.shared.client import (
 )
 from service.telephony.shared.interleaved import Encoding
 from service.telephony.shared.recording import Recording
-from service.telephony.telnyx.client import TelnyxClient
-from service.telephony.twilio.client import TwilioClient
-from service.telephony.vonage.client import VonageClient
 
 STOPPED_WITHIN_S = 10.0  # from our stop to the service's answer
 CALLS_PER_S = 100  # new calls, where there are many
 GOLDEN = 0.618034  # multiples of it, modulo 1, are spread evenly however many there are
 
-CLIENTS: Mapping[str, type[ProviderClient]] = {
-    dialect.name: dialect
-    for dialect in (
-        NativeClient,
-        AudioHookClient,
-        TwilioClient,
-        FreeswitchClient,
-        JambonzClient,
-        AsteriskClient,
-        VonageClient,
-        TelnyxClient,
-        PlivoClient,
-        ExotelClient,
-    )
-}
+CLIENTS: Mapping[str, type[ProviderClient]] = clients(PROVIDERS)
 
 
 @dataclass(slots=True)
@@ -117,10 +94,10 @@ async def replay(
         ServiceFailed: no call was taken.
     """
     dialect = CLIENTS[bridge]
-    dialect("", recordings[0], encoding, url=url, access=access)  # before anybody is called
+    dialect("", recordings[0], encoding, url=url, credentials=access)  # before anybody is called
     stop = stop or asyncio.Event()
     summary = summary or ReplaySummary()
-    summary.ear = dialect.ear
+    summary.ear = dialect.feedback
     run = secrets.token_hex(3)
     failures: list[ServiceFailed] = []
     begin_s = asyncio.get_running_loop().time()

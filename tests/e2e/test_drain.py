@@ -20,7 +20,7 @@ from service.replay.player import CLIENTS
 from service.telephony.audiohook.client import AudioHookClient
 from service.telephony.shared.recording import Recording
 from tests.e2e.service import Service, until
-from tests.e2e.test_bridges import Line, live
+from tests.e2e.test_bridges import ConnectedClient, live
 from tests.redis_server import RedisServer
 
 DRAIN_S = 6
@@ -31,7 +31,7 @@ LATER = {"freeswitch": 1000, "native": 1000, "twilio": 1000}  # with the codes t
 async def refused(kanjo: Service, bridge: str) -> bool:
     """Whether a new call is refused before the upgrade."""
     try:
-        async with Line(kanjo, CLIENTS[bridge]("too late", STEREO)):
+        async with ConnectedClient(kanjo, CLIENTS[bridge]("too late", STEREO)):
             return False
     except InvalidStatus as refusal:
         return refusal.response.status_code == 503
@@ -61,16 +61,16 @@ async def test_calls_are_let_end_asked_to_go_elsewhere_or_ended_in_their_own_wor
         async with AsyncExitStack() as ends:
             dialects = {bridge: CLIENTS[bridge](f"{bridge} call", STEREO) for bridge in LATER}
             lines = {
-                bridge: await ends.enter_async_context(Line(kanjo, dialect))
+                bridge: await ends.enter_async_context(ConnectedClient(kanjo, dialect))
                 for bridge, dialect in dialects.items()
             }
-            brief = Line(kanjo, CLIENTS["telnyx"]("ends by itself", STEREO))
+            brief = ConnectedClient(kanjo, CLIENTS["telnyx"]("ends by itself", STEREO))
             lines["telnyx"] = await ends.enter_async_context(brief)
-            await asyncio.gather(*(line.speak(STEREO, 8) for line in lines.values()))
+            await asyncio.gather(*(line.send(STEREO, 8) for line in lines.values()))
             for bridge in LATER:
                 await live(kanjo, f"{bridge} call")
             session = AudioHookClient("genesys", STEREO)
-            genesys = await ends.enter_async_context(Line(kanjo, session))
+            genesys = await ends.enter_async_context(ConnectedClient(kanjo, session))
             list(session.receive(await genesys.socket.recv()))
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             ends.callback(writer.close)
@@ -93,7 +93,7 @@ async def test_calls_are_let_end_asked_to_go_elsewhere_or_ended_in_their_own_wor
             assert all(await asyncio.gather(*(map(partial(refused, kanjo), CLIENTS))))
 
             # One ends by itself, the others when time is up.
-            await brief.speak(STEREO, 1)
+            await brief.send(STEREO, 1)
             await brief.hang_up()
             for bridge, code in LATER.items():
                 said_last, close_code, reason = await lines[bridge].end()
@@ -118,7 +118,7 @@ async def test_calls_are_let_end_asked_to_go_elsewhere_or_ended_in_their_own_wor
     assert {alert["state"] for alert in alerts} == {"resolved"}
 
 
-async def leave(genesys: Line, session: AudioHookClient, serverseq: int) -> None:
+async def leave(genesys: ConnectedClient, session: AudioHookClient, serverseq: int) -> None:
     """As the client does that has connected elsewhere."""
     message = json.loads(session._message("close", reason="reconnect"))
     await genesys.socket.send(json.dumps({**message, "serverseq": serverseq}))
@@ -142,7 +142,7 @@ async def test_a_client_that_will_not_go_does_not_keep_the_service_from_stopping
 ) -> None:
     with Service(tmp_path, drain_s=1, batch_max=1) as kanjo:
         session = AudioHookClient("stubborn", STEREO)
-        async with Line(kanjo, session) as genesys:
+        async with ConnectedClient(kanjo, session) as genesys:
             list(session.receive(await genesys.socket.recv()))
             began = time.monotonic()
             await asyncio.to_thread(kanjo.stop)
@@ -158,7 +158,7 @@ async def draining(kanjo: Service) -> bool:
 
 async def test_a_second_interrupt_ends_the_waiting(tmp_path: Path) -> None:
     with Service(tmp_path, drain_s=60, batch_max=1) as kanjo:
-        async with Line(kanjo, CLIENTS["native"]("patient", STEREO)) as call:
+        async with ConnectedClient(kanjo, CLIENTS["native"]("patient", STEREO)) as call:
             assert json.loads(await call.socket.recv())["type"] == "started"
             kanjo.signal(signal.SIGINT)
             await until(partial(draining, kanjo), within_s=5)

@@ -28,7 +28,7 @@ from service.telephony.shared.recording import Recording
 from tests.e2e.service import Service, until
 
 SPEED = 4.0
-FRAMES = 400  # of 20 ms, to another client
+FRAMES = 400  # of 20 ms, from another client
 FROM_S, TO_S = 9, 21  # of the sample call: the caller begins to sound angry
 PUBLIC = "wss://kanjo.example.com/calls"
 SECRET = "a secret of this test"
@@ -50,7 +50,7 @@ CREDENTIALS = {
     "jambonz_password": SECRET,
 }
 BASIC = ClientCredentials(user="kanjo", password=SECRET)
-ACCESS = {
+CLIENT_CREDENTIALS = {
     "native": ClientCredentials(token=SECRET),
     "telnyx": ClientCredentials(token=SECRET),
     "vonage": ClientCredentials(token=SECRET),
@@ -67,7 +67,7 @@ Readings = list[dict[str, Any]]
 
 
 def recorded(tracks: int = 2) -> Recording:
-    """Some of the sample call, which was on no telephone line before."""
+    """Returns a part of the sample call, without any loss of a telephone channel."""
     pcm, rate = soundfile.read(SAMPLES[0], dtype="int16")
     assert rate == 8000
     pcm = pcm[FROM_S * rate : TO_S * rate, :tracks]
@@ -80,14 +80,14 @@ def url(kanjo: Service, bridge: str) -> str:
 
 @pytest.fixture(scope="module")
 def kanjo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service with credentials for every bridge, that may hear mixes."""
+    """A service with credentials for every provider, which analyses mixes."""
     state = tmp_path_factory.mktemp("kanjo")
     with Service(state, batch_max=1, analyse_mix=True, **CREDENTIALS) as service:
         yield service
 
 
 async def kept(kanjo: Service, call_id: str) -> dict[str, Any]:
-    """A call as the service remembers it, once it is over."""
+    """Returns a call as the service stored it, once it is over."""
     found: dict[str, Any] = {}
 
     async def ended() -> bool:
@@ -100,39 +100,39 @@ async def kept(kanjo: Service, call_id: str) -> dict[str, Any]:
 
 
 async def call_ids(kanjo: Service) -> dict[str, str]:
-    """The bridges of all calls, by id."""
+    """Returns the bridges of all calls, by id."""
     async with kanjo.client() as client:
         page = (await client.get("/calls", params={"limit": 1000})).json()
     return {call["call_id"]: call["bridge"] for call in page["calls"]}
 
 
-async def played(kanjo: Service, bridge: str, encoding: Encoding) -> None:
-    # All parties are in one channel of Vonage's; here nobody but the caller is.
+async def replayed(kanjo: Service, bridge: str, encoding: Encoding) -> None:
+    # Vonage mixes all speakers in one channel; here the caller is the only one.
     recording = recorded(1 if bridge == "vonage" else 2)
-    address, access = url(kanjo, bridge), ACCESS[bridge]
+    address, credentials = url(kanjo, bridge), CLIENT_CREDENTIALS[bridge]
     summary = await replay(
-        [recording], address, speed=SPEED, bridge=bridge, encoding=encoding, access=access
+        [recording], address, speed=SPEED, bridge=bridge, encoding=encoding, access=credentials
     )
     assert not summary.errors, (bridge, summary.reasons)
     assert summary.calls == 1
 
 
-_read: dict[Encoding, dict[str, Readings]] = {}
+_readings: dict[Encoding, dict[str, Readings]] = {}
 
 
-async def read_by_all(kanjo: Service, encoding: Encoding) -> dict[str, Readings]:
-    """The recording's readings, by bridge, of all bridges that know the encoding; played once."""
-    if encoding not in _read:
+async def readings_of_all(kanjo: Service, encoding: Encoding) -> dict[str, Readings]:
+    """Returns the recording's readings through each bridge with this encoding; replays it once."""
+    if encoding not in _readings:
         before = await call_ids(kanjo)
-        bridges = [name for name, dialect in CLIENTS.items() if encoding in dialect.encodings]
-        await asyncio.gather(*(played(kanjo, bridge, encoding) for bridge in bridges))
+        bridges = [name for name, client in CLIENTS.items() if encoding in client.encodings]
+        await asyncio.gather(*(replayed(kanjo, bridge, encoding) for bridge in bridges))
         new = {
             b: call_id for call_id, b in (await call_ids(kanjo)).items() if call_id not in before
         }
         assert set(new) == set(bridges)
         calls = {bridge: await kept(kanjo, call_id) for bridge, call_id in new.items()}
-        _read[encoding] = {bridge: call["readings"] for bridge, call in calls.items()}
-    return _read[encoding]
+        _readings[encoding] = {bridge: call["readings"] for bridge, call in calls.items()}
+    return _readings[encoding]
 
 
 def assert_same(readings: Readings, others: Readings, within: float) -> None:
@@ -148,7 +148,7 @@ def assert_same(readings: Readings, others: Readings, within: float) -> None:
 async def test_every_bridge_gives_the_readings_of_the_native_one(
     kanjo: Service, encoding: Encoding
 ) -> None:
-    read = await read_by_all(kanjo, encoding)
+    read = await readings_of_all(kanjo, encoding)
     native = read["native"]
     assert len(native) > 5
     assert max(reading["probabilities"]["anger"] for reading in native) > 0.5
@@ -158,49 +158,47 @@ async def test_every_bridge_gives_the_readings_of_the_native_one(
 
 
 @pytest.mark.parametrize("encoding", [Encoding.MULAW, Encoding.ALAW])
-async def test_how_samples_travel_hardly_changes_what_is_read(
-    kanjo: Service, encoding: Encoding
-) -> None:
-    whole = (await read_by_all(kanjo, Encoding.L16))["native"]
-    assert_same((await read_by_all(kanjo, encoding))["native"], whole, within=0.02)
+async def test_the_encoding_hardly_changes_the_readings(kanjo: Service, encoding: Encoding) -> None:
+    whole = (await readings_of_all(kanjo, Encoding.L16))["native"]
+    assert_same((await readings_of_all(kanjo, encoding))["native"], whole, within=0.02)
 
 
 @pytest.mark.parametrize("bridge", CLIENTS)
-async def test_a_provider_that_proves_nothing_is_turned_away(kanjo: Service, bridge: str) -> None:
+async def test_a_provider_without_credentials_is_rejected(kanjo: Service, bridge: str) -> None:
     before = await call_ids(kanjo)
     with pytest.raises(ServiceRefused, match="HTTP 401"):
         await replay([recorded()], url(kanjo, bridge), bridge=bridge, access=NO_CREDENTIALS)
     assert await call_ids(kanjo) == before
 
 
-async def test_twilio_must_know_the_token_beside_the_signature(kanjo: Service) -> None:
+async def test_twilio_must_send_the_token_beside_the_signature(kanjo: Service) -> None:
     before = await call_ids(kanjo)
-    access = ClientCredentials(secret=SECRET, token="another", public_url=f"{PUBLIC}/twilio")
-    summary = await replay([recorded()], url(kanjo, "twilio"), bridge="twilio", access=access)
+    credentials = ClientCredentials(secret=SECRET, token="another", public_url=f"{PUBLIC}/twilio")
+    summary = await replay([recorded()], url(kanjo, "twilio"), bridge="twilio", access=credentials)
     assert summary.errors == {"closed": 1}
     assert "1008" in summary.reasons["closed"]
     assert summary.played_s < 3
     assert await call_ids(kanjo) == before
 
 
-# A Media Streams client that others wrote.
+# An independent Media Streams client.
 
 
 @pytest.fixture(scope="module")
 def twilio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that asks Twilio for its token only: the client signs nothing."""
+    """A service that checks only Twilio's token: the client signs nothing."""
     with Service(tmp_path_factory.mktemp("twilio"), batch_max=1, twilio_token="t") as service:
         yield service
 
 
 def frames(track: int) -> list[bytes]:
-    """Some of the sample call as Twilio sends it, 20 ms a frame."""
+    """Returns a part of the sample call as Twilio sends it, 20 ms a frame."""
     codes = mulaw_encode(recorded().pcm[: FRAMES * 160, track])
     return [codes[at : at + 160].tobytes() for at in range(0, len(codes), 160)]
 
 
 async def streamed(kanjo: Service, *tracks: str, **changes: Any) -> tuple[CallReport, Any]:
-    """What the client says of its call, and what the service does."""
+    """Returns the client's report of its call, and the service's record of it."""
     config = SessionConfig(
         fork=True,
         tracks=list(tracks),
@@ -220,23 +218,23 @@ async def streamed(kanjo: Service, *tracks: str, **changes: Any) -> tuple[CallRe
     return report, call
 
 
-async def test_another_twilio_client_is_heard_however_its_network_is(twilio: Service) -> None:
+async def test_another_twilio_client_is_decoded_despite_loss_and_jitter(twilio: Service) -> None:
     jitter = Impairments(jitter_ms=30)
-    (_, well), (_, late), (lossy, lost) = await asyncio.gather(
+    (_, clean), (_, late), (lossy, lost) = await asyncio.gather(
         streamed(twilio, "inbound", "outbound"),
         streamed(twilio, "inbound", impairments=jitter),
         streamed(twilio, "inbound", impairments=Impairments(loss=0.01), chaos_seed=3),
     )
-    assert well["tracks"] == ["caller", "agent"]
-    assert well["duration_s"] == pytest.approx(FRAMES * 0.02, abs=0.1)
-    assert len(well["readings"]) >= 3
-    assert_same(late["readings"], well["readings"], within=1e-6)
+    assert clean["tracks"] == ["caller", "agent"]
+    assert clean["duration_s"] == pytest.approx(FRAMES * 0.02, abs=0.1)
+    assert len(clean["readings"]) >= 3
+    assert_same(late["readings"], clean["readings"], within=1e-6)
     assert lossy.result.frames_dropped > 0
     assert lost["duration_s"] == pytest.approx(FRAMES * 0.02, abs=0.1)
 
 
-async def is_heard(kanjo: Service, call_id: str) -> bool:
-    """Whether something was read in it."""
+async def has_readings(kanjo: Service, call_id: str) -> bool:
+    """Returns whether a call has readings."""
     async with kanjo.client() as client:
         return bool((await client.get(f"/calls/{call_id}")).json().get("readings"))
 
@@ -250,7 +248,7 @@ async def test_a_twilio_connection_that_breaks_ends_its_call(twilio: Service) ->
         for frame in frames(0):
             await socket.send(json.dumps(encoder.media(frame)))
         call_id = start["start"]["callSid"]
-        await until(partial(is_heard, twilio, call_id), within_s=10)
+        await until(partial(has_readings, twilio, call_id), within_s=10)
         socket.transport.abort()
     call = await kept(twilio, call_id)
     assert call["state"] == "ended"

@@ -9,7 +9,7 @@ from service.settings import Settings
 
 
 def refused(**environ: str) -> tuple[tuple[str, ...], str]:
-    """The one problem with these variables: where it is, and what it says."""
+    """Returns the field and the message of the only error in these variables."""
     with pytest.raises(ValidationError) as caught:
         Settings.from_env(environ)
     [problem] = caught.value.errors(include_url=False)
@@ -60,7 +60,7 @@ def test_a_misspelt_variable_is_refused_by_its_name() -> None:
     assert "not permitted" in message
 
 
-def test_the_trainings_variable_is_none_of_the_services() -> None:
+def test_the_trainings_variable_is_ignored() -> None:
     assert Settings.from_env({"KANJO_CORPORA": "/corpora"}) == Settings()
 
 
@@ -140,9 +140,9 @@ def test_thresholds_that_do_not_go_together_are_refused(
 ) -> None:
     given = {"FIRE_AT": fire_at, "CLEAR_AT": clear_at}
     environ = {f"KANJO_{emotion.upper()}_{k}": v for k, v in given.items() if v is not None}
-    where, said = refused(**environ)
+    where, text = refused(**environ)
     assert where == (f"{emotion}_clear_at",)
-    assert message.format(emotion) in said
+    assert message.format(emotion) in text
 
 
 def test_thresholds_that_go_together_are_taken() -> None:
@@ -152,18 +152,18 @@ def test_thresholds_that_go_together_are_taken() -> None:
     assert settings.happiness_clear_at is None
 
 
-def test_every_setting_says_what_it_is_for() -> None:
+def test_every_setting_has_a_description() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert len(field.description) > 5, name
 
 
-def test_settings_stay_as_they_were_read() -> None:
+def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().port = 9000
 
 
-def test_a_message_a_little_too_large_is_still_read_so_that_it_can_be_answered() -> None:
+def test_a_message_a_little_too_large_is_still_read_so_that_it_gets_a_reply() -> None:
     for max_frame_bytes in (1024, 524_288, 10_000_000):
         assert Settings(max_frame_bytes=max_frame_bytes).ws_max_size >= 2 * max_frame_bytes
 
@@ -206,7 +206,7 @@ def test_a_secret_that_is_refused_is_not_shown_either(environ: dict[str, str]) -
         assert "sesame" not in problem["msg"]
 
 
-def test_what_is_signed_must_be_known() -> None:
+def test_a_signing_secret_needs_the_address_that_is_signed() -> None:
     for bridge in ("twilio", "plivo"):
         where, message = refused(**{f"KANJO_{bridge.upper()}_AUTH_TOKEN": "sesame"})
         assert where == (f"{bridge}_auth_token",)
@@ -236,7 +236,7 @@ def test_a_bridge_may_be_connected_to_the_agents_leg() -> None:
         ("0.0.0.0", {"trust_network": "true"}, "0.0.0.0"),
     ],
 )
-def test_it_listens_beyond_loopback_only_where_not_everybody_may_call(
+def test_it_listens_beyond_loopback_only_with_credentials_or_trust(
     host: str, more: dict[str, str], listens_at: str
 ) -> None:
     assert Settings.model_validate({"host": host, **more}).listens_at == listens_at

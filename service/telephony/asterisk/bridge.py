@@ -1,12 +1,11 @@
 """Asterisk chan_websocket: events as plain text or JSON, media in the channel's codec.
 
 The events are those of Asterisk's documentation, "Channel Drivers > WebSocket", "Control
-Commands and Events". No command is ever sent.
+Commands and Events". The bridge sends no command.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from enum import Enum
 from typing import ClassVar
 from urllib.parse import unquote_plus
 
@@ -16,14 +15,19 @@ from service.events import CallStarted, CallStopped, Event, Track
 from service.telephony.shared import identity
 from service.telephony.shared.bridge import CloseCode
 from service.telephony.shared.interleaved import Encoding, Interleaved
-from service.telephony.shared.listen_only import ListenOnlyBridge, MessageProblem, StartRefused
+from service.telephony.shared.listen_only import (
+    ListenOnlyBridge,
+    MessageProblem,
+    Phase,
+    StartRefused,
+)
 from service.telephony.shared.pre_start_buffer import PreStartBuffer
 
 MAX_TEXT_CHARS = 65_536
 MAX_FIELDS = 32  # of a plain text event
-MAX_DIAL_CHARS = 2_048  # of a dial string; a longer one says nothing
+MAX_DIAL_CHARS = 2_048  # of a dial string; a longer one is ignored
 
-# Events of which nothing is heard.
+# Events that the bridge does not use.
 IGNORED = frozenset(
     {
         "DTMF_END",
@@ -52,8 +56,8 @@ FORMATS = {
     "slin192": (Encoding.L16, 192_000),
 }
 
-# Whom a socket carries when the customer's channel is snooped: `in` is what that channel says.
-SIDES = {
+# The track of each `side`, for a snoop of the customer's channel: `in` is what the channel sends.
+TRACKS = {
     "in": Track.CALLER,
     "customer": Track.CALLER,
     "caller": Track.CALLER,
@@ -64,26 +68,27 @@ SIDES = {
 _OPTION = re.compile(r"(\w)(?:\(([^)]*)\))?")  # of a dial string: `c(ulaw)`, `n`, `v(side=in)`
 
 
-class _State(Enum):
-    WAITING = "waiting for MEDIA_START"
-    LIVE = "live"
-    STOPPED = "stopped"
-
-
 class AsteriskBridge(ListenOnlyBridge):
-    """One socket, which is one side of a call.
+    """One socket, which carries one track of a call.
 
-    `callId` and `side` are those of the dial string's `v(...)` (JSON events tell it, in
-    `DIALEDPEERNUMBER`), or else channel variables of these names. The query's, `call_id_hint`
-    and `side_hint`, count only where MEDIA_START tells no dial string: Asterisk repeats an
-    earlier call's query when a later one has no `v(...)`. Without a `callId` the call's id is the
-    `channel_id`; without a `side`, or with one that `sides` does not name, the call is refused.
+    `callId` and `side` are taken from the dial string's `v(...)`, which JSON events carry in
+    `DIALEDPEERNUMBER`, or else from channel variables of these names. Those of the query,
+    `call_id_hint` and `side_hint`, are used only if MEDIA_START has no dial string: Asterisk
+    repeats an earlier call's query when a later one has no `v(...)`. Without a `callId` the call's
+    id is the `channel_id`. Without a `side`, or with one that is not in `tracks`, the call is
+    refused.
 
-    Sockets of the same `callId` are sides of one call: then `joins` is true.
+    Sockets with the same `callId` carry tracks of one call: then `joins` is true.
 
-    Audio before MEDIA_START is held, at most `max_held_bytes`; all that follows is dropped until
-    then, and becomes a gap. How long a silence without frames was is not on the wire: its time is
-    not in the call.
+    Silence without frames leaves no trace in the messages, so its time is not part of the call's.
+
+    Args:
+        analysed_tracks: the tracks that become events; samples of others are not decoded.
+        tracks: the track of each `side`.
+        call_id_hint: `callId` of the query.
+        side_hint: `side` of the query.
+        max_frame_bytes: a larger frame becomes a gap.
+        max_pre_start_bytes: how much audio before MEDIA_START is kept; what follows becomes a gap.
     """
 
     NAME: ClassVar[str] = "asterisk"
@@ -91,41 +96,41 @@ class AsteriskBridge(ListenOnlyBridge):
 
     def __init__(
         self,
-        analyse: frozenset[Track],
+        analysed_tracks: frozenset[Track],
         *,
-        sides: Mapping[str, Track] = SIDES,
+        tracks: Mapping[str, Track] = TRACKS,
         call_id_hint: str | None = None,
         side_hint: str | None = None,
         max_frame_bytes: int = 524_288,
-        max_held_bytes: int = 65_536,
+        max_pre_start_bytes: int = 65_536,
     ) -> None:
         super().__init__()
         self.joins = False
-        self._analyse = analyse
-        self._sides = sides
+        self._analysed_tracks = analysed_tracks
+        self._tracks = tracks
         self._hints = {"callId": call_id_hint, "side": side_hint}
         self._max_frame_bytes = max_frame_bytes
-        self._state = _State.WAITING
-        self._held = PreStartBuffer(max_held_bytes)
-        self._samples = Interleaved(Encoding.L16, (), analyse)
+        self._pre_start = PreStartBuffer(max_pre_start_bytes)
+        self._samples = Interleaved(Encoding.L16, (), analysed_tracks)
+
+    @property
+    def buffered_bytes(self) -> int:
+        """The size of the audio that is kept: before the start, and of an unfinished sample."""
+        return len(self._pre_start) + self._samples.unfinished_bytes
 
     def receive(self, message: str | bytes) -> list[Event]:
-        """The facts in one message. What is wrong with it is counted."""
-        if self._state is _State.STOPPED:
+        """Returns the events in one message; errors in it are counted."""
+        if self._phase is Phase.STOPPED:
             return self._drop(MessageProblem.AFTER_STOP)
         if isinstance(message, str):
             return self._text(message)
-        return self._audio(message) if self._state is _State.LIVE else self._hold(message)
+        return self._audio(message) if self._phase is Phase.LIVE else self._keep(message)
 
     def disconnected(self) -> list[Event]:
-        """Asterisk has hung up, which is how every call ends."""
-        live, self._state = self._state is _State.LIVE, _State.STOPPED
-        self._held.clear()
+        """Returns the end of the call: Asterisk ends every call by disconnecting."""
+        live, self._phase = self._phase is Phase.LIVE, Phase.STOPPED
+        self._pre_start.clear()
         return [CallStopped("disconnected")] if live else []
-
-    def _drop(self, problem: MessageProblem) -> list[Event]:
-        self.problems[problem] += 1
-        return []
 
     def _audio(self, frame: bytes) -> list[Event]:
         if len(frame) > self._max_frame_bytes:
@@ -133,22 +138,23 @@ class AsteriskBridge(ListenOnlyBridge):
             return self._samples.lose(len(frame))
         return self._samples.feed(frame)
 
-    def _hold(self, frame: bytes) -> list[Event]:
-        if not self._held.has_room(frame):
+    def _keep(self, frame: bytes) -> list[Event]:
+        """Keeps audio until MEDIA_START arrives."""
+        if not self._pre_start.has_room(frame):
             self._drop(MessageProblem.HELD_TOO_MUCH)
-        self._held.add(frame)
+        self._pre_start.add(frame)
         return []
 
     def _text(self, text: str) -> list[Event]:
         if len(text) > MAX_TEXT_CHARS:
             return self._drop(MessageProblem.TEXT_TOO_LARGE)
         try:
-            said = _event(text)
+            fields = _fields(text)
         except (ValueError, TypeError):
             return self._drop(MessageProblem.BAD_JSON)
-        match said.get("event"):
-            case "MEDIA_START" if self._state is _State.WAITING:
-                return self._start(said)
+        match fields.get("event"):
+            case "MEDIA_START" if self._phase is Phase.WAITING:
+                return self._start(fields)
             case "MEDIA_START":
                 return self._drop(MessageProblem.SECOND_START)
             case "ERROR":
@@ -157,64 +163,62 @@ class AsteriskBridge(ListenOnlyBridge):
                 return []
         return self._drop(MessageProblem.UNKNOWN_EVENT)
 
-    def _start(self, said: Mapping[str, object]) -> list[Event]:
-        found = said.get("channel_variables")
+    def _start(self, fields: Mapping[str, object]) -> list[Event]:
+        found = fields.get("channel_variables")
         variables: Mapping[str, object] = found if isinstance(found, dict) else {}
-        dialed = variables.get("DIALEDPEERNUMBER")
-        sources: list[Mapping[str, object]] = [_parameters(dialed), variables]
-        if dialed is None:
+        dial_string = variables.get("DIALEDPEERNUMBER")
+        sources: list[Mapping[str, object]] = [_parameters(dial_string), variables]
+        if dial_string is None:
             sources.append(self._hints)
         call_id, side = (_first(name, sources) for name in ("callId", "side"))
         try:
-            encoding, sample_rate = _format(said.get("format"))
+            encoding, sample_rate = _format(fields.get("format"))
             track = self._track(side)
-            channel_id = said.get("channel_id")
+            channel_id = fields.get("channel_id")
             name = _call_id(channel_id if call_id is None else call_id)
         except StartRefused as refused:
-            self._close(refused.close_code, str(refused))
-            return self._drop(refused.problem)
+            return self._refuse_start(refused)
         self.joins = call_id is not None
-        self._state = _State.LIVE
-        self._samples = Interleaved(encoding, (track,), self._analyse)
+        self._phase = Phase.LIVE
+        self._samples = Interleaved(encoding, (track,), self._analysed_tracks)
         hidden = ("event", "channel_variables")
-        others = {k: v for k, v in said.items() if k not in hidden} | dict(variables)
+        others = {k: v for k, v in fields.items() if k not in hidden} | dict(variables)
         started = CallStarted(name, self.NAME, (track,), sample_rate, identity.metadata(others))
-        return [started, *self._held.release(self._samples)]
+        return [started, *self._pre_start.release(self._samples)]
 
     def _track(self, side: object) -> Track:
-        if isinstance(side, str) and side in self._sides:
-            return self._sides[side]
-        reason = f"got side {ascii(side):.40}, expected {', '.join(self._sides)}"
+        if isinstance(side, str) and side in self._tracks:
+            return self._tracks[side]
+        reason = f"got side {ascii(side):.40}, expected {', '.join(self._tracks)}"
         raise StartRefused(MessageProblem.UNKNOWN_TRACK, CloseCode.POLICY, reason)
 
     def _close(self, close_code: CloseCode, reason: str) -> None:
-        self._state = _State.STOPPED
-        self._held.clear()
+        self._pre_start.clear()
         super()._close(close_code, reason)
 
 
-def _event(text: str) -> Mapping[str, object]:
-    """One event's fields, from JSON or from `EVENT name:value name:value`."""
+def _fields(text: str) -> Mapping[str, object]:
+    """Returns one event's fields, from JSON or from `EVENT name:value name:value`."""
     if text.startswith("{"):
-        said: Mapping[str, object] = from_json(text, allow_inf_nan=False)
-        return said
-    event, *fields = text.split(maxsplit=MAX_FIELDS) or [""]
-    pairs = (field.partition(":") for field in fields)
+        fields: Mapping[str, object] = from_json(text, allow_inf_nan=False)
+        return fields
+    event, *words = text.split(maxsplit=MAX_FIELDS) or [""]
+    pairs = (word.partition(":") for word in words)
     return {"event": event} | {name: value for name, _, value in pairs if name != "event"}
 
 
-def _parameters(dialed: object) -> dict[str, str]:
-    """The query that a dial string asks for: `fer/c(ulaw)v(callId=c1,side=in)`."""
-    if not isinstance(dialed, str) or len(dialed) > MAX_DIAL_CHARS:
+def _parameters(dial_string: object) -> dict[str, str]:
+    """Returns the parameters in a dial string's `v`: `fer/c(ulaw)v(callId=c1,side=in)`."""
+    if not isinstance(dial_string, str) or len(dial_string) > MAX_DIAL_CHARS:
         return {}
-    _, _, options = dialed.partition("/")
+    _, _, options = dial_string.partition("/")
     query = dict(_OPTION.findall(options)).get("v", "")
     pairs = (parameter.partition("=") for parameter in query.split(","))
     return {name.strip(): unquote_plus(value.strip()) for name, _, value in pairs}
 
 
 def _first(name: str, sources: Sequence[Mapping[str, object]]) -> object:
-    """What the first source says that says something."""
+    """Returns the first non-empty value of `name` among the sources, or None."""
     return next((source[name] for source in sources if source.get(name)), None)
 
 
@@ -225,9 +229,9 @@ def _format(name: object) -> tuple[Encoding, int]:
     raise StartRefused(MessageProblem.UNSUPPORTED_AUDIO, CloseCode.UNSUPPORTED, reason)
 
 
-def _call_id(said: object) -> str:
-    call_id = identity.call_id(said)
+def _call_id(value: object) -> str:
+    call_id = identity.call_id(value)
     if call_id is not None:
         return call_id
-    reason = f"got call id {ascii(said):.60}, expected 1 to 128 printable characters"
+    reason = f"got call id {ascii(value):.60}, expected 1 to 128 printable characters"
     raise StartRefused(MessageProblem.BAD_START, CloseCode.POLICY, reason)

@@ -1,4 +1,7 @@
-"""Asterisk's side of a chan_websocket channel."""
+"""Asterisk's side of a chan_websocket channel.
+
+`service.telephony.asterisk.bridge` is the service's side.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +16,7 @@ from service.telephony.shared.client import (
     ClientCredentials,
     Message,
     ProviderClient,
+    UnsupportedByProvider,
     encoded,
 )
 from service.telephony.shared.interleaved import Encoding
@@ -25,16 +29,23 @@ PTIME_MS = 20
 
 
 class AsteriskClient(ProviderClient):
-    """`WebSocket/kanjo/c(..)f(..)v(callId=..,side=..)`: one track of a recording.
+    """One channel `WebSocket/kanjo/c(..)f(..)v(callId=..,side=..)`: one track of a recording.
 
-    A call of two voices is two of these, one a track, with the same `call_id`. `query` is what
-    Asterisk adds to the address; in plain text nothing else tells callId and side.
+    A call of two tracks is two connections with the same `call_id`. Asterisk adds `query` to the
+    address; plain text events have callId and side nowhere else.
+
+    Args:
+        track: of the recording, that this channel carries.
+        events: the form of Asterisk's events.
+
+    Raises:
+        UnsupportedByProvider: also if the recording has no such track.
     """
 
     name = "asterisk"
     subprotocols = AsteriskBridge.SUBPROTOCOLS
     encodings = tuple(FORMATS)
-    takes = ("user", "password")
+    accepts = ("user", "password")
 
     def __init__(
         self,
@@ -43,12 +54,15 @@ class AsteriskClient(ProviderClient):
         encoding: Encoding | None = None,
         *,
         url: str = "",
-        access: ClientCredentials = NO_CREDENTIALS,
+        credentials: ClientCredentials = NO_CREDENTIALS,
         track: Track = Track.CALLER,
         events: Literal["json", "plain-text"] = "json",
     ) -> None:
-        super().__init__(call_id, recording, encoding, url=url, access=access)
-        self._lane = recording.tracks.index(track)
+        super().__init__(call_id, recording, encoding, url=url, credentials=credentials)
+        if track not in recording.tracks:
+            expected = " or ".join(recording.tracks)
+            raise UnsupportedByProvider(f"asterisk: got track {track}, expected {expected}")
+        self._column = recording.tracks.index(track)
         self._events = events
         self._parameters = f"callId={quote(call_id)},side={SIDES[track]}"
         self._channel_id = f"{call_id}.{SIDES[track]}"
@@ -61,15 +75,15 @@ class AsteriskClient(ProviderClient):
         recording: Recording,
         encoding: Encoding | None,
         url: str,
-        access: ClientCredentials,
+        credentials: ClientCredentials,
     ) -> Sequence[ProviderClient]:
         return [
-            cls(call_id, recording, encoding, url=url, access=access, track=track)
+            cls(call_id, recording, encoding, url=url, credentials=credentials, track=track)
             for track in recording.tracks
         ]
 
     def headers(self) -> Mapping[str, str]:
-        return self._access.basic()
+        return self._credentials.basic()
 
     def start(self) -> Iterable[Message]:
         name = FORMATS[self._encoding]
@@ -93,4 +107,4 @@ class AsteriskClient(ProviderClient):
         yield json.dumps({"event": "MEDIA_START", **fields, "channel_variables": variables})
 
     def frame(self, pcm: Pcm) -> Iterable[Message]:
-        yield encoded(pcm[:, self._lane], self._encoding)
+        yield encoded(pcm[:, self._column], self._encoding)

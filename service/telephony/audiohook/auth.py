@@ -1,4 +1,4 @@
-"""Who may connect over AudioHook: an API key and, if it has a secret, a signature of the handshake.
+"""Checks AudioHook's handshake: its API key and, if the key has a secret, its signature.
 
 The signature is an HTTP message signature as of draft-ietf-httpbis-message-signatures-11, by
 HMAC-SHA-256 ("Authentication" and "Security" in the AudioHook documentation at
@@ -25,13 +25,13 @@ SIGNED = (
     "audiohook-correlation-id",
     "x-api-key",
 )
-SKEW_S = 3  # that a client's clock may be ahead of ours
-MAX_AGE_S = 10
+SKEW_S = 3  # by which a client's clock may be ahead of ours
+MAX_AGE_S = 10  # of a signature
 MIN_NONCE_CHARS = 22  # 128 bits in base64
 MAX_NONCE_CHARS = 256
 MAX_NONCES = 65_536
 
-# RFC 8941 section 3, as much of it as these two headers may use.
+# The part of RFC 8941 section 3 that these two headers may use.
 _KEY = r"[a-z*][a-z0-9_.*-]*"
 _STRING = r'"(?:[ !#-\[\]-~]|\\["\\])*+"'
 _PARAMETER = rf"; *+({_KEY})=({_STRING}|\d{{1,15}})"
@@ -43,44 +43,59 @@ _NEXT = re.compile(r"[ \t]*(?:,[ \t]*(?=[^ \t])|$)")
 
 @dataclass(frozen=True, slots=True)
 class _Input:
-    """One member of Signature-Input."""
+    """One member of Signature-Input: what a signature covers, and its parameters."""
 
-    components: tuple[str, ...]  # as sent, quoted
-    parameters: Mapping[str, str]  # as sent
+    components: tuple[str, ...]  # as received, quoted
+    parameters: Mapping[str, str]  # as received
 
     def __str__(self) -> str:
         parameters = "".join(f";{name}={value}" for name, value in self.parameters.items())
         return f"({' '.join(self.components)}){parameters}"
 
     def text(self, name: str) -> str:
+        """Returns a string parameter without its quotes; "" if there is none."""
         value = self.parameters.get(name, "")
         return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else ""
 
     def seconds(self, name: str) -> int | None:
+        """Returns an integer parameter; None if there is none."""
         value = self.parameters.get(name, "")
         return int(value) if value.isdecimal() else None
 
 
 class AudioHookAuthenticator:
-    """Lets those pass who have one of these API keys, and sign with its secret if it has one.
+    """Accepts handshakes with a configured API key, signed with its secret if it has one.
 
-    A key without a secret needs no signature, and can't check one: a signed handshake is refused,
-    so that a secret which was set on one side only is noticed.
+    A key without a secret needs no signature. A signed handshake with such a key is refused, so
+    that a secret which was set on one side only is noticed.
 
-    Nonces are remembered for as long as their signature would be accepted, `MAX_NONCES` at most;
-    only who knows a secret can add one, and beyond that the oldest are forgotten.
+    Nonces are stored for as long as their signature would be accepted, to refuse replays. Only a
+    correct signature stores one.
+
+    Args:
+        secrets_by_key: the secret of each API key, or None.
+        max_nonces: how many nonces are stored; beyond that the oldest are dropped.
     """
 
-    def __init__(self, secrets_by_key: Mapping[str, bytes | None]) -> None:
+    def __init__(
+        self, secrets_by_key: Mapping[str, bytes | None], max_nonces: int = MAX_NONCES
+    ) -> None:
         self._secrets = {key.encode(): secret for key, secret in secrets_by_key.items()}
-        self._stranger = secrets.token_bytes(32)  # an unknown key takes as long as a known one
-        self._nonces: OrderedDict[tuple[str, str], float] = OrderedDict()  # until when
+        self._max_nonces = max_nonces
+        # Signatures of keys without a secret are compared too, so that all take the same time.
+        self._placeholder_secret = secrets.token_bytes(32)
+        self._nonces: OrderedDict[tuple[str, str], float] = OrderedDict()  # stored until
+
+    @property
+    def stored_nonces(self) -> int:
+        """How many nonces are stored."""
+        return len(self._nonces)
 
     def check(self, handshake: Handshake, now: float) -> None:
-        """Lets pass by returning; `now` is in seconds since 1970.
+        """Returns if the handshake may connect; `now` is in seconds since 1970.
 
         Raises:
-            Unauthorized: it does not. The answer should take its time, always the same.
+            Unauthorized: it may not. The caller should delay all refusals alike.
         """
         headers = handshake.headers
         key = headers.get("x-api-key", "").strip(" \t")
@@ -101,35 +116,45 @@ class AudioHookAuthenticator:
             raise Unauthorized("malformed")
         if "alg" in signed.parameters and signed.text("alg") != "hmac-sha256":
             raise Unauthorized("malformed")
-        _in_time(signed, now)
+        _check_time(signed, now)
         base = _base(signed, handshake)
-        expected = hmac.digest(secret or self._stranger, base, hashlib.sha256)
-        right = hmac.compare_digest(signature, expected)
+        expected = hmac.digest(secret or self._placeholder_secret, base, hashlib.sha256)
+        matches = hmac.compare_digest(signature, expected)
         if not known:
             raise Unauthorized("wrong_key")
-        if not right or not secret:
+        if not matches or not secret:
             raise Unauthorized("wrong_signature")
-        self._once(key, nonce, now)
+        self._store_nonce(key, nonce, now)
 
     def _secret(self, key: str) -> tuple[bool, bytes | None]:
+        """Returns whether the key is configured, and its secret; compares all, in constant time."""
         known, found = False, None
         for candidate, secret in self._secrets.items():
             if hmac.compare_digest(candidate, key.encode(errors="replace")):
                 known, found = True, secret
         return known, found
 
-    def _once(self, key: str, nonce: str, now: float) -> None:
+    def _store_nonce(self, key: str, nonce: str, now: float) -> None:
+        """Stores a nonce until its signature is too old.
+
+        Raises:
+            Unauthorized: it is stored already.
+        """
         while self._nonces and next(iter(self._nonces.values())) < now:
             self._nonces.popitem(last=False)
         if (key, nonce) in self._nonces:
             raise Unauthorized("replayed")
-        if len(self._nonces) == MAX_NONCES:
+        if len(self._nonces) == self._max_nonces:
             self._nonces.popitem(last=False)
         self._nonces[key, nonce] = now + SKEW_S + MAX_AGE_S
 
 
 def _signed(headers: Mapping[str, str]) -> tuple[_Input, bytes]:
-    """The first signature, whatever its label, that covers all it must."""
+    """Returns the first signature, of any label, that covers all components of `SIGNED`.
+
+    Raises:
+        Unauthorized: there is none, or a header cannot be parsed.
+    """
     if "signature" not in headers or "signature-input" not in headers:
         raise Unauthorized("missing")
     inputs = _members(_INPUT, headers["signature-input"])
@@ -150,7 +175,7 @@ def _signed(headers: Mapping[str, str]) -> tuple[_Input, bytes]:
 
 
 def _members(pattern: re.Pattern[str], field: str) -> dict[str, re.Match[str]]:
-    """A dictionary's members by their keys (RFC 8941 section 3.2)."""
+    """Returns a dictionary's members by their keys (RFC 8941 section 3.2)."""
     field = field.strip(" ")
     members, at = {}, 0
     while at < len(field):
@@ -163,7 +188,8 @@ def _members(pattern: re.Pattern[str], field: str) -> dict[str, re.Match[str]]:
     return members
 
 
-def _in_time(signed: _Input, now: float) -> None:
+def _check_time(signed: _Input, now: float) -> None:
+    """Raises Unauthorized unless the signature is at most `MAX_AGE_S` old and not expired."""
     created, expires = signed.seconds("created"), signed.seconds("expires")
     if created is None or ("expires" in signed.parameters and expires is None):
         raise Unauthorized("malformed")
@@ -172,7 +198,7 @@ def _in_time(signed: _Input, now: float) -> None:
 
 
 def _base(signed: _Input, handshake: Handshake) -> bytes:
-    """What was signed (section 2.3 of the draft)."""
+    """Returns the bytes that were signed, the signature base (section 2.3 of the draft)."""
     lines = [f"{name}: {_component(name[1:-1], handshake)}" for name in signed.components]
     return "\n".join((*lines, f'"@signature-params": {signed}')).encode(errors="replace")
 
@@ -182,8 +208,8 @@ def _component(name: str, handshake: Handshake) -> str:
         case "@request-target":
             return handshake.target
         case "@authority":
-            # The connection is always wss, and 443 its default port.
+            # Genesys connects by wss only, whose default port is 443.
             return handshake.headers.get("host", "").strip(" \t").lower().removesuffix(":443")
         case _ if name in handshake.headers:
             return handshake.headers[name].strip(" \t")
-    raise Unauthorized("missing")  # a header that was to be signed, or what we do not know
+    raise Unauthorized("missing")  # a header that did not come, or an unsupported component

@@ -1,4 +1,4 @@
-"""Genesys' side of AudioHook: `service.telephony.audiohook.bridge` is the other.
+"""Genesys' side of AudioHook; `service.telephony.audiohook.bridge` is the server's.
 
 Behaves as the client of Genesys' reference implementation does: frames of 200 ms, a ping a second
 after `opened`, another on its pong and then one in 5 s, and a handshake signed as by
@@ -45,26 +45,29 @@ PORTS = {"ws": 80, "wss": 443}
 FRAME_SAMPLES = SAMPLE_RATE // 5
 FIRST_PING_S = 1  # after opened
 PING_EVERY_S = 5
-ANY_KEY = "replay"  # a provider always sends one
-KEPT_S = 20  # of audio before opened; what is older is discarded
+DEFAULT_API_KEY = "replay"  # Genesys always sends a key
+MAX_PRE_OPENED_S = 20  # of audio before opened that is sent late; older audio is discarded
 
 
 class AudioHookClient(ProviderClient):
-    """One session, the client's side; its clock is the audio it is given.
+    """One session, the client's side; the audio that it sends is its clock.
 
-    Every call of `frame` or `stop` yields all that is due, answers to the server included.
+    `frame` and `stop` also yield the replies to the server's messages that came since.
 
     Args:
-        call_id: names the conversation, whose id is made of it.
-        access: the secret is the API key's, in base64; without one the handshake is not signed.
-        now: seconds since 1970, when the handshake is signed.
-        clock: seconds, to time pongs with.
+        call_id: the conversation's id is derived from it.
+        credentials: `secret` is the API key's, in base64; without one the handshake is not signed.
+        now: returns seconds since 1970, for the handshake's signature.
+        clock: returns seconds, for the round-trip time of pings.
+
+    Raises:
+        UnsupportedByProvider: also if the secret is not base64.
     """
 
     name = "audiohook"
     encodings = tuple(FORMATS)
-    takes = ("api_key", "secret", "public_url")
-    ear = Feedback.ALERTS
+    accepts = ("api_key", "secret", "public_url")
+    feedback = Feedback.ALERTS
     hangs_up = False
 
     def __init__(
@@ -74,36 +77,37 @@ class AudioHookClient(ProviderClient):
         encoding: Encoding | None = None,
         *,
         url: str = "",
-        access: ClientCredentials = NO_CREDENTIALS,
+        credentials: ClientCredentials = NO_CREDENTIALS,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(call_id, recording, encoding, url=url, access=access)
+        super().__init__(call_id, recording, encoding, url=url, credentials=credentials)
         self.session_id = str(uuid.uuid4())
         self.organization_id = str(uuid.uuid5(uuid.NAMESPACE_DNS, "kanjo-replay"))
         self.conversation_id = str(uuid.uuid5(uuid.NAMESPACE_OID, call_id))
         self._format = FORMATS[self._encoding]
-        self._api_key = access.api_key or ANY_KEY
-        self._secret = None if access.secret is None else _decoded(access.secret)
+        self._api_key = credentials.api_key or DEFAULT_API_KEY
+        self._secret = None if credentials.secret is None else _decoded(credentials.secret)
         self._now = now
         self._clock = clock
 
         self._seq = self._serverseq = 0
-        self._samples = 0  # given so far
+        self._samples = 0  # given to `frame`
         self._position = 0  # samples sent or discarded
-        self._kept: deque[Pcm] = deque()  # (n, tracks), not sent yet
-        self._kept_samples = 0
+        self._unsent: deque[Pcm] = deque()  # (n, tracks)
+        self._unsent_samples = 0
         self._media: Mapping[str, Any] | None = None  # once opened
         self._columns: list[int] = []  # of the recording, as the media interleaves them
         self._opened = self._paused = self._closing = False
         self._paused_samples = 0
-        self._due: deque[tuple[str, dict[str, Any]]] = deque()  # answers to the server
+        self._due: deque[tuple[str, dict[str, Any]]] = deque()  # replies to the server
         self._ping_at: int | None = None  # samples
-        self._pinged: tuple[int, float] | None = None  # the one whose pong is to come: seq, when
+        self._open_ping: tuple[int, float] | None = None  # the ping without a pong: seq, clock
         self._pings = 0
         self._rtt_s: float | None = None
 
     def headers(self) -> Mapping[str, str]:
+        """Returns the handshake's headers, signed anew at each call if there is a secret."""
         url = urlsplit(self._signed_url)
         port = "" if url.port in (None, PORTS.get(url.scheme)) else f":{url.port}"
         host = url.hostname or ""
@@ -121,7 +125,7 @@ class AudioHookClient(ProviderClient):
         return headers
 
     def start(self) -> Iterable[Message]:
-        """`open`, with all media that the recording has."""
+        """Yields `open`, which offers every choice of the recording's tracks."""
         channels = [CHANNELS[track] for track in self._recording.tracks]
         offers = [channels, *([one] for one in channels)] if len(channels) > 1 else [channels]
         media = [
@@ -138,43 +142,45 @@ class AudioHookClient(ProviderClient):
         )
 
     def frame(self, pcm: Pcm) -> Iterable[Message]:
-        """The next samples (n, tracks), any number of them."""
+        """Yields what is due with the next samples (n, tracks), any number of them."""
         self._samples += len(pcm)
-        yield from self._answer()
+        yield from self._reply()
         if self._closing:
             return
         if self._paused:
             self._paused_samples += len(pcm)
         else:
-            self._keep(pcm)
+            self._add_unsent(pcm)
             if self._opened:
                 yield from self._send(FRAME_SAMPLES)
         if self._ping_at is not None and self._samples >= self._ping_at:
             yield from self._ping()
 
     def stop(self) -> Iterable[Message]:
-        """What is left, and `close`."""
-        yield from self._answer()
+        """Yields the audio that is not sent yet, and `close`."""
+        yield from self._reply()
         if not self._closing:
             if self._opened and not self._paused:
                 yield from self._send(1)
             yield self._close("end")
 
     def receive(self, message: Message) -> Iterable[Received]:
-        """What a message says of the call; what is to be answered goes with the next frame."""
+        """Yields the results in a message; replies to it are yielded by the next `frame`."""
         try:
             content = json.loads(message)
             if content["seq"] != self._serverseq + 1 or content["id"] != self.session_id:
                 raise ValueError(content["seq"])
             self._serverseq = content["seq"]
-            heard = list(self._heard(content["type"], content["parameters"], content["clientseq"]))
+            received = list(
+                self._results(content["type"], content["parameters"], content["clientseq"])
+            )
         except (ValueError, KeyError, TypeError):
-            text = f"the service said {message[:120]!r}, expected message {self._serverseq + 1}"
+            text = f"the service sent {message[:120]!r}, expected message {self._serverseq + 1}"
             self._fail(400, text)
-            heard = [ErrorReceived("unreadable", text, fatal=False)]
-        yield from heard
+            received = [ErrorReceived("unreadable", text, fatal=False)]
+        yield from received
 
-    def _heard(self, kind: str, parameters: Any, clientseq: int) -> Iterator[Received]:
+    def _results(self, kind: str, parameters: Any, clientseq: int) -> Iterator[Received]:
         match kind:
             case "opened":
                 self._open(parameters)
@@ -187,7 +193,7 @@ class AudioHookClient(ProviderClient):
             case "resume":
                 self._paused = False
                 discarded, self._paused_samples = self._paused_samples, 0
-                parameters = {"start": self._at(), "discarded": _duration(discarded)}
+                parameters = {"start": self._position_text(), "discarded": _duration(discarded)}
                 self._due.append(("resumed", parameters))
             case "disconnect":
                 if not self._closing:
@@ -213,30 +219,33 @@ class AudioHookClient(ProviderClient):
             self._due.append(("paused", {}))
         if parameters["media"]:
             (self._media,) = parameters["media"]
-            tracks = [CHANNELS[track] for track in self._recording.tracks]
-            self._columns = [tracks.index(channel) for channel in self._media["channels"]]
+            channels = [CHANNELS[track] for track in self._recording.tracks]
+            self._columns = [channels.index(channel) for channel in self._media["channels"]]
 
-    def _keep(self, pcm: Pcm) -> None:
-        self._kept.append(pcm)
-        self._kept_samples += len(pcm)
-        while self._kept_samples > KEPT_S * SAMPLE_RATE:
-            oldest = len(self._kept.popleft())
-            self._kept_samples -= oldest
+    def _add_unsent(self, pcm: Pcm) -> None:
+        self._unsent.append(pcm)
+        self._unsent_samples += len(pcm)
+        while self._unsent_samples > MAX_PRE_OPENED_S * SAMPLE_RATE:
+            oldest = len(self._unsent.popleft())
+            self._unsent_samples -= oldest
             self._position += oldest
 
-    def _send(self, at_least: int) -> Iterator[Message]:
-        """All that is kept, if it is enough; at once what piled up before `opened`."""
-        if self._kept_samples < at_least:
+    def _send(self, min_samples: int) -> Iterator[Message]:
+        """Yields all unsent audio as one frame if there is enough of it.
+
+        The first frame after `opened` thus catches up with the audio before it.
+        """
+        if self._unsent_samples < min_samples:
             return
-        pcm = np.concatenate(self._kept)
-        self._kept.clear()
-        self._kept_samples = 0
+        pcm = np.concatenate(self._unsent)
+        self._unsent.clear()
+        self._unsent_samples = 0
         self._position += len(pcm)
         if self._media is not None:
             chosen = np.ascontiguousarray(pcm[:, self._columns])
             yield encoded(chosen, self._encoding)
 
-    def _answer(self) -> Iterator[Message]:
+    def _reply(self) -> Iterator[Message]:
         while self._due and not self._closing:
             kind, parameters = self._due.popleft()
             if kind == "close":
@@ -245,22 +254,22 @@ class AudioHookClient(ProviderClient):
                 yield self._message(kind, **parameters)
 
     def _ping(self) -> Iterator[Message]:
-        if self._pinged:
+        if self._open_ping:
             yield self._message("error", code=408, message="Timeout waiting for pong")
             yield self._close("error")
             return
         rtt = {} if self._rtt_s is None else {"rtt": f"PT{self._rtt_s:.9f}S"}
-        self._pinged = self._seq + 1, self._clock()
+        self._open_ping = self._seq + 1, self._clock()
         self._pings += 1
         self._ping_at = self._samples + PING_EVERY_S * SAMPLE_RATE
         yield self._message("ping", **rtt)
 
     def _pong(self, clientseq: int) -> None:
-        if self._pinged is None or self._pinged[0] != clientseq:
+        if self._open_ping is None or self._open_ping[0] != clientseq:
             self._due.append(("error", {"code": 409, "message": "Unexpected pong"}))
             return
-        self._rtt_s = self._clock() - self._pinged[1]
-        self._pinged = None
+        self._rtt_s = self._clock() - self._open_ping[1]
+        self._open_ping = None
         if self._pings == 1:
             self._ping_at = self._samples
 
@@ -272,7 +281,7 @@ class AudioHookClient(ProviderClient):
         self._closing = True
         return self._message("close", reason=reason)
 
-    def _at(self) -> str:
+    def _position_text(self) -> str:
         return _duration(self._position)
 
     def _message(self, kind: str, **parameters: Any) -> str:
@@ -284,7 +293,7 @@ class AudioHookClient(ProviderClient):
                 "id": self.session_id,
                 "seq": self._seq,
                 "serverseq": self._serverseq,
-                "position": self._at(),
+                "position": self._position_text(),
                 "parameters": parameters,
             }
         )
@@ -293,7 +302,7 @@ class AudioHookClient(ProviderClient):
 def signature(
     components: Mapping[str, str], key: str, secret: bytes, created: int
 ) -> dict[str, str]:
-    """The two headers that sign these components, named as in the draft's section 2."""
+    """Returns the two headers that sign these components, named as in the draft's section 2."""
     nonce = secrets.token_urlsafe(24)
     names = " ".join(f'"{name}"' for name in components)
     signed = (
@@ -314,7 +323,7 @@ def _decoded(secret: str) -> bytes:
         return base64.b64decode(secret, validate=True)
     except ValueError:
         raise UnsupportedByProvider(
-            "audiohook: got a secret that is no base64, expected base64"
+            "audiohook: got a secret that is not base64, expected base64"
         ) from None
 
 

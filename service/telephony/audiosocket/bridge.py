@@ -11,15 +11,15 @@ from uuid import UUID
 from service.events import CallStarted, CallStopped, Event, Gap, Track
 from service.telephony.shared.bridge import CloseCode
 from service.telephony.shared.interleaved import Encoding, Interleaved
-from service.telephony.shared.listen_only import ListenOnlyBridge, MessageProblem
+from service.telephony.shared.listen_only import ListenOnlyBridge, MessageProblem, Phase
 
 HEADER_BYTES = 3
-UUID_HEADER = bytes([0x01, 0, 16])  # how every connection begins
-FRAME_S = 0.020  # how often Asterisk speaks, and wants to be spoken to
+UUID_HEADER = bytes([0x01, 0, 16])  # of the first message of every connection
+FRAME_S = 0.020  # how often Asterisk sends audio, and expects some
 
 
 class Kind(IntEnum):
-    """What a message is, besides audio."""
+    """The kinds of messages that are not audio."""
 
     HANGUP = 0x00
     UUID = 0x01
@@ -43,42 +43,59 @@ RATES = {
 }
 
 
-# Messages that one read may hold: 20 ms of audio take 323 bytes and more. What sends smaller ones
-# in masses would cost the event loop more than it is worth.
+# How many messages one read may contain: 20 ms of audio take at least 323 bytes, and parsing many
+# smaller messages would block the event loop.
 MESSAGES_AT_ONCE = 64
 LEAST_BYTES = 64  # a message, on average, beyond those
 
 
 class AudioSocketBridge(ListenOnlyBridge):
-    """One connection, which is one track of the call with its UUID; `receive` takes any pieces.
+    """One connection, which carries one track of the call with its UUID.
 
-    A connection that does not begin with a UUID is somebody else's and refused. The call starts
-    with its first audio, which says the rate; later audio at another rate becomes a gap. Of the
-    bytes, no more than one unfinished message is kept. Whatever the close code, all that Asterisk
-    sees is the end of the connection.
+    `receive` accepts the bytes in pieces of any size and keeps at most one unfinished message. A
+    connection that does not begin with a UUID is refused. The call starts with its first audio,
+    whose kind is the sample rate; later audio at another rate becomes a gap. Whatever the close
+    code, Asterisk only sees the end of the connection.
 
-    The bridge answers nothing. But an Asterisk that hears nothing may end the connection or
-    neglect it: the edge sends it `silence()` every FRAME_S.
+    The bridge has no replies. But an Asterisk that receives no audio may end the connection or
+    stop serving it: the edge must send `silence()` every `FRAME_S` seconds.
 
-    Connections with the same UUID and different tracks are sides of one call (`joins`).
+    Connections with the same UUID and different tracks carry one call (`joins`).
+
+    Args:
+        analysed_tracks: the tracks that become events; samples of others are not decoded.
+        track: of this connection.
     """
 
     NAME: ClassVar[str] = "audiosocket"
 
-    def __init__(self, analyse: frozenset[Track], *, track: Track) -> None:
+    def __init__(self, analysed_tracks: frozenset[Track], *, track: Track) -> None:
         super().__init__()
         self.joins = True
         self._track = track
-        self._call_id = ""  # until the UUID has come
-        self._kind: int | None = None  # of audio, once it has come
-        self._over = False
-        self._samples = Interleaved(Encoding.L16, (track,), analyse)
+        self._call_id = ""  # until the UUID arrives
+        self._kind: int | None = None  # of the first audio
+        self._samples = Interleaved(Encoding.L16, (track,), analysed_tracks)
         self._unfinished = b""
 
+    @property
+    def unfinished_message_bytes(self) -> int:
+        """The size of a message whose end has not come yet."""
+        return len(self._unfinished)
+
+    @property
+    def unfinished_sample_bytes(self) -> int:
+        """The size of a sample whose end has not come yet."""
+        return self._samples.unfinished_bytes
+
+    @property
+    def _is_over(self) -> bool:
+        return self._phase is Phase.STOPPED
+
     def receive(self, message: str | bytes) -> list[Event]:
-        """The facts in the next bytes. What is wrong with them is counted."""
-        assert isinstance(message, bytes), "TCP carries no text"
-        if self._over:
+        """Returns the events in the next bytes; errors in them are counted."""
+        assert isinstance(message, bytes), "got a text, expected bytes: TCP carries no text"
+        if self._phase is Phase.STOPPED:
             return self._drop(MessageProblem.AFTER_STOP)
         if self._unfinished:
             message = self._unfinished + message
@@ -88,39 +105,34 @@ class AudioSocketBridge(ListenOnlyBridge):
         while size - at >= HEADER_BYTES:
             if not left:
                 self._drop(MessageProblem.TOO_MANY)
-                events += self._end("flooded")
-                break
+                return [*events, *self._end("flooded")]
             left -= 1
             payload_at = at + HEADER_BYTES
             end = payload_at + (message[at + 1] << 8 | message[at + 2])
             if not self._call_id and message[at:payload_at] != UUID_HEADER:
                 self._refuse(message[at:payload_at])
-                break
+                return events
             if end > size:
                 break
             if message[at] == self._kind:
                 events += self._samples.feed(message[payload_at:end])
             else:
                 events += self._message(message[at], message[payload_at:end])
-                if self._over:
-                    break
+                if self._is_over:
+                    return events
             at = end
-        self._unfinished = b"" if self._over else message[at:]
+        self._unfinished = message[at:]
         return events
 
     def disconnected(self) -> list[Event]:
-        """Asterisk is gone, which is how every call ends."""
+        """Returns the end of the call: Asterisk ends most calls by disconnecting."""
         return self._end("disconnected")
 
     def silence(self) -> bytes:
-        """FRAME_S of nothing to be heard, at the rate at which Asterisk speaks."""
+        """Returns a message of `FRAME_S` seconds of silence, at the rate of Asterisk's audio."""
         kind = self._kind or SLIN
         payload = bytes(round(FRAME_S * RATES[kind]) * 2)
         return bytes([kind]) + len(payload).to_bytes(2, "big") + payload
-
-    def _drop(self, problem: MessageProblem) -> list[Event]:
-        self.problems[problem] += 1
-        return []
 
     def _message(self, kind: int, payload: bytes) -> list[Event]:
         if not self._call_id:
@@ -147,6 +159,7 @@ class AudioSocketBridge(ListenOnlyBridge):
     def _audio(self, kind: int, payload: bytes) -> list[Event]:
         if self._kind is None:
             self._kind = kind
+            self._phase = Phase.LIVE
             started = CallStarted(self._call_id, self.NAME, (self._track,), RATES[kind])
             return [started, *self._samples.feed(payload)]
         self._drop(MessageProblem.UNSUPPORTED_AUDIO)
@@ -154,14 +167,12 @@ class AudioSocketBridge(ListenOnlyBridge):
         return [Gap(track, samples) for track in self._samples.analysed]
 
     def _end(self, reason: str) -> list[Event]:
-        live = self._kind is not None and not self._over
-        self._over = True
+        live, self._phase = self._phase is Phase.LIVE, Phase.STOPPED
         self._unfinished = b""
         if not live:
             self._close(CloseCode.NORMAL, "got no call")
         return [CallStopped(reason)] if live else []
 
     def _close(self, close_code: CloseCode, reason: str) -> None:
-        self._over = True
         self._unfinished = b""
         super()._close(close_code, reason)

@@ -1,4 +1,4 @@
-"""Exotel AgentStream: what the Stream and Voicebot applets send.
+"""Exotel AgentStream, started by the Stream and Voicebot applets.
 
 Exotel's documentation, "AgentStream: WebSocket protocol", describes every message.
 """
@@ -11,8 +11,8 @@ from service.events import Track
 from service.telephony.shared.interleaved import Encoding
 from service.telephony.shared.media_stream import Identifier, MediaStream, StreamStart
 
-TRACK = ""  # media messages name no track: a stream is one voice
-NAMES = ("account_sid", "from", "to")
+TRACK = ""  # media messages name no track: a stream has one
+METADATA = ("account_sid", "from", "to")
 
 
 class _MediaFormat(BaseModel, frozen=True):
@@ -32,23 +32,23 @@ class _StartMessage(BaseModel, frozen=True):
 
 
 class ExotelBridge(MediaStream):
-    """One voice in pieces of about 100 ms; `side` says whose.
+    """One stream of one track, in chunks of about 100 ms.
 
-    Whether `timestamp` is when the audio was spoken or when it was sent is not documented, so it
-    may tremble by 60 ms before time is corrected; a lost piece of 100 ms is a Gap.
+    Whether `timestamp` is when the audio was spoken or when it was sent is not documented, so up
+    to 60 ms of jitter are ignored; a lost chunk of 100 ms becomes a Gap.
     """
 
     NAME: ClassVar = "exotel"
     STREAM_ID: ClassVar = "stream_sid"
     IGNORED: ClassVar = frozenset({"connected", "dtmf", "mark"})
-    # The Stream applet sends the former, 16 bits little-endian; ExoML's StartStream may the latter.
+    # The Stream applet sends 16 bits little-endian; ExoML's StartStream may send mu-law.
     ENCODINGS: ClassVar = {"audio/x-raw": Encoding.L16, "audio/x-mulaw": Encoding.MULAW}
     SLACK_MS: ClassVar = 60
 
-    def __init__(self, analyse: frozenset[Track], side: Track = Track.CALLER) -> None:
-        super().__init__({TRACK: side}, analyse)
+    def __init__(self, analysed_tracks: frozenset[Track], track: Track = Track.CALLER) -> None:
+        super().__init__({TRACK: track}, analysed_tracks)
 
-    def _opening(self, message: dict[str, Any]) -> StreamStart:
+    def _parse_start(self, message: dict[str, Any]) -> StreamStart:
         valid = _StartMessage.model_validate(message).start
         start: dict[str, Any] = message["start"]
         return StreamStart(
@@ -60,7 +60,7 @@ class ExotelBridge(MediaStream):
             channels=1,
             metadata={
                 "stream_sid": valid.stream_sid,
-                **{name: start.get(name) for name in NAMES},
+                **{name: start.get(name) for name in METADATA},
                 **(valid.custom_parameters or {}),
             },
         )

@@ -11,28 +11,28 @@ from service.events import Pcm, Track
 from service.telephony.shared.client import Message, ProviderClient, encoded
 from service.telephony.shared.interleaved import Encoding
 
-PIECE_SAMPLES = 800  # 100 ms
+CHUNK_SAMPLES = 800  # 100 ms
 
 
 class ExotelClient(ProviderClient):
-    """The caller of one call, in L16: what the Stream applet forks.
+    """The caller's track of one call, in L16, as the Stream applet sends it.
 
     `user` and `password` are those of an address like `wss://user:password@host`.
     """
 
     name = "exotel"
     encodings = (Encoding.L16,)
-    takes = ("user", "password")
-    _waiting: Pcm = np.empty(0, np.int16)  # of the caller, less than a piece
-    _sequence = _chunk = 0  # the last that was sent
-    _played = 0  # samples
+    accepts = ("user", "password")
+    _unsent: Pcm = np.empty(0, np.int16)  # of the caller, less than a chunk
+    _sequence = _chunk = 0  # the last one sent
+    _sent = 0  # samples
 
     @property
     def _stream_sid(self) -> str:
         return f"stream-{self._call_id}"
 
     def headers(self) -> Mapping[str, str]:
-        return self._access.basic()
+        return self._credentials.basic()
 
     def start(self) -> Iterable[Message]:
         yield json.dumps({"event": "connected"})
@@ -55,22 +55,22 @@ class ExotelClient(ProviderClient):
 
     def frame(self, pcm: Pcm) -> Iterable[Message]:
         caller = pcm[:, self._recording.tracks.index(Track.CALLER)]
-        self._waiting = np.concatenate((self._waiting, caller))
-        while len(self._waiting) >= PIECE_SAMPLES:
-            yield self._media(self._waiting[:PIECE_SAMPLES])
-            self._waiting = self._waiting[PIECE_SAMPLES:]
+        self._unsent = np.concatenate((self._unsent, caller))
+        while len(self._unsent) >= CHUNK_SAMPLES:
+            yield self._media(self._unsent[:CHUNK_SAMPLES])
+            self._unsent = self._unsent[CHUNK_SAMPLES:]
 
     def stop(self) -> Iterable[Message]:
-        if len(self._waiting):
-            yield self._media(self._waiting)
+        if len(self._unsent):
+            yield self._media(self._unsent)
         yield self._message(
             "stop",
             stop={"call_sid": self._call_id, "account_sid": "player", "reason": "callended"},
         )
 
     def _media(self, pcm: Pcm) -> str:
-        at_ms = self._played * 1000 // SAMPLE_RATE
-        self._played += len(pcm)
+        at_ms = self._sent * 1000 // SAMPLE_RATE
+        self._sent += len(pcm)
         self._chunk += 1
         return self._message(
             "media",

@@ -1,4 +1,4 @@
-"""FreeSWITCH: mod_audio_fork (drachtio) and mod_audio_stream, one dialect on the wire.
+"""FreeSWITCH: mod_audio_fork (drachtio) and mod_audio_stream, whose messages are the same.
 
 A text with the call's metadata, then L16 in binary messages, tracks interleaved (the modules'
 READMEs: `uuid_audio_fork <uuid> start`, `uuid_audio_stream <uuid> start`). mod_audio_stream
@@ -8,7 +8,7 @@ often sends audio before the text, or no text at all.
 import json
 from collections import deque
 from collections.abc import Mapping, Sequence
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import ClassVar
 
 from pydantic_core import from_json
@@ -17,7 +17,13 @@ from service.events import AlertState, CallStarted, CallStopped, Event, Track, T
 from service.telephony.shared import identity
 from service.telephony.shared.bridge import CloseCode
 from service.telephony.shared.interleaved import Encoding, Interleaved
-from service.telephony.shared.listen_only import ListenOnlyBridge, MessageProblem, StartRefused
+from service.telephony.shared.listen_only import (
+    ListenOnlyBridge,
+    MessageProblem,
+    Phase,
+    StartRefused,
+)
+from service.telephony.shared.payload import alert_payload
 from service.telephony.shared.pre_start_buffer import PreStartBuffer
 
 MAX_TEXT_CHARS = 65_536
@@ -34,36 +40,30 @@ CLOSES = {
 
 
 class Mix(StrEnum):
-    """Which sides of its channel a fork carries (`mono|mixed|stereo`)."""
+    """Which audio of its channel a fork carries (`mono|mixed|stereo`)."""
 
-    MONO = "mono"  # what the channel says
-    MIXED = "mixed"  # both sides in one
-    STEREO = "stereo"  # what it says, what it hears
-
-
-class _State(Enum):
-    WAITING = "waiting for metadata"
-    LIVE = "live"
-    STOPPED = "stopped"
+    MONO = "mono"  # what comes from the channel
+    MIXED = "mixed"  # both directions in one
+    STEREO = "stereo"  # what comes from the channel, what goes to it
 
 
 class FreeswitchBridge(ListenOnlyBridge):
-    """One fork of one channel; it hears nothing but, if `alerts` are asked for, those.
+    """One fork of one channel, which receives nothing or, with `alerts`, alerts.
 
-    Sample rate and mix are those of the metadata (`sampleRate`, `mixType`), or else the
-    configured ones; a fork for which neither says them is refused. Its call id is the first of
-    `call_id_fields` in the metadata, or else `call_id_hint`: the query's, or the edge's own.
+    Sample rate and mix are taken from the metadata (`sampleRate`, `mixType`), or else from the
+    arguments; a fork without either is refused. The call id is the first of `call_id_fields` in
+    the metadata, or else `call_id_hint`.
 
-    Audio before the metadata is held. When it comes to more than `max_held_bytes`, a fork whose
-    rate and mix are configured becomes a call without metadata; the audio of any other is
-    dropped until the metadata come, and becomes a gap.
+    Audio before the metadata is kept. When it exceeds `max_pre_start_bytes`, a fork whose rate and
+    mix were given as arguments becomes a call without metadata; other audio is dropped until the
+    metadata arrive, and becomes a gap.
 
-    `channels` are the sides of a stereo fork: what its channel says, what it hears. They change
-    places with the leg that is forked. A mix is analysed, as `mono`, only where `analyse_mix`
-    says so: nobody can tell the agent's voice from the caller's in it.
+    `channels` are the tracks of a stereo fork: what comes from its channel, what goes to it. They
+    are swapped if the agent's leg is forked. A mix of speakers is analysed, as the track `mono`,
+    only with `analyse_mix`: the agent's voice can't be told from the caller's in it.
 
-    A pause leaves no trace on the wire: its time is not in the call. Alerts that nobody fetches
-    are bounded: the oldest are dropped.
+    A pause leaves no trace in the messages, so its time is not part of the call's. At most
+    `MAX_REPLIES` alerts are kept until they are sent: the oldest are dropped.
     """
 
     NAME: ClassVar[str] = "freeswitch"
@@ -71,7 +71,7 @@ class FreeswitchBridge(ListenOnlyBridge):
 
     def __init__(
         self,
-        analyse: frozenset[Track],
+        analysed_tracks: frozenset[Track],
         *,
         call_id_hint: str,
         channels: tuple[Track | None, Track | None] = (Track.CALLER, Track.AGENT),
@@ -82,10 +82,10 @@ class FreeswitchBridge(ListenOnlyBridge):
         call_id_fields: Sequence[str] = CALL_ID_FIELDS,
         alerts: bool = False,
         max_frame_bytes: int = 524_288,
-        max_held_bytes: int = 65_536,
+        max_pre_start_bytes: int = 65_536,
     ) -> None:
         super().__init__()
-        self._analyse = analyse
+        self._analysed_tracks = analysed_tracks
         self._call_id_hint = call_id_hint
         self._channels = channels
         self._mono = mono
@@ -95,77 +95,78 @@ class FreeswitchBridge(ListenOnlyBridge):
         self._call_id_fields = call_id_fields
         self._alerts = alerts
         self._max_frame_bytes = max_frame_bytes
-        self._state = _State.WAITING
-        self._held = PreStartBuffer(max_held_bytes)
-        self._samples = Interleaved(Encoding.L16, (), analyse)
+        self._pre_start = PreStartBuffer(max_pre_start_bytes)
+        self._samples = Interleaved(Encoding.L16, (), analysed_tracks)
         self._replies: deque[str] = deque(maxlen=MAX_REPLIES)
 
-    # What the module says.
+    @property
+    def buffered_bytes(self) -> int:
+        """The size of the audio that is kept: before the start, and of an unfinished sample."""
+        return len(self._pre_start) + self._samples.unfinished_bytes
+
+    # Messages of the module.
 
     def receive(self, message: str | bytes) -> list[Event]:
-        """The facts in one message. What is wrong with it is counted."""
-        if self._state is _State.STOPPED:
-            self.problems[MessageProblem.AFTER_STOP] += 1
-            return []
+        """Returns the events in one message; errors in it are counted."""
+        if self._phase is Phase.STOPPED:
+            return self._drop(MessageProblem.AFTER_STOP)
         if isinstance(message, str):
-            # Texts of a live call are `send_text`: somebody else's words.
-            return self._metadata(message) if self._state is _State.WAITING else []
+            # Texts during a call come from `send_text` and are not meant for the service.
+            return self._metadata(message) if self._phase is Phase.WAITING else []
         if not message:  # `graceful-shutdown`: no audio follows, and the module waits for a close
             return self._end("stop")
-        return self._audio(message) if self._state is _State.LIVE else self._hold(message)
+        return self._audio(message) if self._phase is Phase.LIVE else self._keep(message)
 
     def disconnected(self) -> list[Event]:
-        """The module is gone, which is how most forks end."""
-        return self._end("disconnected") if self._state is not _State.STOPPED else []
+        """Returns the end of the call; most forks end by disconnecting."""
+        return self._end("disconnected") if self._phase is not Phase.STOPPED else []
 
     def _audio(self, frame: bytes) -> list[Event]:
         if len(frame) > self._max_frame_bytes:
-            self.problems[MessageProblem.FRAME_TOO_LARGE] += 1
+            self._drop(MessageProblem.FRAME_TOO_LARGE)
             return self._samples.lose(len(frame))
         return self._samples.feed(frame)
 
-    def _hold(self, frame: bytes) -> list[Event]:
-        if not self._held.has_room(frame):
-            self.problems[MessageProblem.HELD_TOO_MUCH] += 1
-            if self._known:
+    def _keep(self, frame: bytes) -> list[Event]:
+        """Keeps audio until the metadata arrive, or starts the call if it can't be kept."""
+        if not self._pre_start.has_room(frame):
+            self._drop(MessageProblem.HELD_TOO_MUCH)
+            if self._has_format:
                 started = self._start({})
                 return started + self._audio(frame) if started else []
-        self._held.add(frame)
+        self._pre_start.add(frame)
         return []
 
     @property
-    def _known(self) -> bool:
-        """Whether the audio can be understood without metadata."""
+    def _has_format(self) -> bool:
+        """Whether the audio can be decoded without metadata."""
         return self._sample_rate is not None and self._mix is not None
 
     def _metadata(self, text: str) -> list[Event]:
         if len(text) > MAX_TEXT_CHARS:
-            self.problems[MessageProblem.TEXT_TOO_LARGE] += 1
-            return []
+            return self._drop(MessageProblem.TEXT_TOO_LARGE)
         try:
-            said = from_json(text, allow_inf_nan=False)
+            content = from_json(text, allow_inf_nan=False)
         except (ValueError, TypeError):
-            said = None
-        return self._start(said if isinstance(said, dict) else {"metadata": text})
+            content = None
+        return self._start(content if isinstance(content, dict) else {"metadata": text})
 
-    def _start(self, said: Mapping[str, object]) -> list[Event]:
+    def _start(self, metadata: Mapping[str, object]) -> list[Event]:
         try:
-            sample_rate = self._rate_of(said)
-            lanes = self._lanes_of(said)
-            call_id = self._call_id_of(said)
+            sample_rate = self._rate_of(metadata)
+            channels = self._channels_of(metadata)
+            call_id = self._call_id_of(metadata)
         except StartRefused as refused:
-            self.problems[refused.problem] += 1
-            self._close(refused.close_code, str(refused))
-            return []
-        self._state = _State.LIVE
-        self._samples = Interleaved(Encoding.L16, lanes, self._analyse)
-        tracks = tuple(track for track in lanes if track is not None)
-        others = {k: v for k, v in said.items() if k not in ("sampleRate", "mixType")}
+            return self._refuse_start(refused)
+        self._phase = Phase.LIVE
+        self._samples = Interleaved(Encoding.L16, channels, self._analysed_tracks)
+        tracks = tuple(track for track in channels if track is not None)
+        others = {k: v for k, v in metadata.items() if k not in ("sampleRate", "mixType")}
         started = CallStarted(call_id, self.NAME, tracks, sample_rate, identity.metadata(others))
-        return [started, *self._held.release(self._samples)]
+        return [started, *self._pre_start.release(self._samples)]
 
-    def _rate_of(self, said: Mapping[str, object]) -> int:
-        rate = said.get("sampleRate")
+    def _rate_of(self, metadata: Mapping[str, object]) -> int:
+        rate = metadata.get("sampleRate")
         rate = self._sample_rate if rate is None else rate
         digits = str(rate) if isinstance(rate, int | str) else ""
         if digits.isdecimal() and len(digits) <= 5 and int(digits) in RATES:
@@ -173,8 +174,8 @@ class FreeswitchBridge(ListenOnlyBridge):
         reason = f"got sampleRate {rate!r:.40}, expected 8000, 16000, ... 64000"
         raise StartRefused(MessageProblem.UNSUPPORTED_AUDIO, CloseCode.UNSUPPORTED, reason)
 
-    def _lanes_of(self, said: Mapping[str, object]) -> tuple[Track | None, ...]:
-        mix = said.get("mixType")
+    def _channels_of(self, metadata: Mapping[str, object]) -> tuple[Track | None, ...]:
+        mix = metadata.get("mixType")
         mix = self._mix if mix is None else mix
         if mix == Mix.STEREO:
             return self._channels
@@ -186,52 +187,39 @@ class FreeswitchBridge(ListenOnlyBridge):
         reason = f"got mixType {mix!r:.40}, expected {', '.join(Mix)}"
         raise StartRefused(MessageProblem.UNSUPPORTED_AUDIO, CloseCode.UNSUPPORTED, reason)
 
-    def _call_id_of(self, said: Mapping[str, object]) -> str:
-        named = (said[field] for field in self._call_id_fields if said.get(field) is not None)
-        said_id = next(named, self._call_id_hint)
-        call_id = identity.call_id(str(said_id) if type(said_id) is int else said_id)
+    def _call_id_of(self, metadata: Mapping[str, object]) -> str:
+        ids = (metadata[name] for name in self._call_id_fields if metadata.get(name) is not None)
+        value = next(ids, self._call_id_hint)
+        call_id = identity.call_id(str(value) if type(value) is int else value)
         if call_id is not None:
             return call_id
-        reason = f"got call id {ascii(said_id):.60}, expected 1 to 128 printable characters"
+        reason = f"got call id {ascii(value):.60}, expected 1 to 128 printable characters"
         raise StartRefused(MessageProblem.BAD_START, CloseCode.POLICY, reason)
 
     def _end(self, reason: str) -> list[Event]:
-        short = self._state is _State.WAITING and len(self._held) and self._known
-        events = self._start({}) if short else []
-        if self._state is _State.LIVE:
-            self._state = _State.STOPPED
+        is_short = self._phase is Phase.WAITING and len(self._pre_start) and self._has_format
+        events = self._start({}) if is_short else []
+        if self._phase is Phase.LIVE:
+            self._phase = Phase.STOPPED
             events.append(CallStopped(reason))
         elif self.close_code is None:
             self._close(CloseCode.NORMAL, "got no call")
         return events
 
-    # What the service answers.
+    # Replies of the service.
 
     def replies(self) -> list[str]:
-        """The alerts that are to be sent now, once."""
+        """Returns the alerts to send now and removes them."""
         messages = list(self._replies)
         self._replies.clear()
         return messages
 
     def alert(self, transition: Transition) -> None:
-        """An alert that fires or resolves, as the modules' event `::json`."""
+        """Replies with an alert that fires or resolves, as the modules' event `::json`."""
         if self._alerts and transition.state in (AlertState.FIRING, AlertState.RESOLVED):
-            data = {
-                "alert_id": transition.alert_id,
-                "number": transition.number,
-                "call_id": transition.call_id,
-                "track": transition.track,
-                "emotion": transition.emotion,
-                "state": transition.state,
-                "since_s": round(transition.since_s, 3),
-                "at_s": round(transition.at_s, 3),
-                "probability": round(float(transition.probability), 4),
-                "peak": round(float(transition.peak), 4),
-                "text": transition.text,
-            }
+            data = {"call_id": transition.call_id, **alert_payload(transition)}
             self._replies.append(json.dumps({"type": "json", "data": data}, allow_nan=False))
 
     def _close(self, close_code: CloseCode, reason: str) -> None:
-        self._state = _State.STOPPED
-        self._held.clear()
+        self._pre_start.clear()
         super()._close(CLOSES.get(close_code, close_code), reason)

@@ -23,18 +23,18 @@ from service.telephony.shared.recording import Recording
 
 
 class FreeswitchClient(ProviderClient):
-    """One fork of one channel, which carries what the recording has.
+    """One fork of one channel: mono or stereo, as the recording is.
 
     mod_audio_fork sends its metadata first, mod_audio_stream often after some audio. Both only
-    close at the end. With `user` and `password` the handshake carries them, as it does where
+    close at the end. `user` and `password` are sent in the handshake, as they are where
     MOD_AUDIO_BASIC_AUTH_USERNAME and _PASSWORD are set, or STREAM_EXTRA_HEADERS.
     """
 
     name = "freeswitch"
     encodings = (Encoding.L16,)
-    takes = ("user", "password")
+    accepts = ("user", "password")
     subprotocols = FreeswitchBridge.SUBPROTOCOLS
-    ear = Feedback.ALERTS
+    feedback = Feedback.ALERTS
 
     def __init__(
         self,
@@ -43,34 +43,35 @@ class FreeswitchClient(ProviderClient):
         encoding: Encoding | None = None,
         *,
         url: str = "",
-        access: ClientCredentials = NO_CREDENTIALS,
+        credentials: ClientCredentials = NO_CREDENTIALS,
         module: Literal["mod_audio_fork", "mod_audio_stream"] = "mod_audio_fork",
     ) -> None:
-        super().__init__(call_id, recording, encoding, url=url, access=access)
-        self._late = module == "mod_audio_stream"  # the metadata, and still to come
-        if self._late:
+        super().__init__(call_id, recording, encoding, url=url, credentials=credentials)
+        self._metadata_is_late = module == "mod_audio_stream"  # and not sent yet
+        if self._metadata_is_late:
             self.subprotocols = ()
 
     def headers(self) -> Mapping[str, str]:
-        return self._access.basic()
+        return self._credentials.basic()
 
     def start(self) -> Iterable[Message]:
-        if not self._late:
+        if not self._metadata_is_late:
             yield self._metadata()
 
     def frame(self, pcm: Pcm) -> Iterable[Message]:
         yield encoded(pcm, Encoding.L16)
-        if self._late:
-            self._late = False
+        if self._metadata_is_late:
+            self._metadata_is_late = False
             yield self._metadata()
 
     def receive(self, message: Message) -> Iterable[Received]:
-        """Alerts, where the service was told to send them."""
+        """Yields alerts, which the service sends if KANJO_FREESWITCH_ALERTS is set."""
         try:
             data = json.loads(message)["data"]
             yield AlertReceived(data["call_id"], data["emotion"], data["state"], data["text"])
         except (ValueError, KeyError, TypeError):
-            yield ErrorReceived("unreadable", f"the service said {message[:80]!r}", fatal=False)
+            error = f"got {message[:80]!r}, expected an alert"
+            yield ErrorReceived("unreadable", error, fatal=False)
 
     def _metadata(self) -> str:
         return json.dumps({"sampleRate": SAMPLE_RATE, "mixType": self._mix, **self._attributes()})

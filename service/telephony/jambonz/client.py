@@ -6,11 +6,11 @@ from service.telephony.shared.client import Feedback
 
 
 class JambonzClient(FreeswitchClient):
-    """One call that is listened to; with `user` and `password`, the verb's `wsAuth`."""
+    """One `listen` of one call; `user` and `password` are the verb's `wsAuth`."""
 
     name = "jambonz"
     subprotocols = JambonzBridge.SUBPROTOCOLS
-    ear = Feedback.NOTHING
+    feedback = Feedback.NOTHING
 
     def _attributes(self) -> dict[str, object]:
         return {

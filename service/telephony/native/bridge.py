@@ -1,18 +1,18 @@
-"""Kanjo's own dialect: `start` as JSON, binary audio, `stop`; readings and alerts come back.
+"""Kanjo's own protocol: `start` as JSON, binary audio, `stop`; readings and alerts are sent back.
 
-`schema/native.json` describes every message in both directions.
+`schema.json`, beside this file, describes every message in both directions.
 """
 
 import json
 from collections import Counter, deque
 from collections.abc import Sequence
-from enum import Enum, StrEnum
-from typing import Annotated, Any, Literal
+from enum import Enum
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
-from service.errors import CallExists, CallRefused, NotStarted, Overloaded, Stopping
+from service.errors import CallRefused
 from service.events import (
     CallStarted,
     CallStopped,
@@ -22,134 +22,79 @@ from service.events import (
     Track,
     Transition,
 )
+from service.telephony.native.messages import (
+    CLOSE_CODES,
+    REFUSALS,
+    ErrorCode,
+    Start,
+    brief,
+    field_problem,
+    parse_request,
+)
 from service.telephony.shared.bridge import Bridge, CloseCode
 from service.telephony.shared.interleaved import Encoding, Interleaved
+from service.telephony.shared.payload import alert_payload, reading_payload, summary_payload
+from service.telephony.shared.pre_start_buffer import PreStartBuffer
 
 MAX_TEXT_CHARS = 65_536
 MAX_REPLIES = 256
-MAX_PROBLEMS = 8  # of one start, told to the client
-
-
-class ErrorCode(StrEnum):
-    """What an `error` message is about."""
-
-    BAD_JSON = "bad_json"
-    UNKNOWN_TYPE = "unknown_type"
-    BAD_START = "bad_start"
-    NOT_STARTED = "not_started"
-    ALREADY_STARTED = "already_started"
-    FRAME_TOO_LARGE = "frame_too_large"
-    HELD_TOO_MUCH = "held_too_much"
-    TEXT_TOO_LARGE = "text_too_large"
-    AFTER_STOP = "after_stop"
-    CALL_EXISTS = "call_exists"
-    OVERLOADED = "overloaded"
-    STOPPING = "stopping"
-    INTERNAL = "internal"
-
-
-# After these errors the connection ends; after all others the call goes on.
-CLOSES = {
-    ErrorCode.BAD_START: CloseCode.POLICY,
-    ErrorCode.NOT_STARTED: CloseCode.POLICY,
-    ErrorCode.CALL_EXISTS: CloseCode.POLICY,
-    ErrorCode.OVERLOADED: CloseCode.TRY_AGAIN_LATER,
-    ErrorCode.STOPPING: CloseCode.TRY_AGAIN_LATER,
-    ErrorCode.INTERNAL: CloseCode.INTERNAL,
-}
-REFUSALS: dict[type[CallRefused], ErrorCode] = {
-    CallExists: ErrorCode.CALL_EXISTS,
-    NotStarted: ErrorCode.NOT_STARTED,
-    Overloaded: ErrorCode.OVERLOADED,
-    Stopping: ErrorCode.STOPPING,
-}
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise PydanticCustomError("not_printable", "printable characters")
-    return text
-
-
-def _one_or_two(tracks: tuple[Track, ...]) -> tuple[Track, ...]:
-    if not tracks or len(set(tracks)) < len(tracks):
-        raise PydanticCustomError("tracks", "one or two different tracks")
-    return tracks
-
-
-class _Start(BaseModel, frozen=True, extra="forbid", strict=True):
-    type: Literal["start"]
-    call_id: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
-    encoding: Encoding
-    sample_rate: Annotated[int, Field(ge=8_000, le=48_000)]
-    tracks: Annotated[tuple[Track, ...], AfterValidator(_one_or_two)]
-    metadata: Annotated[
-        dict[
-            Annotated[str, Field(min_length=1, max_length=128)],
-            Annotated[str, Field(max_length=1_024)],
-        ],
-        Field(max_length=32),
-    ] = {}
-
-
-class _Stop(BaseModel, frozen=True):
-    type: Literal["stop"]
-
-
-_REQUEST: TypeAdapter[_Start | _Stop] = TypeAdapter(
-    Annotated[_Start | _Stop, Field(discriminator="type")]
-)
+MAX_PROBLEMS = 8  # of one start, listed in its error
 
 
 class _State(Enum):
-    WAITING = "waiting for start"
+    BEFORE_START = "before start"
     LIVE = "live"
     STOPPED = "stopped"
 
 
 class NativeBridge(Bridge):
-    """One call of one client, which is told all there is to say of it.
+    """One call of one client, which receives all its readings and alerts.
 
-    Replies that are not fetched are bounded: the oldest are dropped. Ids are the clients' own
-    choice, so one that a live call has is a mistake, and refused.
+    At most `MAX_REPLIES` replies are kept until they are fetched; the oldest are dropped. Clients
+    choose the ids of their calls, so the id of a live call is a mistake and refused.
 
-    Only `analyse` tracks become events; the others' samples are dropped undecoded.
+    Args:
+        analysed_tracks: the tracks that become events; samples of others are not decoded.
+        max_frame_bytes: a larger frame becomes a gap.
+        max_pre_start_bytes: how much audio before `start` is kept; what follows becomes a gap.
     """
 
     def __init__(
         self,
-        analyse: frozenset[Track],
+        analysed_tracks: frozenset[Track],
         max_frame_bytes: int = 524_288,
-        max_held_bytes: int = 65_536,
+        max_pre_start_bytes: int = 65_536,
     ) -> None:
         self.close_code: CloseCode | None = None
-        self.problems: Counter[str] = Counter()
-        self._analyse = analyse
+        self.message_errors: Counter[str] = Counter()
+        self._analysed_tracks = analysed_tracks
         self._max_frame_bytes = max_frame_bytes
-        self._max_held_bytes = max_held_bytes
-        self._state = _State.WAITING
+        self._max_pre_start_bytes = max_pre_start_bytes
+        self._state = _State.BEFORE_START
         self._replies: deque[str] = deque(maxlen=MAX_REPLIES)
-        self._after_stop_told = False
-        self._held = bytearray()  # audio that came before `start`
-        self._lost_bytes = 0  # audio that came before `start` and found no room
+        self._pre_start = PreStartBuffer(max_pre_start_bytes)
         self._call_id = ""
-        self._samples = Interleaved(Encoding.MULAW, (), analyse)
+        self._samples = Interleaved(Encoding.MULAW, (), analysed_tracks)
 
-    # What the client says.
+    @property
+    def buffered_bytes(self) -> int:
+        """The size of the audio that is kept: before the start, and of an unfinished sample."""
+        return len(self._pre_start) + self._samples.unfinished_bytes
+
+    # Messages of the client.
 
     def receive(self, message: str | bytes) -> list[Event]:
-        """The facts in one message. What is wrong with it becomes a reply."""
+        """Returns the facts in one message; a mistake in it is answered by an `error`."""
         if self.close_code is not None:
             return []
         if self._state is _State.STOPPED:
-            if not self._after_stop_told:
-                self._after_stop_told = True
+            if not self.message_errors[ErrorCode.AFTER_STOP]:
                 self._error(ErrorCode.AFTER_STOP, "got a message after stop, expected none")
             return []
         return self._text(message) if isinstance(message, str) else self._audio(message)
 
     def disconnected(self) -> list[Event]:
-        """The client is gone: the end of a call that was live."""
+        """Ends a live call: the connection is lost."""
         live, self._state = self._state is _State.LIVE, _State.STOPPED
         return [CallStopped("disconnected")] if live else []
 
@@ -161,11 +106,11 @@ class NativeBridge(Bridge):
             )
             return []
         try:
-            request = _REQUEST.validate_json(text)
+            request = parse_request(text)
         except ValidationError as invalid:
             self._invalid(invalid.errors(include_url=False, include_context=False))
             return []
-        return self._start(request) if isinstance(request, _Start) else self._stop()
+        return self._start(request) if isinstance(request, Start) else self._stop()
 
     def _invalid(self, details: list[ErrorDetails]) -> None:
         first = details[0]
@@ -174,19 +119,19 @@ class NativeBridge(Bridge):
         elif first["type"].startswith("union_tag"):
             self._error(
                 ErrorCode.UNKNOWN_TYPE,
-                f"got {_brief(first['input'])}, expected a message of type 'start' or 'stop'",
+                f"got {brief(first['input'])}, expected a message of type 'start' or 'stop'",
             )
         else:
             self._error(
                 ErrorCode.BAD_JSON,
-                f"got {_brief(first['input'])}, expected a JSON object ({first['msg']})",
+                f"got {brief(first['input'])}, expected a JSON object ({first['msg']})",
             )
 
     def _bad_start(self, details: list[ErrorDetails]) -> None:
         if self._state is _State.LIVE:
             self._already_started()
             return
-        problems = [_problem(detail) for detail in details[:MAX_PROBLEMS]]
+        problems = [field_problem(detail) for detail in details[:MAX_PROBLEMS]]
         unknown_encoding = any(
             detail["loc"] == ("start", "encoding") and detail["type"] == "enum"
             for detail in details
@@ -197,7 +142,7 @@ class NativeBridge(Bridge):
             close_code=CloseCode.UNSUPPORTED if unknown_encoding else None,
             problems=problems,
         )
-        self._held.clear()
+        self._pre_start.clear()
 
     def _already_started(self) -> None:
         self._error(
@@ -205,34 +150,30 @@ class NativeBridge(Bridge):
             f"got a second start, expected audio or stop of call {self._call_id!r}",
         )
 
-    def _start(self, start: _Start) -> list[Event]:
+    def _start(self, start: Start) -> list[Event]:
         if self._state is _State.LIVE:
             self._already_started()
             return []
         self._state = _State.LIVE
         self._call_id = start.call_id
-        self._samples = Interleaved(start.encoding, start.tracks, self._analyse)
-        events: list[Event] = [
+        self._samples = Interleaved(start.encoding, start.tracks, self._analysed_tracks)
+        return [
             CallStarted(start.call_id, "native", start.tracks, start.sample_rate, start.metadata),
-            *self._samples.feed(bytes(self._held)),
+            *self._pre_start.release(self._samples),
         ]
-        self._held.clear()
-        if self._lost_bytes:
-            events += self._samples.lose(self._lost_bytes)
-        return events
 
     def _stop(self) -> list[Event]:
-        if self._state is _State.WAITING:
+        if self._state is _State.BEFORE_START:
             self._error(ErrorCode.NOT_STARTED, "got stop, expected start")
             return []
         self._state = _State.STOPPED
         return [CallStopped("stop")]
 
-    # What it plays.
+    # Audio.
 
     def _audio(self, frame: bytes) -> list[Event]:
-        if self._state is _State.WAITING:
-            self._hold(frame)
+        if self._state is _State.BEFORE_START:
+            self._add_pre_start(frame)
             return []
         if len(frame) > self._max_frame_bytes:
             self._error(
@@ -242,28 +183,29 @@ class NativeBridge(Bridge):
             return self._samples.lose(len(frame))
         return self._samples.feed(frame)
 
-    def _hold(self, frame: bytes) -> None:
-        if not self._lost_bytes:
-            if len(self._held) + len(frame) <= self._max_held_bytes:
-                self._held += frame
-                return
+    def _add_pre_start(self, frame: bytes) -> None:
+        full = not self._pre_start.has_room(frame)
+        if full and not self.message_errors[ErrorCode.PRE_START_FULL]:
             self._error(
-                ErrorCode.HELD_TOO_MUCH,
-                f"got more audio before start, expected at most {self._max_held_bytes} bytes; "
-                "all until start is dropped",
+                ErrorCode.PRE_START_FULL,
+                "got more audio before start, "
+                f"expected at most {self._max_pre_start_bytes} bytes; all until start is dropped",
             )
-        self._lost_bytes += len(frame)
+        self._pre_start.add(frame)
 
-    # What the service answers.
+    # Results of the service.
 
     def replies(self) -> list[str]:
-        """All that is to be sent now, once."""
+        """Removes and returns the messages to send."""
         messages = list(self._replies)
         self._replies.clear()
         return messages
 
     def started(self, session: str, model: str, version: str, hop_s: float) -> None:
-        """The call is taken."""
+        """Sends `started`: the call is accepted."""
+        assert self._state is _State.LIVE, (
+            f"got started in state {self._state.value!r}, expected it in {_State.LIVE.value!r}"
+        )
         self._reply(
             "started",
             call_id=self._call_id,
@@ -274,55 +216,25 @@ class NativeBridge(Bridge):
         )
 
     def reading(self, reading: Reading) -> None:
-        """How a window sounds."""
-        self._reply(
-            "reading",
-            number=reading.number,
-            track=reading.track,
-            start_s=round(reading.start_s, 3),
-            end_s=round(reading.end_s, 3),
-            heard_s=round(reading.heard_s, 3),
-            probabilities={e: round(float(p), 4) for e, p in reading.probabilities.items()},
-        )
+        """Sends a reading."""
+        self._reply("reading", **reading_payload(reading))
 
     def alert(self, transition: Transition) -> None:
-        """An alert's next step."""
-        self._reply(
-            "alert",
-            alert_id=transition.alert_id,
-            number=transition.number,
-            emotion=transition.emotion,
-            state=transition.state,
-            track=transition.track,
-            since_s=round(transition.since_s, 3),
-            at_s=round(transition.at_s, 3),
-            probability=round(float(transition.probability), 4),
-            peak=round(float(transition.peak), 4),
-            text=transition.text,
-        )
+        """Sends one transition of an alert."""
+        self._reply("alert", **alert_payload(transition))
 
     def refused(self, refusal: CallRefused) -> None:
-        """The call is not taken."""
+        """Sends an `error` and closes: the call is not accepted."""
         self._error(REFUSALS[type(refusal)], str(refusal))
 
     def stopped(self, reason: str, summary: CallSummary) -> None:
-        """The call is over, and this is what was made of it."""
+        """Sends the call's totals and closes."""
         self._state = _State.STOPPED
-        self._reply(
-            "stopped",
-            reason=reason,
-            summary={
-                "duration_s": round(summary.duration_s, 3),
-                "speech_s": round(summary.speech_s, 3),
-                "readings": summary.readings,
-                "alerts": summary.alerts,
-                "dropped": summary.dropped,
-            },
-        )
+        self._reply("stopped", reason=reason, summary=summary_payload(summary))
         self.close_code = CloseCode.NORMAL
 
     def failed(self) -> None:
-        """The service can't go on with this call."""
+        """Sends an `error` and closes, because of an error in the service."""
         self._error(ErrorCode.INTERNAL, "the service failed; this call is given up")
 
     def _error(
@@ -333,9 +245,9 @@ class NativeBridge(Bridge):
         close_code: CloseCode | None = None,
         problems: Sequence[dict[str, str]] = (),
     ) -> None:
-        """Something went wrong; some codes (`CLOSES`) end the connection."""
-        self.problems[code] += 1
-        close_code = close_code or CLOSES.get(code)
+        """Counts and sends an error; closes after the codes in `CLOSE_CODES`."""
+        self.message_errors[code] += 1
+        close_code = close_code or CLOSE_CODES.get(code)
         more = {"problems": problems} if problems else {}
         self._reply("error", code=code, message=message, fatal=close_code is not None, **more)
         if close_code is not None:
@@ -343,19 +255,3 @@ class NativeBridge(Bridge):
 
     def _reply(self, kind: str, **content: Any) -> None:
         self._replies.append(json.dumps({"type": kind, **content}, allow_nan=False))
-
-
-def _brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _problem(detail: ErrorDetails) -> dict[str, str]:
-    missing = detail["type"] == "missing"
-    unknown = detail["type"] == "extra_forbidden"
-    expected = detail["msg"].removeprefix("Input should be ")
-    return {
-        "field": ".".join(map(str, detail["loc"][1:]))[:80],
-        "expected": "a value" if missing else "no such field" if unknown else expected,
-        "got": "nothing" if missing else _brief(detail["input"]),
-    }

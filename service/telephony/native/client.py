@@ -1,4 +1,4 @@
-"""The client's side of `service.telephony.native.bridge`."""
+"""The client's side of the native protocol; `service.telephony.native.bridge` is the service's."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -21,16 +21,16 @@ from service.telephony.shared.interleaved import Encoding
 
 
 class NativeClient(ProviderClient):
-    """All tracks of one call, and all that is to be heard of it."""
+    """One call with all its tracks; receives its readings and alerts."""
 
     name = "native"
     encodings = (Encoding.MULAW, Encoding.ALAW, Encoding.L16)
-    takes = ("token",)
-    ear = Feedback.READINGS
+    accepts = ("token",)
+    feedback = Feedback.READINGS
     hangs_up = False
 
     def headers(self) -> Mapping[str, str]:
-        return self._access.bearer()
+        return self._credentials.bearer()
 
     def start(self) -> Iterable[Message]:
         yield json.dumps(
@@ -52,13 +52,14 @@ class NativeClient(ProviderClient):
 
     def receive(self, message: Message) -> Iterable[Received]:
         try:
-            heard = self._heard(json.loads(message))
+            received = self._result(json.loads(message))
         except (ValueError, KeyError, TypeError):
-            heard = ErrorReceived("unreadable", f"the service said {message[:80]!r}", fatal=False)
-        if heard is not None:
-            yield heard
+            text = f"the service sent {message[:80]!r}"
+            received = ErrorReceived("unreadable", text, fatal=False)
+        if received is not None:
+            yield received
 
-    def _heard(self, content: Any) -> Received | None:
+    def _result(self, content: Any) -> Received | None:
         match content["type"]:
             case "reading":
                 return ReadingReceived(float(content["end_s"]))

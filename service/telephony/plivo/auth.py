@@ -1,7 +1,7 @@
-"""Plivo's signature (V3) of the address that it was told to call, and of a nonce.
+"""Plivo's signature (V3) of the public address that it connects to, and of a nonce.
 
-As Plivo's SDKs check it ("Validating requests from Plivo"; for streams as a GET of the https
-address). Never tried against Plivo itself.
+It is checked as Plivo's SDKs do ("Validating requests from Plivo"; for streams as a GET of the
+https address). Not tested with Plivo itself.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections import OrderedDict
 
 from service.telephony.shared.authenticator import Handshake, Unauthorized
-from service.telephony.twilio.auth import spellings
+from service.telephony.shared.public_url import spellings
 
 SIGNATURE = "x-plivo-signature-v3"
 NONCE = "x-plivo-signature-v3-nonce"
@@ -19,21 +19,21 @@ MAX_NONCE_CHARS = 128
 
 
 def sign(auth_token: str, url: str, nonce: str) -> str:
-    """What Plivo sends when it connects to this URL."""
+    """Returns the signature that Plivo sends when it connects to this URL."""
     digest = hmac.digest(auth_token.encode(), f"{url}.{nonce}".encode(), hashlib.sha256)
     return b64encode(digest).decode()
 
 
 class PlivoAuthenticator:
-    """Lets in who can sign `url`, the public address as the XML has it, without a query.
+    """Accepts clients that sign `url`, the public address as the XML has it, without a query.
 
-    No nonce is let in twice, as far as the last `max_nonces` are remembered; what is older is
-    forgotten, since no time is signed that could tell it is too old.
+    A nonce is accepted once. Only the last `max_nonces` are kept: no time is signed, so there is
+    no age after which a nonce could be rejected.
     """
 
     def __init__(self, url: str, auth_token: str, max_nonces: int = 10_000) -> None:
         assert "?" not in url, "a query is signed in another way"
-        # Plivo's documentation is silent on the scheme; its SDK for streams checks https.
+        # Plivo's documentation does not specify the scheme; its SDK for streams checks https.
         schemes = {"wss": ("https", "wss"), "ws": ("http", "ws")}
         scheme, _, rest = url.partition("://")
         self._urls = [
@@ -46,10 +46,10 @@ class PlivoAuthenticator:
         self._nonces: OrderedDict[str, None] = OrderedDict()
 
     def check(self, handshake: Handshake, now: float) -> None:
-        """Lets pass by returning; Plivo signs no time, so `now` does not matter.
+        """Returns if the client may connect; Plivo signs no time, so `now` is not used.
 
         Raises:
-            Unauthorized: it does not.
+            Unauthorized: missing, malformed, wrong_signature or replayed.
         """
         signatures = handshake.headers.get(SIGNATURE)
         nonce = handshake.headers.get(NONCE)
@@ -57,12 +57,13 @@ class PlivoAuthenticator:
             raise Unauthorized("missing")
         if len(nonce) > MAX_NONCE_CHARS or signatures.count(",") >= MAX_SIGNATURES:
             raise Unauthorized("malformed")
-        fits = [
-            hmac.compare_digest(one.strip().encode(errors="replace"), signed.encode())
-            for signed in [sign(self._auth_token, url, nonce) for url in self._urls]
-            for one in signatures.split(",")
+        expected = [sign(self._auth_token, url, nonce).encode() for url in self._urls]
+        matches = [
+            hmac.compare_digest(signature.strip().encode(errors="replace"), expected_signature)
+            for expected_signature in expected
+            for signature in signatures.split(",")
         ]
-        if not any(fits):
+        if not any(matches):
             raise Unauthorized("wrong_signature")
         if nonce in self._nonces:
             raise Unauthorized("replayed")

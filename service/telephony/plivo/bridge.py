@@ -1,4 +1,4 @@
-"""Plivo audio streaming: what the XML element `<Stream>` sends.
+"""Plivo audio streaming, started by the XML element `<Stream>`.
 
 Plivo's documentation, "Audio Streaming", describes every message.
 """
@@ -12,7 +12,7 @@ from service.events import Track
 from service.telephony.shared.interleaved import Encoding
 from service.telephony.shared.media_stream import Identifier, MediaStream, StreamStart
 
-SIDES = {"inbound": Track.CALLER, "outbound": Track.AGENT}
+TRACKS = {"inbound": Track.CALLER, "outbound": Track.AGENT}
 
 
 class _MediaFormat(BaseModel, frozen=True):
@@ -32,11 +32,11 @@ class _StartMessage(BaseModel, frozen=True):
 
 
 class PlivoBridge(MediaStream):
-    """A call whose stream just closes at its end: Plivo has no stop message.
+    """One stream, which only closes at its end: Plivo has no stop message.
 
-    Whether `timestamp` is when the audio was spoken or when it was sent is not documented, so it
-    may tremble by 60 ms before time is corrected. L16 is read as little-endian; the
-    documentation does not say.
+    Whether `timestamp` is when the audio was spoken or when it was sent is not documented, so up
+    to 60 ms of jitter are ignored. L16 is decoded as little-endian; the documentation does not
+    specify it.
     """
 
     NAME: ClassVar = "plivo"
@@ -45,10 +45,12 @@ class PlivoBridge(MediaStream):
     ENCODINGS: ClassVar = {"audio/x-l16": Encoding.L16, "audio/x-mulaw": Encoding.MULAW}
     SLACK_MS: ClassVar = 60
 
-    def __init__(self, analyse: frozenset[Track], sides: Mapping[str, Track] = SIDES) -> None:
-        super().__init__(sides, analyse)
+    def __init__(
+        self, analysed_tracks: frozenset[Track], tracks: Mapping[str, Track] = TRACKS
+    ) -> None:
+        super().__init__(tracks, analysed_tracks)
 
-    def _opening(self, message: dict[str, Any]) -> StreamStart:
+    def _parse_start(self, message: dict[str, Any]) -> StreamStart:
         start = _StartMessage.model_validate(message).start
         return StreamStart(
             call_id=start.callId,

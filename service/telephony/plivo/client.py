@@ -12,24 +12,24 @@ from service.telephony.shared.client import Message, ProviderClient, encoded
 from service.telephony.shared.interleaved import Encoding
 
 TRACKS = {Track.CALLER: "inbound", Track.AGENT: "outbound"}
-NAMES = {Encoding.MULAW: "audio/x-mulaw", Encoding.L16: "audio/x-l16"}
+CONTENT_TYPES = {Encoding.MULAW: "audio/x-mulaw", Encoding.L16: "audio/x-l16"}
 
 
 class PlivoClient(ProviderClient):
-    """Both tracks of one call; the auth token, `secret`, signs the handshake."""
+    """All tracks of one call; the auth token, `secret`, signs the handshake."""
 
     name = "plivo"
-    encodings = tuple(NAMES)
-    takes = ("secret", "public_url")
-    _sequence = _chunk = 0  # the last that was sent
-    _played = 0  # samples
+    encodings = tuple(CONTENT_TYPES)
+    accepts = ("secret", "public_url")
+    _sequence = _chunk = 0  # the last one sent
+    _sent = 0  # samples of each track
 
     @property
     def _stream_id(self) -> str:
         return f"stream-{self._call_id}"
 
     def headers(self) -> Mapping[str, str]:
-        secret = self._access.secret
+        secret = self._credentials.secret
         if secret is None:
             return {}
         nonce = secrets.token_hex(16)
@@ -44,7 +44,7 @@ class PlivoClient(ProviderClient):
                 "accountId": "MA0000000000000000",
                 "tracks": [TRACKS[track] for track in self._recording.tracks],
                 "mediaFormat": {
-                    "encoding": NAMES[self._encoding],
+                    "encoding": CONTENT_TYPES[self._encoding],
                     "sampleRate": SAMPLE_RATE,
                 },
             },
@@ -52,9 +52,9 @@ class PlivoClient(ProviderClient):
         )
 
     def frame(self, pcm: Pcm) -> Iterable[Message]:
-        at_ms = self._played * 1000 // SAMPLE_RATE
-        self._played += len(pcm)
-        for lane, track in enumerate(self._recording.tracks):
+        at_ms = self._sent * 1000 // SAMPLE_RATE
+        self._sent += len(pcm)
+        for channel, track in enumerate(self._recording.tracks):
             self._chunk += 1
             yield self._message(
                 "media",
@@ -63,7 +63,7 @@ class PlivoClient(ProviderClient):
                     "track": TRACKS[track],
                     "timestamp": str(at_ms),
                     "chunk": self._chunk,
-                    "payload": b64encode(encoded(pcm[:, lane], self._encoding)).decode(),
+                    "payload": b64encode(encoded(pcm[:, channel], self._encoding)).decode(),
                 },
             )
 

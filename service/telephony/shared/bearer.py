@@ -1,9 +1,11 @@
-"""A static token (RFC 6750): in `Authorization: Bearer`, or in the query where that is allowed."""
+"""Bearer tokens (RFC 6750): in `Authorization: Bearer`, or in the query where that is allowed."""
 
 import hmac
 from collections.abc import Collection
 from hashlib import sha256
 from urllib.parse import parse_qs, urlsplit
+
+from pydantic import SecretStr
 
 from service.telephony.shared.authenticator import Handshake, Unauthorized
 
@@ -12,26 +14,26 @@ MAX_PARAMETERS = 64
 
 
 class BearerAuthenticator:
-    """Lets pass who knows one of the tokens; several, so that one can follow on another.
+    """Accepts clients that send one of the tokens; several allow a token to be replaced.
 
-    `query` also takes the token of a client that can't set headers. Addresses end up in logs: a
-    token that came so is better changed often.
+    With `query`, the parameter `token` is accepted from clients that can't set headers. Addresses
+    end up in logs, so such a token should be changed often.
     """
 
     def __init__(self, tokens: Collection[str], *, query: bool = False) -> None:
         if "" in tokens:
             raise ValueError("got an empty token, expected at least a character")
-        self._tokens = tuple(_digest(token) for token in tokens)
+        self._digests = tuple(_digest(token) for token in tokens)
         self._query = query
 
     def check(self, handshake: Handshake, now: float) -> None:
-        """Lets pass by returning.
+        """Returns if the client may connect; `now` is not used.
 
         Raises:
-            Unauthorized: it does not: missing, malformed, wrong_key.
+            Unauthorized: missing, malformed or wrong_key.
         """
-        said = _digest(self._token(handshake))
-        if not any([hmac.compare_digest(said, known) for known in self._tokens]):
+        digest = _digest(self._token(handshake))
+        if not any([hmac.compare_digest(digest, known) for known in self._digests]):
             raise Unauthorized("wrong_key")
 
     def _token(self, handshake: Handshake) -> str:
@@ -41,15 +43,20 @@ class BearerAuthenticator:
             if scheme.lower() != "bearer" or not token.strip():
                 raise Unauthorized("malformed")
             return token.strip()
-        found = _parameter(handshake.target) if self._query else []
-        if not found:
+        tokens = _query_tokens(handshake.target) if self._query else []
+        if not tokens:
             raise Unauthorized("missing")
-        if len(found) > 1:
+        if len(tokens) > 1:
             raise Unauthorized("malformed")
-        return found[0]
+        return tokens[0]
 
 
-def _parameter(target: str) -> list[str]:
+def bearer_authenticator(token: SecretStr | None) -> BearerAuthenticator | None:
+    """Returns an authenticator for one token, or None if it is not set."""
+    return BearerAuthenticator((token.get_secret_value(),)) if token else None
+
+
+def _query_tokens(target: str) -> list[str]:
     try:
         query = urlsplit(target).query
         return parse_qs(query, max_num_fields=MAX_PARAMETERS).get(PARAMETER, [])
@@ -58,5 +65,5 @@ def _parameter(target: str) -> list[str]:
 
 
 def _digest(secret: str) -> bytes:
-    # Of one length whatever the secret's, which a comparison would tell.
+    # Comparing digests, all of one length, does not reveal the length of the secret.
     return sha256(secret.encode(errors="surrogatepass")).digest()

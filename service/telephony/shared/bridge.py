@@ -1,4 +1,7 @@
-"""What every dialect of telephony offers the edge: messages in, facts out, replies back; no I/O."""
+"""The interface between a provider's protocol and the service, without I/O.
+
+A bridge turns messages into events, and readings, alerts and refusals into replies.
+"""
 
 from abc import abstractmethod
 from collections import Counter
@@ -11,7 +14,7 @@ from service.events import CallSummary, Event, Reading, Transition
 
 
 class CloseCode(IntEnum):
-    """How a connection ends (RFC 6455 section 7.4.1); bridges understand no others."""
+    """The close codes of RFC 6455 section 7.4.1 that bridges use."""
 
     NORMAL = 1000
     GOING_AWAY = 1001
@@ -22,76 +25,76 @@ class CloseCode(IntEnum):
 
 
 class Bridge(Protocol):
-    """One connection in one dialect.
+    """The service's side of one connection in one provider's protocol.
 
-    The edge sends `replies()` after every call of another method, and then closes the connection
-    when `close_code` says so. A dialect that wants no answers replies nothing.
+    After each call of another method the connection must send `replies()`, and close if
+    `close_code` is set. A bridge of a one-way protocol has no replies.
 
-    What a connection is that brings the id of a live call:
-    - where both have `joins`, and its tracks are others: a part of that call;
-    - where it `replaces`, and of its tracks the live one has some: the same call again, whose
-      connection broke unnoticed. It is taken, and the older connection ends;
-    - else somebody's mistake, which is refused.
+    A connection may bring the id of a live call. Then, in this order:
+    - if both have `joins` set and their tracks differ, it is another stream of that call;
+    - if it has `replaces` set and shares a track with the live call, it is the same call again,
+      whose earlier connection broke unnoticed: it is accepted and the earlier one is ended;
+    - otherwise it is refused.
     """
 
-    SUBPROTOCOLS: ClassVar[tuple[str, ...]] = ()  # of websockets, that clients may ask for
+    SUBPROTOCOLS: ClassVar[tuple[str, ...]] = ()  # of websockets, which clients may offer
     joins: bool = False
     replaces: bool = False
 
     close_code: CloseCode | None
-    close_reason: str = ""  # a sentence to `close_code`
-    problems: Counter[str]  # what was wrong with messages, by code
+    close_reason: str = ""  # a sentence that goes with `close_code`
+    message_errors: Counter[str]  # how many messages were wrong, by code
 
     @property
     def deadline_s(self) -> float | None:
-        """How long things may stay as they are, counted from when their `stage` began."""
+        """How many seconds the current `stage` may last; None is no limit."""
         return None
 
     @property
     def stage(self) -> object:
-        """How things are; another one, and `deadline_s` is counted anew."""
+        """Identifies the current stage; `deadline_s` is measured from its last change."""
         return None
 
     def overdue(self) -> list[Event]:
-        """`deadline_s` has passed."""
+        """Returns the events that follow because `deadline_s` has passed."""
         return []
 
     def reconnect(self, info: str) -> None:
-        """The service will stop: a client that can go on elsewhere is asked to."""
+        """Asks the client to connect elsewhere, if the protocol can: the service will stop."""
         return
 
     @abstractmethod
     def receive(self, message: str | bytes) -> list[Event]:
-        """The facts in one message; what is wrong with it is answered in the dialect's words."""
+        """Returns the events in one message; errors in it are counted and, if possible, replied."""
 
     @abstractmethod
     def disconnected(self) -> list[Event]:
-        """The client is gone: the end of a call that was live."""
+        """Returns the events that end a live call after the client has disconnected."""
 
     @abstractmethod
     def replies(self) -> Sequence[str | bytes]:
-        """All that is to be sent now, once."""
+        """Returns the messages to send now and removes them from the bridge."""
 
     @abstractmethod
     def started(self, session: str, model: str, version: str, hop_s: float) -> None:
-        """The call is taken."""
+        """Replies that the call was accepted."""
 
     @abstractmethod
     def refused(self, refusal: CallRefused) -> None:
-        """The call is not taken."""
+        """Replies that the call was not accepted."""
 
     @abstractmethod
     def reading(self, reading: Reading) -> None:
-        """How a window sounds."""
+        """Replies with a reading."""
 
     @abstractmethod
     def alert(self, transition: Transition) -> None:
-        """An alert's next step."""
+        """Replies with a transition of an alert."""
 
     @abstractmethod
     def stopped(self, reason: str, summary: CallSummary) -> None:
-        """The call is over, and this is what was made of it."""
+        """Replies that the call is over, with its totals."""
 
     @abstractmethod
     def failed(self) -> None:
-        """The service can't go on with this call."""
+        """Replies that the service failed and can't continue the call."""

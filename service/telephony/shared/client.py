@@ -1,4 +1,7 @@
-"""What every player is: a call's audio in, a provider's messages out, and what it is answered."""
+"""The provider's side of a connection, for replays and tests.
+
+A client turns recorded audio into the provider's messages, and the service's replies into facts.
+"""
 
 from abc import ABC, abstractmethod
 from base64 import b64encode
@@ -17,32 +20,33 @@ Message = str | bytes
 
 
 class UnsupportedByProvider(KanjoError):
-    """No provider calls like this; the text says what was asked for and what was expected."""
+    """A client can't do what it was asked; the text says what was asked and what was expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ClientCredentials:
-    """What a provider proves itself with; None was not given."""
+    """The credentials that a client sends; None was not given."""
 
     api_key: str | None = None
     secret: str | None = None
     user: str | None = None
     password: str | None = None
     token: str | None = None
-    public_url: str | None = None  # what signatures cover, where it is not the address called
+    public_url: str | None = None  # that is signed, where it differs from the address connected to
 
     def given(self) -> list[str]:
+        """Returns the names of the credentials that are not None."""
         return [field.name for field in fields(self) if getattr(self, field.name) is not None]
 
     def basic(self) -> dict[str, str]:
-        """The header of HTTP Basic (RFC 7617), if there is a user."""
+        """Returns the header of HTTP Basic (RFC 7617), if there is a user."""
         if self.user is None:
             return {}
         credentials = b64encode(f"{self.user}:{self.password or ''}".encode()).decode()
         return {"Authorization": f"Basic {credentials}"}
 
     def bearer(self) -> dict[str, str]:
-        """The header of a bearer token (RFC 6750), if there is one."""
+        """Returns the header of a bearer token (RFC 6750), if there is one."""
         return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
 
 
@@ -51,14 +55,14 @@ NO_CREDENTIALS = ClientCredentials()
 
 @dataclass(frozen=True, slots=True)
 class ReadingReceived:
-    """A window that ended here was scored."""
+    """A reading arrived; its window ends at `end_s`."""
 
     end_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class AlertReceived:
-    """An alert took a step."""
+    """A transition of an alert arrived."""
 
     call_id: str
     emotion: str
@@ -68,7 +72,7 @@ class AlertReceived:
 
 @dataclass(frozen=True, slots=True)
 class ErrorReceived:
-    """Something was wrong; after a fatal one the service closes."""
+    """An error arrived; after a fatal one the service closes the connection."""
 
     code: str
     message: str
@@ -77,14 +81,14 @@ class ErrorReceived:
 
 @dataclass(frozen=True, slots=True)
 class StoppedReceived:
-    """The service has said all it had to say."""
+    """The last message of the service arrived."""
 
 
 Received = ReadingReceived | AlertReceived | ErrorReceived | StoppedReceived
 
 
 class Feedback(Enum):
-    """How much of what a service finds out a provider is told."""
+    """Which results the service sends to a provider."""
 
     NOTHING = "nothing"
     ALERTS = "alerts"
@@ -92,25 +96,28 @@ class Feedback(Enum):
 
 
 class ProviderClient(ABC):
-    """One connection as a provider makes it.
+    """One connection from a provider.
 
-    As it stands it is told nothing, and hangs up when it has said all it had to say.
+    By default a client receives nothing, and closes the connection after its last message.
 
     Args:
-        encoding: how samples travel; without one, as is usual for this provider.
-        url: where it connects to.
+        call_id: the call's id, by the provider's name for it.
+        recording: whose audio will be passed to `frame`.
+        encoding: of samples; by default the provider's usual one.
+        url: the address to connect to.
+        credentials: to send.
 
     Raises:
-        Unplayable: samples do not travel so, or another kind of access is used.
+        UnsupportedByProvider: the provider does not use this encoding, or these credentials.
     """
 
-    name: ClassVar[str]  # of the bridge
+    name: ClassVar[str]  # of the provider
     encodings: ClassVar[tuple[Encoding, ...]]  # the usual one first
-    takes: ClassVar[tuple[str, ...]] = ()  # fields of Access
-    ear: ClassVar[Feedback] = Feedback.NOTHING
-    hangs_up: ClassVar[bool] = True  # or waits for StoppedHeard
+    accepts: ClassVar[tuple[str, ...]] = ()  # fields of ClientCredentials
+    feedback: ClassVar[Feedback] = Feedback.NOTHING
+    hangs_up: ClassVar[bool] = True  # False: waits for StoppedReceived
     subprotocols: Sequence[str] = ()
-    query: str = ""  # which the provider adds to the address
+    query: str = ""  # that the provider adds to the address
 
     def __init__(
         self,
@@ -119,25 +126,25 @@ class ProviderClient(ABC):
         encoding: Encoding | None = None,
         *,
         url: str = "",
-        access: ClientCredentials = NO_CREDENTIALS,
+        credentials: ClientCredentials = NO_CREDENTIALS,
     ) -> None:
         self._call_id = call_id
         self._recording = recording
         self._encoding = encoding or self.encodings[0]
-        self._access = access
-        self._signed_url = access.public_url or url
+        self._credentials = credentials
+        self._signed_url = credentials.public_url or url
         if self._encoding not in self.encodings:
             expected = " or ".join(self.encodings)
             raise UnsupportedByProvider(
                 f"{self.name}: got encoding {encoding}, expected {expected}"
             )
-        for field in access.given():
-            if field not in self.takes:
-                taken = ", ".join(self.takes)
+        for field in credentials.given():
+            if field not in self.accepts:
+                accepted = ", ".join(self.accepts)
                 raise UnsupportedByProvider(
-                    f"{self.name}: got access by {field}, expected {taken} or none"
+                    f"{self.name}: got access by {field}, expected {accepted} or none"
                 )
-        if access.password is not None and access.user is None:
+        if credentials.password is not None and credentials.user is None:
             raise UnsupportedByProvider(f"{self.name}: got a password, expected a user with it")
 
     @classmethod
@@ -147,34 +154,34 @@ class ProviderClient(ABC):
         recording: Recording,
         encoding: Encoding | None,
         url: str,
-        access: ClientCredentials,
+        credentials: ClientCredentials,
     ) -> "Sequence[ProviderClient]":
-        """All that this provider makes for one call."""
-        return [cls(call_id, recording, encoding, url=url, access=access)]
+        """Returns a client for each connection that the provider makes for one call."""
+        return [cls(call_id, recording, encoding, url=url, credentials=credentials)]
 
     def headers(self) -> Mapping[str, str]:
-        """Of the handshake; signed anew at each call."""
+        """Returns headers for the handshake; each call signs them anew."""
         return {}
 
     @abstractmethod
     def start(self) -> Iterable[Message]:
-        """What is said first."""
+        """Yields the first messages of the connection."""
 
     @abstractmethod
     def frame(self, pcm: Pcm) -> Iterable[Message]:
-        """What is due with the next samples (n, tracks)."""
+        """Yields the messages that are due with the next samples (n, tracks)."""
 
     def stop(self) -> Iterable[Message]:
-        """What is said last."""
+        """Yields the last messages of the connection."""
         return ()
 
     def receive(self, message: Message) -> Iterable[Received]:
-        """What a message of the service says."""
+        """Yields the content of a message from the service."""
         yield ErrorReceived("unexpected", f"got {message[:80]!r}, expected nothing", fatal=False)
 
 
 def encoded(pcm: Pcm, encoding: Encoding) -> bytes:
-    """Samples as they travel; those of several tracks stay interleaved."""
+    """Returns encoded samples; those of several tracks stay interleaved."""
     match encoding:
         case Encoding.MULAW:
             return mulaw_encode(pcm).tobytes()

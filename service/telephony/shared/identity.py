@@ -1,4 +1,4 @@
-"""Who a call is: its id, and what else the provider says of it."""
+"""The id and the metadata of a call, validated and bounded."""
 
 import json
 from collections.abc import Mapping
@@ -9,17 +9,20 @@ MAX_NAME_CHARS = 128
 MAX_VALUE_CHARS = 1_024
 
 
-def call_id(said: object) -> str | None:
-    """What names a call: 1 to 128 printable characters; None is what does not."""
-    if isinstance(said, str) and 0 < len(said) <= MAX_ID_CHARS and said.isprintable():
-        return said
+def call_id(value: object) -> str | None:
+    """Returns the value if it is a text of 1 to 128 printable characters, else None."""
+    if isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARS and value.isprintable():
+        return value
     return None
 
 
-def metadata(said: Mapping[str, object]) -> dict[str, str]:
-    """The first entries as text, what is no text as JSON; what is too much or too long is cut."""
+def metadata(fields: Mapping[str, object]) -> dict[str, str]:
+    """Returns the first 32 fields that are not None as texts, names and values cut to size.
+
+    Values that are not texts are encoded as JSON.
+    """
     entries: dict[str, str] = {}
-    for name, value in said.items():
+    for name, value in fields.items():
         if len(entries) == MAX_ENTRIES:
             break
         if value is not None:
@@ -36,5 +39,5 @@ def _json(value: object) -> str:
 
 
 def _cut(text: str, max_chars: int) -> str:
-    # JSON can carry halves of surrogate pairs, which no later encoder takes.
+    # JSON may contain halves of surrogate pairs, which UTF-8 can't encode.
     return text[:max_chars].encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""Samples as telephony sends them: encoded, tracks interleaved, cut anywhere."""
+"""Decoding of a byte stream of telephone audio into samples of each track."""
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -12,7 +12,7 @@ from service.events import Audio, Event, Gap, Pcm, Track
 
 
 class Encoding(StrEnum):
-    """How samples travel; L16 is little-endian."""
+    """The encoding of samples; L16 is little-endian."""
 
     MULAW = "mulaw"
     ALAW = "alaw"
@@ -31,27 +31,42 @@ _CODECS: dict[Encoding, tuple[np.dtype[Any], Callable[[NDArray[Any]], Pcm]]] = {
 
 
 class Interleaved:
-    """A byte stream of one or more tracks, interleaved by sample, to what is heard on each.
+    """A byte stream of one or more tracks, interleaved by sample, and cut anywhere into pieces.
 
-    Pieces may end anywhere; an unfinished sample waits for its rest. Tracks that are not in
-    `analyse` are dropped undecoded, None is a channel that nobody is on.
+    Args:
+        encoding: of the samples.
+        tracks: of each channel, in order; None is a channel that is not used.
+        analysed_tracks: the tracks that become events; others are dropped without decoding.
     """
 
     def __init__(
-        self, encoding: Encoding, tracks: Sequence[Track | None], analyse: frozenset[Track]
+        self, encoding: Encoding, tracks: Sequence[Track | None], analysed_tracks: frozenset[Track]
     ) -> None:
         self._dtype, self._decode = _CODECS[encoding]
         self._width = len(tracks)
-        self._lanes = tuple((i, t) for i, t in enumerate(tracks) if t is not None and t in analyse)
+        self._channels = tuple(
+            (channel, track)
+            for channel, track in enumerate(tracks)
+            if track is not None and track in analysed_tracks
+        )
         self._tail = b""  # the beginning of a sample of all tracks
-        self._skip_bytes = 0  # the rest of one whose beginning is lost
+        self._skip_bytes = 0  # the rest of a sample whose beginning was lost
 
     @property
     def analysed(self) -> tuple[Track, ...]:
-        return tuple(track for _, track in self._lanes)
+        """The analysed tracks, in the order of their channels."""
+        return tuple(track for _, track in self._channels)
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """The size of a sample of all tracks whose end has not come yet."""
+        return len(self._tail)
 
     def feed(self, data: bytes) -> list[Event]:
-        """The next bytes, any number, to Audio of each analysed track."""
+        """Returns Audio of each analysed track for the next bytes, of any number.
+
+        The beginning of an unfinished sample is kept for the next call.
+        """
         if self._skip_bytes:
             skipped = min(self._skip_bytes, len(data))
             self._skip_bytes -= skipped
@@ -60,23 +75,21 @@ class Interleaved:
             data = self._tail + data
         count = len(data) // (self._dtype.itemsize * self._width)  # samples a track
         self._tail = data[count * self._dtype.itemsize * self._width :]
-        if not count:
-            return []
-        if not self._lanes:
+        if not count or not self._channels:
             return []
         samples = np.frombuffer(data, self._dtype, count * self._width)
         if self._width == 1:
-            return [Audio(self._lanes[0][1], self._decode(samples))]
+            return [Audio(self._channels[0][1], self._decode(samples))]
         return [
-            Audio(track, self._decode(np.ascontiguousarray(samples[lane :: self._width])))
-            for lane, track in self._lanes
+            Audio(track, self._decode(np.ascontiguousarray(samples[channel :: self._width])))
+            for channel, track in self._channels
         ]
 
     def lose(self, lost_bytes: int) -> list[Event]:
-        """Time passes by what was lost, up to the next whole sample of all tracks."""
+        """Returns a Gap of each analysed track for lost bytes, rounded up to whole samples."""
         lost_bytes += len(self._tail) - self._skip_bytes
         sample_bytes = self._dtype.itemsize * self._width
         count = -(-lost_bytes // sample_bytes)
         self._tail = b""
         self._skip_bytes = count * sample_bytes - lost_bytes
-        return [Gap(track, count) for _, track in self._lanes]
+        return [Gap(track, count) for _, track in self._channels]

@@ -1,4 +1,4 @@
-"""One track's samples, each in its place, from pieces that say where they belong."""
+"""Placement of one track's audio by the provider's timestamps and chunk numbers."""
 
 from collections import Counter
 from heapq import heappop, heappush
@@ -9,15 +9,15 @@ from service.telephony.shared.listen_only import MessageProblem
 
 
 class JitterBuffer:
-    """Places pieces by the provider's clock; when they arrive does not matter.
+    """Puts chunks of one track in order and in place; their arrival times do not matter.
 
-    A piece that begins more than `slack_ms` after what was heard follows a Gap; of one that begins
-    more than that before it, what was heard already is cut off. Within `slack_ms` pieces are
-    joined, so a clock that trembles costs nothing.
+    A chunk that begins more than `slack_ms` after the end of the audio so far is preceded by a
+    Gap. If it begins more than `slack_ms` before that end, the overlap is cut off. Within
+    `slack_ms` chunks are joined, so jitter of the clock changes nothing.
 
-    `chunk` numbers rise along a track, not always by one. Up to `depth` pieces wait for the ones
-    before them; when there is one more, the first is heard after a Gap. What comes after its
-    place was passed is dropped. Both drops are counted in `problems`.
+    Chunk numbers rise along a track, not always by one. Up to `depth` chunks are queued until the
+    ones before them arrive; one more releases the first, after a Gap. Chunks that arrive after
+    their place was passed are dropped. Dropped and cut chunks are counted in `message_errors`.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class JitterBuffer:
         origin_ms: int,
         slack_ms: int,
         depth: int,
-        problems: Counter[str],
+        message_errors: Counter[str],
     ) -> None:
         self._samples = Interleaved(encoding, (track,), frozenset({track}))
         self._sample_bytes = 2 if encoding is Encoding.L16 else 1
@@ -36,56 +36,61 @@ class JitterBuffer:
         self._origin_ms = origin_ms
         self._slack = slack_ms * rate // 1000  # samples
         self._depth = depth
-        self._problems = problems
-        self._waiting: list[tuple[int, int, bytes]] = []  # a heap of chunk, at_ms, data
-        self._chunk = -1  # the last one heard
-        self._heard = 0  # samples, gaps included
-        self._odd_bytes = 0  # heard of the next sample
+        self._message_errors = message_errors
+        self._queue: list[tuple[int, int, bytes]] = []  # a heap of chunk, at_ms, data
+        self._chunk = -1  # the last one released
+        self._end = 0  # samples released, gaps included
+        self._odd_bytes = 0  # released of an unfinished sample
+
+    def __len__(self) -> int:
+        """Returns the number of queued chunks."""
+        return len(self._queue)
 
     def place(self, chunk: int, at_ms: int, data: bytes) -> list[Event]:
-        """All that can be heard now that this piece is there."""
-        if not self._waiting and (chunk <= self._chunk + 1 or self._due(chunk, at_ms, 1)):
-            return self._hear(chunk, at_ms, data)
-        heappush(self._waiting, (chunk, at_ms, data))
+        """Adds a chunk and returns the audio and gaps that can be released."""
+        if not self._queue and (chunk <= self._chunk + 1 or self._is_due(chunk, at_ms, 1)):
+            return self._release(chunk, at_ms, data)
+        heappush(self._queue, (chunk, at_ms, data))
         events: list[Event] = []
-        while self._waiting and self._due(*self._waiting[0][:2], len(self._waiting)):
-            events += self._hear(*heappop(self._waiting))
+        while self._queue and self._is_due(*self._queue[0][:2], len(self._queue)):
+            events += self._release(*heappop(self._queue))
         return events
 
     def flush(self) -> list[Event]:
-        """Nothing more comes: all that still waits."""
+        """Releases all queued chunks: no more will arrive."""
         events: list[Event] = []
-        while self._waiting:
-            events += self._hear(*heappop(self._waiting))
+        while self._queue:
+            events += self._release(*heappop(self._queue))
         return events
 
     def _ahead(self, at_ms: int) -> int:
-        return (at_ms - self._origin_ms) * self._rate // 1000 - self._heard
+        """Returns how many samples after the end of the released audio a chunk begins."""
+        return (at_ms - self._origin_ms) * self._rate // 1000 - self._end
 
-    def _due(self, chunk: int, at_ms: int, waiting: int) -> bool:
+    def _is_due(self, chunk: int, at_ms: int, queued: int) -> bool:
         return (
-            waiting > self._depth
+            queued > self._depth
             or chunk <= self._chunk + 1
             or abs(self._ahead(at_ms)) <= self._slack
         )
 
-    def _hear(self, chunk: int, at_ms: int, data: bytes) -> list[Event]:
+    def _release(self, chunk: int, at_ms: int, data: bytes) -> list[Event]:
         if chunk <= self._chunk:
-            self._problems[MessageProblem.LATE] += 1
+            self._message_errors[MessageProblem.LATE] += 1
             return []
         self._chunk = chunk
-        lost: list[Event] = []
+        gap: list[Event] = []
         ahead = self._ahead(at_ms)
         if ahead > self._slack:
-            lost = self._samples.lose(ahead * self._sample_bytes - self._odd_bytes)
+            gap = self._samples.lose(ahead * self._sample_bytes - self._odd_bytes)
             self._odd_bytes = 0
-            self._heard += ahead
+            self._end += ahead
         elif ahead < -self._slack:
-            self._problems[MessageProblem.OVERLAP] += 1
+            self._message_errors[MessageProblem.OVERLAP] += 1
             data = data[-ahead * self._sample_bytes + self._odd_bytes :]
         self._odd_bytes = (self._odd_bytes + len(data)) % self._sample_bytes
-        heard = self._samples.feed(data)
-        for event in heard:
+        audio = self._samples.feed(data)
+        for event in audio:
             assert isinstance(event, Audio)
-            self._heard += len(event.pcm)
-        return lost + heard
+            self._end += len(event.pcm)
+        return gap + audio

@@ -1,15 +1,17 @@
-"""A stream that is only listened to: whatever the service has to say, the provider hears nothing.
+"""Bridges of one-way streams: the service receives audio and sends no messages back.
 
-Providers treat messages on a one-way stream as errors, so all that is left is how the connection
-closes. What was wrong with a message is dropped and counted.
+Providers treat messages on a one-way stream as errors, so the only reply is how the connection
+closes. Messages that can't be used are dropped and counted.
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from enum import StrEnum
+from enum import Enum, StrEnum
+
+from pydantic import ValidationError
 
 from service.errors import CallRefused, TryLater
-from service.events import CallSummary, Reading, Transition
+from service.events import CallSummary, Event, Reading, Transition
 from service.telephony.shared.bridge import Bridge, CloseCode
 
 MAX_REASON_BYTES = 123  # RFC 6455 section 5.5.1
@@ -23,7 +25,7 @@ class MessageProblem(StrEnum):
     BAD_MEDIA = "bad_media"
     BAD_START = "bad_start"
     FRAME_TOO_LARGE = "frame_too_large"
-    HELD_TOO_MUCH = "held_too_much"
+    HELD_TOO_MUCH = "held_too_much"  # audio before the start found no room
     LATE = "late"
     MIXED_SPEAKERS = "mixed_speakers"
     NOT_STARTED = "not_started"
@@ -41,7 +43,7 @@ class MessageProblem(StrEnum):
 
 
 class StartRefused(Exception):
-    """A start that can't be taken; its text says what came and what was expected."""
+    """A start that can't be accepted; the text says what came and what was expected."""
 
     def __init__(self, problem: MessageProblem, close_code: CloseCode, reason: str) -> None:
         super().__init__(reason)
@@ -49,10 +51,25 @@ class StartRefused(Exception):
         self.close_code = close_code
 
 
-class ListenOnlyBridge(Bridge):
-    """What bridges that answer nothing have in common.
+def bad_start(invalid: ValidationError) -> StartRefused:
+    """Returns the refusal of a start message that failed validation, with its first error."""
+    first = invalid.errors(include_url=False, include_context=False)[0]
+    reason = f"bad start: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return StartRefused(MessageProblem.BAD_START, CloseCode.POLICY, reason)
 
-    `problems` counts what was dropped, by code; `close_reason` is the sentence to `close_code`.
+
+class Phase(Enum):
+    """Where a one-way stream stands."""
+
+    WAITING = "waiting for the start"
+    LIVE = "live"
+    STOPPED = "stopped"
+
+
+class ListenOnlyBridge(Bridge):
+    """A bridge without replies.
+
+    `message_errors` counts dropped messages by code.
     """
 
     replaces = True
@@ -60,37 +77,49 @@ class ListenOnlyBridge(Bridge):
     def __init__(self) -> None:
         self.close_code: CloseCode | None = None
         self.close_reason = ""
-        self.problems: Counter[str] = Counter()
+        self.message_errors: Counter[str] = Counter()
+        self._phase = Phase.WAITING
 
     def replies(self) -> Sequence[str | bytes]:
-        """Nothing, ever."""
+        """Returns nothing."""
         return ()
 
     def started(self, session: str, model: str, version: str, hop_s: float) -> None:
-        """The provider has no ear for it."""
+        """Ignored: this stream accepts no messages."""
 
     def refused(self, refusal: CallRefused) -> None:
-        """The call is not taken: the connection closes."""
+        """Closes the connection: the call was not accepted."""
         later = isinstance(refusal, TryLater)
         self._close(CloseCode.TRY_AGAIN_LATER if later else CloseCode.POLICY, str(refusal))
 
     def reading(self, reading: Reading) -> None:
-        """The provider has no ear for it."""
+        """Ignored: this stream accepts no messages."""
 
     def alert(self, transition: Transition) -> None:
-        """The provider has no ear for it."""
+        """Ignored: this stream accepts no messages."""
 
     def stopped(self, reason: str, summary: CallSummary) -> None:
-        """The call is over: the connection closes."""
+        """Closes the connection: the call is over."""
         self._close(CloseCode.NORMAL, reason)
 
     def failed(self) -> None:
-        """The service can't go on with this call: the connection closes."""
+        """Closes the connection: the service can't continue the call."""
         self._close(CloseCode.INTERNAL, "the service failed; this call is given up")
 
+    def _drop(self, problem: MessageProblem) -> list[Event]:
+        """Counts a dropped message and returns no events."""
+        self.message_errors[problem] += 1
+        return []
+
+    def _refuse_start(self, refused: StartRefused) -> list[Event]:
+        """Counts a refused start, closes the connection and returns no events."""
+        self._close(refused.close_code, str(refused))
+        return self._drop(refused.problem)
+
     def _close(self, close_code: CloseCode, reason: str) -> None:
+        """Sets the close code and reason, unless the connection is closing already."""
+        self._phase = Phase.STOPPED
         if self.close_code is None:
             self.close_code = close_code
-            self.close_reason = reason.encode("ascii", "backslashreplace")[
-                :MAX_REASON_BYTES
-            ].decode()
+            ascii_reason = reason.encode("ascii", "backslashreplace")
+            self.close_reason = ascii_reason[:MAX_REASON_BYTES].decode()

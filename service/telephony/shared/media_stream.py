@@ -1,34 +1,39 @@
-"""Media streams as Twilio shaped them and others copied: JSON texts, audio in base64.
+"""Media streams in the shape of Twilio's, which others copied: JSON texts with audio in base64.
 
-The dialects differ in names and types of fields, in formats, and in what they promise of time.
+The providers' protocols differ in names and types of fields, in encodings, and in what they
+guarantee of timestamps and order.
 """
 
 from abc import ABC, abstractmethod
 from binascii import a2b_base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ValidationError
 from pydantic_core import PydanticCustomError, from_json
 
-from service.errors import CallRefused
-from service.events import CallStarted, CallStopped, CallSummary, Event, Track
+from service.events import CallStarted, CallStopped, Event, Track
 from service.telephony.shared import identity
 from service.telephony.shared.bridge import CloseCode
 from service.telephony.shared.interleaved import Encoding
 from service.telephony.shared.jitter_buffer import JitterBuffer
-from service.telephony.shared.listen_only import ListenOnlyBridge, MessageProblem, StartRefused
+from service.telephony.shared.listen_only import (
+    ListenOnlyBridge,
+    MessageProblem,
+    Phase,
+    StartRefused,
+    bad_start,
+)
 
-MAX_TEXT_CHARS = 262_144  # more than 10 s in any format here but the widest
-MAX_HELD_CHARS = 65_536
-MAX_STREAM_MS = 7 * 86_400_000  # a place beyond it is no place in a call
+MAX_TEXT_CHARS = 262_144  # more than 10 s in all formats here except the widest
+MAX_PRE_START_CHARS = 65_536
+MAX_STREAM_MS = 7 * 86_400_000  # a later timestamp is an error
 MAX_NUMBER_CHARS = 15
 MAX_NUMBER = 10**MAX_NUMBER_CHARS - 1
 RATES = range(8_000, 48_001)
 
-_TRACK = '"track"'  # a member that only media messages have
+_TRACK = '"track"'  # a field that only media messages have
 
 
 def _identifier(text: str) -> str:
@@ -42,74 +47,75 @@ Identifier = Annotated[str, AfterValidator(_identifier)]
 
 @dataclass(frozen=True, slots=True)
 class StreamStart:
-    """What a start message says, in one shape for all dialects."""
+    """The content of a start message, in one shape for all providers."""
 
     call_id: str
     stream_id: str
-    tracks: Sequence[str]  # in the provider's words
-    encoding: str  # in the provider's words
+    tracks: Sequence[str]  # by the provider's names
+    encoding: str  # by the provider's name
     sample_rate: int
     channels: int
     metadata: Mapping[str, object]
 
 
-class _State(Enum):
-    WAITING = "waiting for start"
-    LIVE = "live"
-    STOPPED = "stopped"
-
-
 class MediaStream(ListenOnlyBridge, ABC):
     """One stream of one call.
 
-    `sides` says who is on which of the provider's tracks; those not in `analyse` are dropped
-    unread. Media before `start` is held up to 65,536 characters and heard after it; what finds
-    no room is dropped, and a Gap where the provider's clock says so.
+    Media messages before `start` are kept, up to 65,536 characters, and decoded after it. What
+    does not fit is dropped, and becomes a Gap where the provider's timestamps show it.
+
+    Args:
+        tracks: our track for each of the provider's track names.
+        analysed_tracks: media of other tracks are dropped without parsing.
     """
 
     NAME: ClassVar[str]
-    STREAM_ID: ClassVar[str]  # the field that says in every message which stream it is of
-    IGNORED: ClassVar[frozenset[str]]  # events that tell a listener nothing
+    STREAM_ID: ClassVar[str]  # the field that names the stream in every message
+    IGNORED: ClassVar[frozenset[str]]  # events that carry nothing we use
     ENCODINGS: ClassVar[Mapping[str, Encoding]]
-    ORIGIN_MS: ClassVar[int | None] = None  # where the clock begins; None: at the first piece
+    ORIGIN_MS: ClassVar[int | None] = None  # the first timestamp; None: that of the first chunk
     SLACK_MS: ClassVar[int]
-    DEPTH: ClassVar[int] = 0  # pieces that wait for earlier ones
+    DEPTH: ClassVar[int] = 0  # chunks queued until earlier ones arrive
 
-    def __init__(self, sides: Mapping[str, Track], analyse: frozenset[Track]) -> None:
-        assert len(set(sides.values())) == len(sides), f"a side is on two tracks: {sides}"
+    def __init__(self, tracks: Mapping[str, Track], analysed_tracks: frozenset[Track]) -> None:
+        assert len(set(tracks.values())) == len(tracks), f"two names of one track: {tracks}"
         super().__init__()
-        self._sides = dict(sides)
-        self._analyse = analyse
-        unheard = [name for name, side in sides.items() if side not in analyse]
-        self._unheard = tuple(f'{to}"{name}"' for name in unheard for to in (":", ": "))
-        self._state = _State.WAITING
-        self._held: list[str] = []
-        self._held_chars = 0
+        self._tracks = dict(tracks)
+        self._analysed_tracks = analysed_tracks
+        skipped = [name for name, track in tracks.items() if track not in analysed_tracks]
+        self._skipped = tuple(f'{to}"{name}"' for name in skipped for to in (":", ": "))
+        self._pre_start: list[str] = []
+        self._pre_start_chars = 0
         self._encoding = Encoding.MULAW
         self._rate = 0
         self._stream_id = ""
         self._origin_ms = self.ORIGIN_MS
-        self._timelines: dict[Track, JitterBuffer] = {}
+        self._jitter_buffers: dict[Track, JitterBuffer] = {}
+
+    @property
+    def pre_start_chars(self) -> int:
+        """The size of the media messages that are kept until the start."""
+        return self._pre_start_chars
 
     @abstractmethod
-    def _opening(self, message: dict[str, Any]) -> StreamStart:
-        """What this start message says.
+    def _parse_start(self, message: dict[str, Any]) -> StreamStart:
+        """Returns the content of a start message.
 
         Raises:
-            Refused, ValidationError: it can't be taken.
+            StartRefused, ValidationError: it can't be accepted.
         """
 
     def receive(self, message: str | bytes) -> list[Event]:
-        """The facts in one message. What is wrong with it is counted."""
+        """Returns the events in one message; errors in it are counted."""
         if self.close_code is not None:
             return []
-        if self._state is _State.STOPPED:
+        if self._phase is Phase.STOPPED:
             return self._drop(MessageProblem.AFTER_STOP)
         if isinstance(message, bytes):
             return self._drop(MessageProblem.UNEXPECTED_BINARY)
         if len(message) > MAX_TEXT_CHARS:
             return self._drop(MessageProblem.TEXT_TOO_LARGE)
-        if self._state is _State.LIVE and self._is_unheard(message):
+        if self._phase is Phase.LIVE and self._is_skipped(message):
             return []
         try:
             content = from_json(message, cache_strings="keys")
@@ -119,8 +125,8 @@ class MediaStream(ListenOnlyBridge, ABC):
             return self._drop(MessageProblem.BAD_JSON)
         match content.get("event"):
             case "media":
-                if self._state is _State.WAITING:
-                    return self._hold(message)
+                if self._phase is Phase.WAITING:
+                    return self._keep(message)
                 return self._media(content)
             case "start":
                 return self._start(content)
@@ -133,80 +139,64 @@ class MediaStream(ListenOnlyBridge, ABC):
         return self._drop(MessageProblem.UNKNOWN_EVENT)
 
     def disconnected(self) -> list[Event]:
-        """The provider is gone: the end of a call that was live."""
-        return self._end("disconnected") if self._state is _State.LIVE else []
+        """Returns the end of the call, if it was live."""
+        return self._end("disconnected") if self._phase is Phase.LIVE else []
 
-    def refused(self, refusal: CallRefused) -> None:
-        self._state = _State.STOPPED
-        super().refused(refusal)
+    def _is_skipped(self, text: str) -> bool:
+        """Returns whether a text is media of a track that is not analysed.
 
-    def stopped(self, reason: str, summary: CallSummary) -> None:
-        self._state = _State.STOPPED
-        super().stopped(reason, summary)
-
-    def failed(self) -> None:
-        self._state = _State.STOPPED
-        super().failed()
-
-    def _is_unheard(self, text: str) -> bool:
-        """Whether it is media of a track that nobody analyses; to look is cheaper than to parse."""
+        Searching the text is cheaper than parsing it.
+        """
         at = text.find(_TRACK)
-        return at >= 0 and text.startswith(self._unheard, at + len(_TRACK))
+        return at >= 0 and text.startswith(self._skipped, at + len(_TRACK))
 
-    def _drop(self, problem: MessageProblem) -> list[Event]:
-        self.problems[problem] += 1
-        return []
-
-    def _hold(self, text: str) -> list[Event]:
-        if self._held_chars + len(text) > MAX_HELD_CHARS:
+    def _keep(self, text: str) -> list[Event]:
+        """Keeps a media message until the start."""
+        if self._pre_start_chars + len(text) > MAX_PRE_START_CHARS:
             return self._drop(MessageProblem.HELD_TOO_MUCH)
-        self._held.append(text)
-        self._held_chars += len(text)
+        self._pre_start.append(text)
+        self._pre_start_chars += len(text)
         return []
 
     def _start(self, message: dict[str, Any]) -> list[Event]:
-        if self._state is _State.LIVE:
+        if self._phase is Phase.LIVE:
             return self._drop(MessageProblem.SECOND_START)
-        held, self._held = self._held, []
+        pre_start, self._pre_start, self._pre_start_chars = self._pre_start, [], 0
         try:
-            opening = self._opening(message)
-            self._encoding = self._supported(opening)
+            start = self._parse_start(message)
+            self._encoding = self._supported(start)
         except StartRefused as refused:
-            self._close(refused.close_code, str(refused))
-            return self._drop(refused.problem)
+            return self._refuse_start(refused)
         except ValidationError as invalid:
-            first = invalid.errors(include_url=False, include_context=False)[0]
-            field = ".".join(map(str, first["loc"]))
-            self._close(CloseCode.POLICY, f"bad start: {field}: {first['msg']}")
-            return self._drop(MessageProblem.BAD_START)
-        self._state = _State.LIVE
-        self._stream_id = opening.stream_id
-        self._rate = opening.sample_rate
-        tracks = dict.fromkeys(self._sides[name] for name in opening.tracks if name in self._sides)
+            return self._refuse_start(bad_start(invalid))
+        self._phase = Phase.LIVE
+        self._stream_id = start.stream_id
+        self._rate = start.sample_rate
+        tracks = dict.fromkeys(self._tracks[name] for name in start.tracks if name in self._tracks)
+        metadata = identity.metadata(start.metadata)
         events: list[Event] = [
-            CallStarted(
-                opening.call_id,
-                self.NAME,
-                tuple(tracks),
-                opening.sample_rate,
-                identity.metadata(opening.metadata),
-            )
+            CallStarted(start.call_id, self.NAME, tuple(tracks), start.sample_rate, metadata)
         ]
-        for text in held:
+        for text in pre_start:
             events += self._media(from_json(text))
         return events
 
-    def _supported(self, opening: StreamStart) -> Encoding:
-        encoding = self.ENCODINGS.get(opening.encoding.partition(";")[0].strip())
+    def _supported(self, start: StreamStart) -> Encoding:
+        """Returns the encoding of a start whose audio can be decoded.
+
+        Raises:
+            StartRefused: it can't be decoded, or it names none of our tracks.
+        """
+        encoding = self.ENCODINGS.get(start.encoding.partition(";")[0].strip())
         if encoding is None:
             expected = ", ".join(self.ENCODINGS)
-            reason = f"got encoding {opening.encoding[:40]!r}, expected {expected}"
-        elif opening.sample_rate not in RATES:
-            reason = f"got sample rate {opening.sample_rate}, expected 8000 to 48000"
-        elif opening.channels != 1:
-            reason = f"got {opening.channels} channels, expected 1"
-        elif not any(name in self._sides for name in opening.tracks):
-            reason = f"got tracks {opening.tracks!r:.40}, expected some of {', '.join(self._sides)}"
+            reason = f"got encoding {start.encoding[:40]!r}, expected {expected}"
+        elif start.sample_rate not in RATES:
+            reason = f"got sample rate {start.sample_rate}, expected 8000 to 48000"
+        elif start.channels != 1:
+            reason = f"got {start.channels} channels, expected 1"
+        elif not any(name in self._tracks for name in start.tracks):
+            reason = f"got tracks {start.tracks!r:.40}, expected some of {', '.join(self._tracks)}"
             raise StartRefused(MessageProblem.UNKNOWN_TRACK, CloseCode.POLICY, reason)
         else:
             return encoding
@@ -217,9 +207,9 @@ class MediaStream(ListenOnlyBridge, ABC):
             return self._drop(MessageProblem.OTHER_STREAM)
         try:
             media = message["media"]
-            side = self._sides.get(media.get("track", ""))
-            if side not in self._analyse:
-                return [] if side else self._drop(MessageProblem.UNKNOWN_TRACK)
+            track = self._tracks.get(media.get("track", ""))
+            if track not in self._analysed_tracks:
+                return [] if track else self._drop(MessageProblem.UNKNOWN_TRACK)
             chunk, at_ms = _number(media["chunk"]), _number(media["timestamp"])
             data = a2b_base64(media["payload"], strict_mode=True)
         except (KeyError, ValueError, TypeError, AttributeError):
@@ -228,34 +218,38 @@ class MediaStream(ListenOnlyBridge, ABC):
             self._origin_ms = at_ms
         if at_ms - self._origin_ms > MAX_STREAM_MS:
             return self._drop(MessageProblem.BAD_MEDIA)
-        timeline = self._timelines.get(side)
-        if timeline is None:
-            timeline = self._timelines[side] = JitterBuffer(
-                side,
+        jitter_buffer = self._jitter_buffers.get(track)
+        if jitter_buffer is None:
+            jitter_buffer = self._jitter_buffers[track] = JitterBuffer(
+                track,
                 self._encoding,
                 self._rate,
                 self._origin_ms,
                 self.SLACK_MS,
                 self.DEPTH,
-                self.problems,
+                self.message_errors,
             )
-        return timeline.place(chunk, at_ms, data)
+        return jitter_buffer.place(chunk, at_ms, data)
 
     def _stop(self, message: dict[str, Any]) -> list[Event]:
-        if self._state is _State.WAITING:
+        if self._phase is Phase.WAITING:
             return self._drop(MessageProblem.NOT_STARTED)
         if message.get(self.STREAM_ID, self._stream_id) != self._stream_id:
             return self._drop(MessageProblem.OTHER_STREAM)
         return self._end("stop")
 
     def _end(self, reason: str) -> list[Event]:
-        self._state = _State.STOPPED
-        last = [event for timeline in self._timelines.values() for event in timeline.flush()]
-        return [*last, CallStopped(reason)]
+        self._phase = Phase.STOPPED
+        queued = [event for buffer in self._jitter_buffers.values() for event in buffer.flush()]
+        return [*queued, CallStopped(reason)]
 
 
 def _number(value: object) -> int:
-    """A count, which some providers send as a number and others as a text."""
+    """Returns a count, which some providers send as a number and others as a text.
+
+    Raises:
+        ValueError: the value is not a count.
+    """
     if isinstance(value, str) and len(value) <= MAX_NUMBER_CHARS and value.isdecimal():
         return int(value)
     if type(value) is int and 0 <= value <= MAX_NUMBER:

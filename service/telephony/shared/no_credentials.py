@@ -1,22 +1,29 @@
-"""Bridges without credentials: open where only those who are trusted reach them, else to nobody."""
+"""Authenticators of bridges that have no credentials for the handshake."""
 
 from service.telephony.shared.authenticator import Handshake, Unauthorized
 
 
 class AcceptAll:
-    """Lets everybody pass."""
+    """Accepts every client."""
 
     def check(self, handshake: Handshake, now: float) -> None:
-        """Lets pass by returning."""
+        """Always returns."""
 
 
 class RejectAll:
-    """Lets nobody pass."""
+    """Rejects every client."""
 
     def check(self, handshake: Handshake, now: float) -> None:
-        """Does not.
+        """Always raises.
 
         Raises:
             Unauthorized: no_credentials.
         """
         raise Unauthorized("no_credentials")
+
+
+class CheckedAtStart:
+    """Accepts every handshake, because the bridge checks a credential in its start message."""
+
+    def check(self, handshake: Handshake, now: float) -> None:
+        """Always returns."""

@@ -1,43 +1,44 @@
-"""Audio that comes before its call."""
+"""A bounded buffer for audio that arrives before the start of its call."""
 
 from service.events import Event
 from service.telephony.shared.interleaved import Interleaved
 
 
 class PreStartBuffer:
-    """Kept until there is a call to hear it in.
+    """Keeps audio, of any encoding, until the start says how to decode it.
 
-    When `max_bytes` are kept, all that follows is only counted: it becomes a gap.
+    Once a frame does not fit in `max_bytes`, it and all later ones are only counted: they become a
+    gap.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._kept = bytearray()
+        self._buffer = bytearray()
         self._lost_bytes = 0
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._buffer)
 
     def has_room(self, frame: bytes) -> bool:
-        """Whether `add` would keep it."""
-        return not self._lost_bytes and len(self._kept) + len(frame) <= self._max_bytes
+        """Returns whether `add` would keep this frame."""
+        return not self._lost_bytes and len(self._buffer) + len(frame) <= self._max_bytes
 
     def add(self, frame: bytes) -> None:
-        """The next of it."""
+        """Appends the next frame, or counts it as lost."""
         if self.has_room(frame):
-            self._kept += frame
+            self._buffer += frame
         else:
             self._lost_bytes += len(frame)
 
     def release(self, samples: Interleaved) -> list[Event]:
-        """All of it, once, as it would have been heard."""
-        events = samples.feed(bytes(self._kept))
+        """Returns the decoded audio and the gap after it, and empties the buffer."""
+        events = samples.feed(bytes(self._buffer))
         if self._lost_bytes:
             events += samples.lose(self._lost_bytes)
         self.clear()
         return events
 
     def clear(self) -> None:
-        """There is no call to hear it in."""
-        self._kept.clear()
+        """Discards everything: there will be no call."""
+        self._buffer.clear()
         self._lost_bytes = 0

@@ -1,4 +1,4 @@
-"""A call as it was recorded, brought to what telephony carries."""
+"""Recordings of calls, read from audio files and resampled for telephony."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from service.events import Pcm, Track
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One call as it was recorded."""
+    """The recording of one call."""
 
     name: str
     tracks: tuple[Track, ...]
@@ -20,7 +20,15 @@ class Recording:
 
     @classmethod
     def read(cls, path: Path, *, swap: bool = False) -> "Recording":
-        """Mono is the caller; stereo is the caller left and the agent right, or swapped."""
+        """Reads an audio file: mono is the caller, stereo the caller left and the agent right.
+
+        Args:
+            path: of the file.
+            swap: in stereo the agent is left and the caller right.
+
+        Raises:
+            UnreadableRecording: it is no audio file of one or two channels with samples.
+        """
         try:
             samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
         except (OSError, soundfile.LibsndfileError) as error:

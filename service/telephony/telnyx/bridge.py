@@ -1,4 +1,4 @@
-"""Telnyx media streaming: what `streaming_start` or TeXML's `<Stream>` sends.
+"""Telnyx media streaming, started by `streaming_start` or by TeXML's `<Stream>`.
 
 Telnyx's documentation, "Stream call media over WebSocket", describes every message.
 """
@@ -12,8 +12,8 @@ from service.events import Track
 from service.telephony.shared.interleaved import Encoding
 from service.telephony.shared.media_stream import Identifier, MediaStream, StreamStart
 
-SIDES = {"inbound": Track.CALLER, "outbound": Track.AGENT}
-NAMES = ("call_session_id", "from", "to", "user_id", "client_state", "tags")
+TRACKS = {"inbound": Track.CALLER, "outbound": Track.AGENT}
+METADATA = ("call_session_id", "from", "to", "user_id", "client_state", "tags")
 
 
 class _MediaFormat(BaseModel, frozen=True):
@@ -33,12 +33,12 @@ class _StartMessage(BaseModel, frozen=True):
 
 
 class TelnyxBridge(MediaStream):
-    """A call in the codec that it has, or in the one that `stream_codec` names.
+    """One stream, in the call's own codec or in the one that `stream_codec` names.
 
-    "Media frame order is not guaranteed": up to 10 pieces of a track, 0.2 s of telephone audio,
-    wait for the ones before them; what comes later still is dropped, and was a Gap.
+    "Media frame order is not guaranteed": up to 10 chunks of a track, 0.2 s of telephone audio,
+    are queued until earlier ones arrive; a chunk that comes later still is dropped, after a Gap.
 
-    L16 is read as little-endian; the documentation does not say.
+    L16 is decoded as little-endian; the documentation does not specify it.
     """
 
     NAME: ClassVar = "telnyx"
@@ -48,24 +48,26 @@ class TelnyxBridge(MediaStream):
         "PCMU": Encoding.MULAW,
         "PCMA": Encoding.ALAW,
         "L16": Encoding.L16,
-        "audio/x-mulaw": Encoding.MULAW,  # as older examples have it
+        "audio/x-mulaw": Encoding.MULAW,  # in older examples
     }
     ORIGIN_MS: ClassVar = 0
     SLACK_MS: ClassVar = 10
     DEPTH: ClassVar = 10
 
-    def __init__(self, analyse: frozenset[Track], sides: Mapping[str, Track] = SIDES) -> None:
-        super().__init__(sides, analyse)
+    def __init__(
+        self, analysed_tracks: frozenset[Track], tracks: Mapping[str, Track] = TRACKS
+    ) -> None:
+        super().__init__(tracks, analysed_tracks)
 
-    def _opening(self, message: dict[str, Any]) -> StreamStart:
+    def _parse_start(self, message: dict[str, Any]) -> StreamStart:
         valid = _StartMessage.model_validate(message)
         start: dict[str, Any] = message["start"]
         return StreamStart(
             call_id=valid.start.call_control_id,
             stream_id=valid.stream_id,
-            tracks=tuple(self._sides),  # start does not say
+            tracks=tuple(self._tracks),  # not named in start
             encoding=valid.start.media_format.encoding,
             sample_rate=valid.start.media_format.sample_rate,
             channels=valid.start.media_format.channels,
-            metadata={"stream_id": valid.stream_id, **{name: start.get(name) for name in NAMES}},
+            metadata={"stream_id": valid.stream_id, **{name: start.get(name) for name in METADATA}},
         )

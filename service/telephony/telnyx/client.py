@@ -10,20 +10,20 @@ from service.telephony.shared.client import Message, ProviderClient, encoded
 from service.telephony.shared.interleaved import Encoding
 
 TRACKS = {Track.CALLER: "inbound", Track.AGENT: "outbound"}
-NAMES = {Encoding.MULAW: "PCMU", Encoding.ALAW: "PCMA", Encoding.L16: "L16"}
+CODECS = {Encoding.MULAW: "PCMU", Encoding.ALAW: "PCMA", Encoding.L16: "L16"}
 
 
 class TelnyxClient(ProviderClient):
-    """Both tracks of one call; with `token`, as `stream_auth_token` is taken to arrive."""
+    """All tracks of one call; `token` is sent as `stream_auth_token` is assumed to be."""
 
     name = "telnyx"
-    encodings = tuple(NAMES)
-    takes = ("token",)
-    _sequence = _chunk = 0  # the last that was sent
-    _played = 0  # samples
+    encodings = tuple(CODECS)
+    accepts = ("token",)
+    _sequence = _chunk = 0  # the last one sent
+    _sent = 0  # samples of each track
 
     def headers(self) -> Mapping[str, str]:
-        return self._access.bearer()
+        return self._credentials.bearer()
 
     def start(self) -> Iterable[Message]:
         yield json.dumps({"event": "connected", "version": "1.0.0"})
@@ -38,7 +38,7 @@ class TelnyxClient(ProviderClient):
                 "tags": [self._recording.name],
                 "client_state": "",
                 "media_format": {
-                    "encoding": NAMES[self._encoding],
+                    "encoding": CODECS[self._encoding],
                     "sample_rate": SAMPLE_RATE,
                     "channels": 1,
                 },
@@ -46,17 +46,17 @@ class TelnyxClient(ProviderClient):
         )
 
     def frame(self, pcm: Pcm) -> Iterable[Message]:
-        at_ms = self._played * 1000 // SAMPLE_RATE
-        self._played += len(pcm)
+        at_ms = self._sent * 1000 // SAMPLE_RATE
+        self._sent += len(pcm)
         self._chunk += 1
-        for lane, track in enumerate(self._recording.tracks):
+        for channel, track in enumerate(self._recording.tracks):
             yield self._message(
                 "media",
                 media={
                     "track": TRACKS[track],
                     "chunk": str(self._chunk),
                     "timestamp": str(at_ms),
-                    "payload": b64encode(encoded(pcm[:, lane], self._encoding)).decode(),
+                    "payload": b64encode(encoded(pcm[:, channel], self._encoding)).decode(),
                 },
             )
 

@@ -1,4 +1,4 @@
-"""Twilio's signature of the address that it was told to call.
+"""Twilio's signature of the public address that it connects to.
 
 Twilio's documentation: "Secure webhooks" (HMAC-SHA1 with the account's auth token) and "Sign
 webhooks with shared keys" (HMAC-SHA256 with a key of one's own).
@@ -9,9 +9,9 @@ import hmac
 from base64 import b64encode
 from collections.abc import Mapping
 from types import MappingProxyType
-from urllib.parse import urlsplit, urlunsplit
 
 from service.telephony.shared.authenticator import Handshake, Unauthorized
+from service.telephony.shared.public_url import spellings
 
 SIGNATURE = "x-twilio-signature"
 SETTINGS = "x-twilio-webhooks-signature-settings"
@@ -19,30 +19,22 @@ DIGESTS = {"HMAC_SHA1": hashlib.sha1, "HMAC_SHA256": hashlib.sha256}
 
 
 def sign(secret: str, url: str, algorithm: str = "HMAC_SHA1") -> str:
-    """What Twilio sends when it connects to this URL."""
+    """Returns the signature that Twilio sends when it connects to this URL."""
     digest = hmac.digest(secret.encode(), url.encode(), DIGESTS[algorithm])
     return b64encode(digest).decode()
 
 
-def spellings(url: str) -> list[str]:
-    """The ways of writing one address: with and without the port 443 and the last slash."""
-    parts = urlsplit(url)
-    host = parts.netloc.removesuffix(":443")
-    hosts = (host, f"{host}:443") if parts.port in (None, 443) else (host,)
-    path = parts.path.rstrip("/")
-    return [
-        urlunsplit(parts._replace(netloc=netloc, path=path + slash))
-        for netloc in hosts
-        for slash in ("", "/")
-    ]
-
-
 class TwilioAuthenticator:
-    """Lets in who can sign `url`, the public address as the TwiML has it, scheme wss.
+    """Accepts clients that sign `url`, the public address as the TwiML has it, scheme wss.
 
-    The address is the configured one and not the handshake's, which a proxy may have changed.
-    Nothing in a signature changes from call to call: whoever saw one can send it again. The
-    bridge's token is against that. `shared_keys` are secrets by their SharedKey's name.
+    The configured address is checked and not the handshake's, which a proxy may have changed. A
+    signature is the same for every call, so a copy of it is accepted too; the bridge's token
+    protects against that.
+
+    Args:
+        url: the public address.
+        auth_token: of the account.
+        shared_keys: secrets by the name of their SharedKey.
     """
 
     def __init__(
@@ -57,32 +49,34 @@ class TwilioAuthenticator:
         self._shared_keys = dict(shared_keys)
 
     def check(self, handshake: Handshake, now: float) -> None:
-        """Lets pass by returning; Twilio signs no time, so `now` does not matter.
+        """Returns if the client may connect; Twilio signs no time, so `now` is not used.
 
         Raises:
-            Unauthorized: it does not.
+            Unauthorized: missing, malformed, wrong_key or wrong_signature.
         """
         signature = handshake.headers.get(SIGNATURE)
         if not signature:
             raise Unauthorized("missing")
         secret, algorithm = self._secret(handshake.headers.get(SETTINGS))
-        got = signature.encode(errors="replace")
-        # All of them, always: how long it takes tells nothing.
-        fits = [
-            hmac.compare_digest(got, sign(secret, url, algorithm).encode()) for url in self._urls
+        received = signature.encode(errors="replace")
+        # All spellings are compared, so that the duration does not show which one matched.
+        matches = [
+            hmac.compare_digest(received, sign(secret, url, algorithm).encode())
+            for url in self._urls
         ]
-        if not any(fits):
+        if not any(matches):
             raise Unauthorized("wrong_signature")
 
     def _secret(self, settings: str | None) -> tuple[str, str]:
+        """Returns the secret and the algorithm that the header with settings asks for."""
         if settings is None:
             if self._auth_token is None:
                 raise Unauthorized("wrong_key")
             return self._auth_token, "HMAC_SHA1"
         pairs = (pair.partition("=") for pair in settings.split(","))
-        named = {name.strip(): value.strip() for name, _, value in pairs}
-        if "key" not in named or named.get("algorithm") not in DIGESTS:
+        values = {name.strip(): value.strip() for name, _, value in pairs}
+        if "key" not in values or values.get("algorithm") not in DIGESTS:
             raise Unauthorized("malformed")
-        if named["key"] not in self._shared_keys:
+        if values["key"] not in self._shared_keys:
             raise Unauthorized("wrong_key")
-        return self._shared_keys[named["key"]], named["algorithm"]
+        return self._shared_keys[values["key"]], values["algorithm"]

@@ -1,4 +1,4 @@
-"""Twilio Media Streams: one or both sides of a call, as Twilio forks them.
+"""Twilio Media Streams: a copy of one or both tracks of a call.
 
 Twilio's documentation, "Media Streams - WebSocket Messages", describes every message.
 """
@@ -15,7 +15,7 @@ from service.telephony.shared.interleaved import Encoding
 from service.telephony.shared.listen_only import MessageProblem, StartRefused
 from service.telephony.shared.media_stream import Identifier, MediaStream, StreamStart
 
-SIDES = {"inbound": Track.CALLER, "outbound": Track.AGENT}
+TRACKS = {"inbound": Track.CALLER, "outbound": Track.AGENT}
 TOKEN = "token"  # the custom parameter that carries the second factor
 
 
@@ -38,12 +38,12 @@ class _StartMessage(BaseModel, frozen=True):
 
 
 class TwilioBridge(MediaStream):
-    """`<Start><Stream>`, which is answered with nothing, or `<Connect><Stream>`, likewise.
+    """One stream of `<Start><Stream>` or `<Connect><Stream>`; neither is sent any message.
 
     `timestamp` is the presentation time since the stream's start ("Media message"), so a jump is
     audio that Twilio lost (warning 31930) and becomes a Gap, and a late delivery changes nothing.
 
-    Where `token` is set, `<Parameter name="token">` must equal it.
+    If `token` is given, `<Parameter name="token">` must equal it.
     """
 
     NAME: ClassVar = "twilio"
@@ -55,17 +55,17 @@ class TwilioBridge(MediaStream):
 
     def __init__(
         self,
-        analyse: frozenset[Track],
-        sides: Mapping[str, Track] = SIDES,
+        analysed_tracks: frozenset[Track],
+        tracks: Mapping[str, Track] = TRACKS,
         token: str | None = None,
     ) -> None:
-        super().__init__(sides, analyse)
+        super().__init__(tracks, analysed_tracks)
         self._token = token
 
-    def _opening(self, message: dict[str, Any]) -> StreamStart:
+    def _parse_start(self, message: dict[str, Any]) -> StreamStart:
         start = _StartMessage.model_validate(message).start
         parameters = dict(start.customParameters or {})
-        self._check(parameters.pop(TOKEN, None))
+        self._check_token(parameters.pop(TOKEN, None))
         return StreamStart(
             call_id=start.callSid,
             stream_id=start.streamSid,
@@ -80,10 +80,10 @@ class TwilioBridge(MediaStream):
             },
         )
 
-    def _check(self, token: object) -> None:
+    def _check_token(self, token: object) -> None:
         if self._token is None:
             return
-        got = token.encode(errors="replace") if isinstance(token, str) else b""
-        if not hmac.compare_digest(got, self._token.encode()):
+        received = token.encode(errors="replace") if isinstance(token, str) else b""
+        if not hmac.compare_digest(received, self._token.encode()):
             reason = f"expected the right <Parameter name={TOKEN!r}>, got another or none"
             raise StartRefused(MessageProblem.WRONG_TOKEN, CloseCode.POLICY, reason)

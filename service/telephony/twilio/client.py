@@ -15,30 +15,30 @@ TRACKS = {Track.CALLER: "inbound", Track.AGENT: "outbound"}
 
 
 class TwilioClient(ProviderClient):
-    """`<Start><Stream>` of one call; mu-law, whatever the recording was.
+    """`<Start><Stream>` of one call, in mu-law.
 
-    The account's auth token, `secret`, signs the handshake; a `token` goes with the start.
+    The account's auth token, `secret`, signs the handshake; a `token` is sent with the start.
     """
 
     name = "twilio"
     encodings = (Encoding.MULAW,)
-    takes = ("secret", "token", "public_url")
-    _sequence = _chunk = 0  # the last that was sent
-    _played = 0  # samples
+    accepts = ("secret", "token", "public_url")
+    _sequence = _chunk = 0  # the last one sent
+    _sent = 0  # samples of each track
 
     @property
     def _stream_sid(self) -> str:
         return f"MZ{self._call_id}"
 
     def headers(self) -> Mapping[str, str]:
-        secret = self._access.secret
+        secret = self._credentials.secret
         return {} if secret is None else {SIGNATURE: sign(secret, self._signed_url)}
 
     def start(self) -> Iterable[Message]:
         yield json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"})
         parameters = {"recording": self._recording.name}
-        if self._access.token is not None:
-            parameters[TOKEN] = self._access.token
+        if self._credentials.token is not None:
+            parameters[TOKEN] = self._credentials.token
         yield self._message(
             "start",
             start={
@@ -56,9 +56,9 @@ class TwilioClient(ProviderClient):
         )
 
     def frame(self, pcm: Pcm) -> Iterable[Message]:
-        at_ms = self._played * 1000 // SAMPLE_RATE
-        self._played += len(pcm)
-        for lane, track in enumerate(self._recording.tracks):
+        at_ms = self._sent * 1000 // SAMPLE_RATE
+        self._sent += len(pcm)
+        for channel, track in enumerate(self._recording.tracks):
             self._chunk += 1
             yield self._message(
                 "media",
@@ -66,7 +66,7 @@ class TwilioClient(ProviderClient):
                     "track": TRACKS[track],
                     "chunk": str(self._chunk),
                     "timestamp": str(at_ms),
-                    "payload": b64encode(encoded(pcm[:, lane], Encoding.MULAW)).decode(),
+                    "payload": b64encode(encoded(pcm[:, channel], Encoding.MULAW)).decode(),
                 },
             )
 

@@ -1,4 +1,4 @@
-"""Vonage Voice: the `websocket` endpoint of an NCCO, all parties of a conversation in one mix.
+"""Vonage Voice: the `websocket` endpoint of an NCCO, with a mix of all speakers.
 
 Vonage's documentation, "WebSockets", describes every message.
 """
@@ -8,20 +8,25 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
 
-from service.errors import CallRefused
-from service.events import CallStarted, CallStopped, CallSummary, Event, Track
+from service.events import CallStarted, CallStopped, Event, Track
 from service.telephony.shared import identity
 from service.telephony.shared.bridge import CloseCode
 from service.telephony.shared.interleaved import Encoding, Interleaved
-from service.telephony.shared.listen_only import ListenOnlyBridge, MessageProblem, StartRefused
+from service.telephony.shared.listen_only import (
+    ListenOnlyBridge,
+    MessageProblem,
+    Phase,
+    StartRefused,
+    bad_start,
+)
 from service.telephony.shared.media_stream import RATES, Identifier
 from service.telephony.shared.pre_start_buffer import PreStartBuffer
 
-CALL_ID = "call_id"  # the header by which the NCCO says which call it is
+CALL_ID = "call_id"  # the header by which the NCCO names the call
 CONTENT_TYPE = "audio/l16"
 IGNORED = frozenset({"websocket:dtmf", "websocket:cleared", "websocket:notify"})
 MAX_TEXT_CHARS = 65_536
-MAX_HELD_BYTES = 65_536
+MAX_PRE_START_BYTES = 65_536
 MAX_FRAME_BYTES = 524_288
 
 
@@ -31,52 +36,33 @@ class _Connected(BaseModel, frozen=True):
 
 
 class VonageBridge(ListenOnlyBridge):
-    """A conversation's mix, which is analysed only where `analyse_mix` says so, as the caller.
+    """One connection, which carries the mix of all speakers of a call.
 
-    In a mix nobody can tell the agent's voice from the caller's. Without that permission the
-    connection is closed with 1008.
+    In a mix the agent's voice can't be told from the caller's. It is analysed, as the caller, only
+    with `analyse_mix`; otherwise the connection is closed with 1008.
 
-    Audio before `websocket:connected` is held up to 65,536 bytes and heard after it; what finds
-    no room is a Gap. An odd byte waits for its rest. There is no stop message.
+    Audio before `websocket:connected` is kept, up to 65,536 bytes, and decoded after it; what does
+    not fit becomes a Gap. Frames may end inside a sample. There is no stop message.
     """
 
-    def __init__(self, analyse: frozenset[Track], analyse_mix: bool = False) -> None:
+    def __init__(self, analysed_tracks: frozenset[Track], analyse_mix: bool = False) -> None:
         super().__init__()
-        self._analyse = analyse
         self._analyse_mix = analyse_mix
-        self._held = PreStartBuffer(MAX_HELD_BYTES)
-        self._samples: Interleaved | None = None  # of a live call
-        self._over = False
+        self._pre_start = PreStartBuffer(MAX_PRE_START_BYTES)
+        self._samples = Interleaved(Encoding.L16, (Track.CALLER,), analysed_tracks)
 
     def receive(self, message: str | bytes) -> list[Event]:
-        """The facts in one message. What is wrong with it is counted."""
+        """Returns the events in one message; errors in it are counted."""
         if self.close_code is not None:
             return []
-        if self._over:
+        if self._phase is Phase.STOPPED:
             return self._drop(MessageProblem.AFTER_STOP)
         return self._text(message) if isinstance(message, str) else self._audio(message)
 
     def disconnected(self) -> list[Event]:
-        """The provider is gone: the end of a call that was live."""
-        live, self._samples = self._samples is not None and not self._over, None
-        self._over = True
+        """Returns the end of the call, if it was live."""
+        live, self._phase = self._phase is Phase.LIVE, Phase.STOPPED
         return [CallStopped("disconnected")] if live else []
-
-    def refused(self, refusal: CallRefused) -> None:
-        self._over = True
-        super().refused(refusal)
-
-    def stopped(self, reason: str, summary: CallSummary) -> None:
-        self._over = True
-        super().stopped(reason, summary)
-
-    def failed(self) -> None:
-        self._over = True
-        super().failed()
-
-    def _drop(self, problem: MessageProblem) -> list[Event]:
-        self.problems[problem] += 1
-        return []
 
     def _text(self, text: str) -> list[Event]:
         if len(text) > MAX_TEXT_CHARS:
@@ -89,13 +75,13 @@ class VonageBridge(ListenOnlyBridge):
             return self._drop(MessageProblem.BAD_JSON)
         match content.get("event"):
             case "websocket:connected":
-                return self._connected(content)
+                return self._start(content)
             case str(event) if event in IGNORED:
                 return []
         return self._drop(MessageProblem.UNKNOWN_EVENT)
 
-    def _connected(self, content: dict[str, Any]) -> list[Event]:
-        if self._samples is not None:
+    def _start(self, content: dict[str, Any]) -> list[Event]:
+        if self._phase is Phase.LIVE:
             return self._drop(MessageProblem.SECOND_START)
         try:
             if not self._analyse_mix:
@@ -104,38 +90,39 @@ class VonageBridge(ListenOnlyBridge):
             connected = _Connected.model_validate(content)
             rate = _rate(connected.content_type)
         except StartRefused as refused:
-            self._close(refused.close_code, str(refused))
-            return self._drop(refused.problem)
+            return self._refuse_start(refused)
         except ValidationError as invalid:
-            first = invalid.errors(include_url=False, include_context=False)[0]
-            self._close(CloseCode.POLICY, f"bad start: {first['loc'][0]}: {first['msg']}")
-            return self._drop(MessageProblem.BAD_START)
-        self._samples = Interleaved(Encoding.L16, (Track.CALLER,), self._analyse)
+            return self._refuse_start(bad_start(invalid))
+        self._phase = Phase.LIVE
         headers = {name: content[name] for name in content if name not in ("event", CALL_ID)}
+        metadata = identity.metadata(headers)
         return [
-            CallStarted(
-                connected.call_id, "vonage", (Track.CALLER,), rate, identity.metadata(headers)
-            ),
-            *self._held.release(self._samples),
+            CallStarted(connected.call_id, "vonage", (Track.CALLER,), rate, metadata),
+            *self._pre_start.release(self._samples),
         ]
 
     def _audio(self, frame: bytes) -> list[Event]:
-        if self._samples is None:
-            return self._hold(frame)
+        if self._phase is Phase.WAITING:
+            return self._keep(frame)
         if len(frame) > MAX_FRAME_BYTES:
-            self.problems[MessageProblem.FRAME_TOO_LARGE] += 1
+            self._drop(MessageProblem.FRAME_TOO_LARGE)
             return self._samples.lose(len(frame))
         return self._samples.feed(frame)
 
-    def _hold(self, frame: bytes) -> list[Event]:
-        if not self._held.has_room(frame):
-            self.problems[MessageProblem.HELD_TOO_MUCH] += 1
-        self._held.add(frame)
+    def _keep(self, frame: bytes) -> list[Event]:
+        """Keeps audio until the start."""
+        if not self._pre_start.has_room(frame):
+            self._drop(MessageProblem.HELD_TOO_MUCH)
+        self._pre_start.add(frame)
         return []
 
 
 def _rate(content_type: str) -> int:
-    """Hz, from `audio/l16;rate=16000`."""
+    """Returns the sample rate in Hz, from `audio/l16;rate=16000`.
+
+    Raises:
+        StartRefused: the content type is another one.
+    """
     kind, _, parameter = content_type.partition(";")
     name, _, value = parameter.partition("=")
     if kind.strip().lower() == CONTENT_TYPE and name.strip() == "rate":

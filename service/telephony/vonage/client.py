@@ -13,14 +13,14 @@ from service.telephony.vonage.bridge import CALL_ID
 
 
 class VonageClient(ProviderClient):
-    """The mix of all tracks of one call, in L16; `token` stands for the JWT that Vonage sends."""
+    """The mix of all tracks of one call, in L16; `token` takes the place of Vonage's JWT."""
 
     name = "vonage"
     encodings = (Encoding.L16,)
-    takes = ("token",)
+    accepts = ("token",)
 
     def headers(self) -> Mapping[str, str]:
-        return self._access.bearer()
+        return self._credentials.bearer()
 
     def start(self) -> Iterable[Message]:
         yield json.dumps(

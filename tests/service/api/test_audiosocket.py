@@ -25,7 +25,7 @@ from tests.service.api.conftest import (
 )
 
 SLIN, SLIN16 = 0x10, 0x12
-HEARD: Pcm = np.ascontiguousarray(ANGRY[: 15 * 8000, 0])
+SPEECH: Pcm = np.ascontiguousarray(ANGRY[: 15 * 8000, 0])
 
 
 def free_port() -> int:
@@ -37,41 +37,43 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Running]:
-    """A service with a port for each voice, that may hear both."""
+    """A service with a port for each track, which analyses both."""
     ports = {"audiosocket_caller_port": free_port(), "audiosocket_agent_port": free_port()}
     with running(analyse_agent="safety of ambulance dispatchers", **ports) as server:
         yield ready(server)
 
 
-def said(kind: int, payload: bytes) -> bytes:
+def message(kind: int, payload: bytes) -> bytes:
     return struct.pack("!BH", kind, len(payload)) + payload
 
 
 @contextmanager
-def line(service: Running, call_id: UUID, track: Track = Track.CALLER) -> Iterator[sockets.socket]:
+def connected(
+    service: Running, call_id: UUID, track: Track = Track.CALLER
+) -> Iterator[sockets.socket]:
     port = getattr(service.services.settings, f"audiosocket_{track}_port")
     with sockets.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(said(0x01, call_id.bytes))
+        connection.sendall(message(0x01, call_id.bytes))
         yield connection
 
 
-def speak(connection: sockets.socket, pcm: Pcm, kind: int = SLIN) -> None:
+def send_audio(connection: sockets.socket, pcm: Pcm, kind: int = SLIN) -> None:
     for at in range(0, len(pcm), 160):
-        connection.sendall(said(kind, pcm[at : at + 160].astype("<i2").tobytes()))
+        connection.sendall(message(kind, pcm[at : at + 160].astype("<i2").tobytes()))
 
 
 def hang_up(connection: sockets.socket) -> None:
-    connection.sendall(said(0x00, b""))
+    connection.sendall(message(0x00, b""))
 
 
 def ended(service: Running, call_id: UUID) -> bool:
     return bool(service.get(f"/calls/{call_id}").json().get("state") == "ended")
 
 
-def test_a_call_over_tcp_is_read_as_over_a_websocket(service: Running) -> None:
+def test_a_call_over_tcp_gives_the_same_readings_as_over_a_websocket(service: Running) -> None:
     call_id = uuid4()
-    with line(service, call_id) as connection:
-        speak(connection, HEARD)
+    with connected(service, call_id) as connection:
+        send_audio(connection, SPEECH)
         hang_up(connection)
         until(lambda: ended(service, call_id))
         while connection.recv(65_536):  # silence, and then the end
@@ -80,8 +82,8 @@ def test_a_call_over_tcp_is_read_as_over_a_websocket(service: Running) -> None:
     assert (kept["bridge"], kept["tracks"], kept["reason"]) == ("audiosocket", ["caller"], "hangup")
     with service.socket() as socket:
         socket.send(start("the same", encoding="l16"))
-        for at in range(0, len(HEARD), 4000):
-            socket.send(HEARD[at : at + 4000].tobytes())
+        for at in range(0, len(SPEECH), 4000):
+            socket.send(SPEECH[at : at + 4000].tobytes())
         socket.send(STOP)
         native = readings(told(socket))
     assert [round(r["end_s"], 3) for r in kept["readings"]] == [r["end_s"] for r in native]
@@ -89,26 +91,26 @@ def test_a_call_over_tcp_is_read_as_over_a_websocket(service: Running) -> None:
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-4)
 
 
-def test_asterisk_hears_silence_every_20_ms(service: Running) -> None:
-    with line(service, uuid4()) as connection:
-        speak(connection, HEARD[:160])
-        began, came = time.monotonic(), b""
+def test_asterisk_receives_silence_every_20_ms(service: Running) -> None:
+    with connected(service, uuid4()) as connection:
+        send_audio(connection, SPEECH[:160])
+        began, received = time.monotonic(), b""
         while time.monotonic() - began < 1:
-            came += connection.recv(65_536)
-        frame = said(SLIN, bytes(320))
-        assert came[: len(frame)] == frame
-        assert 30 < len(came) / len(frame) < 60
+            received += connection.recv(65_536)
+        frame = message(SLIN, bytes(320))
+        assert received[: len(frame)] == frame
+        assert 30 < len(received) / len(frame) < 60
 
 
-def test_two_ports_are_two_voices_of_one_call_each_at_its_own_rate(service: Running) -> None:
+def test_two_ports_carry_two_tracks_of_one_call_each_at_its_own_rate(service: Running) -> None:
     import soxr
 
     call_id = uuid4()
     wide = soxr.resample(ANGRY[: 15 * 8000, 1], 8000, 16_000, quality="VHQ")
-    with line(service, call_id) as caller, line(service, call_id, Track.AGENT) as agent:
-        speak(caller, HEARD)
+    with connected(service, call_id) as caller, connected(service, call_id, Track.AGENT) as agent:
+        send_audio(caller, SPEECH)
         for at in range(0, len(wide), 320):
-            agent.sendall(said(SLIN16, wide[at : at + 320].astype("<i2").tobytes()))
+            agent.sendall(message(SLIN16, wide[at : at + 320].astype("<i2").tobytes()))
         until(lambda: service.get(f"/calls/{call_id}").json().get("tracks") == ["caller", "agent"])
         assert len(service.services.calls) == 1
         hang_up(agent)
@@ -121,11 +123,11 @@ def test_two_ports_are_two_voices_of_one_call_each_at_its_own_rate(service: Runn
     assert kept["duration_s"] == pytest.approx(15, abs=2)
 
 
-def test_who_does_not_begin_with_a_uuid_is_left_and_counted(service: Running) -> None:
+def test_a_connection_without_a_uuid_is_closed_and_counted(service: Running) -> None:
     port = service.services.settings.audiosocket_caller_port
-    with sockets.create_connection(("127.0.0.1", port), timeout=10) as stranger:
-        stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        while stranger.recv(65_536):
+    with sockets.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        while connection.recv(65_536):
             pass
     name = 'kanjo_message_errors_total{bridge="audiosocket",code="not_started"}'
     until(lambda: service.metric(name) == 1)
@@ -133,8 +135,8 @@ def test_who_does_not_begin_with_a_uuid_is_left_and_counted(service: Running) ->
 
 def test_a_connection_that_is_reset_ends_its_call(service: Running) -> None:
     call_id = uuid4()
-    with line(service, call_id) as connection:
-        speak(connection, HEARD[:16_000])
+    with connected(service, call_id) as connection:
+        send_audio(connection, SPEECH[:16_000])
         until(lambda: service.get(f"/calls/{call_id}").status_code == 200)
         linger = struct.pack("ii", 1, 0)
         connection.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, linger)
@@ -142,11 +144,11 @@ def test_a_connection_that_is_reset_ends_its_call(service: Running) -> None:
     assert service.get(f"/calls/{call_id}").json()["reason"] == "disconnected"
 
 
-def test_a_port_that_is_taken_stops_the_start_and_leaves_no_other_open() -> None:
+def test_a_port_in_use_stops_the_start_and_leaves_no_other_bound() -> None:
     with sockets.create_server(("127.0.0.1", 0)) as other:
-        taken, free = other.getsockname()[1], free_port()
-        settings = Settings(audiosocket_caller_port=free, audiosocket_agent_port=taken)
-        with pytest.raises(CantListen, match=f"127.0.0.1:{taken}: Address already in use"):
+        used, free = other.getsockname()[1], free_port()
+        settings = Settings(audiosocket_caller_port=free, audiosocket_agent_port=used)
+        with pytest.raises(CantListen, match=f"127.0.0.1:{used}: Address already in use"):
             listeners(settings)
         sockets.create_server(("127.0.0.1", free)).close()
 
@@ -159,7 +161,7 @@ def test_a_port_that_is_taken_stops_the_start_and_leaves_no_other_open() -> None
         ({"host": "::1"}, "::1"),
     ],
 )
-def test_what_proves_nothing_listens_only_where_everybody_is_trusted(
+def test_ports_without_credentials_are_on_loopback_unless_clients_are_trusted(
     settings: dict[str, object], address: str
 ) -> None:
     bound = listeners(Settings.model_validate({"audiosocket_caller_port": free_port(), **settings}))

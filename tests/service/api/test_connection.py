@@ -8,6 +8,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,8 +21,8 @@ from service.api.services import Services
 from service.api.transport import TransportClosed
 from service.calls.stream import CallStream
 from service.events import Audio, Gap, Track
-from service.telephony.audiohook import bridge as audiohook
 from service.telephony.audiohook.bridge import AudioHookBridge
+from service.telephony.audiohook.state import DEADLINES, SessionDeadlines
 from service.telephony.native.bridge import NativeBridge
 from tests.service.api.conftest import (
     SPOKEN,
@@ -475,10 +476,13 @@ def audiohook_session(service: Running) -> Iterator[AudioHook]:
         yield AudioHook(socket)
 
 
+HASTY = SessionDeadlines(0.4, 0.4, 0.4, 0.4)
+
+
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    deadlines = dict.fromkeys(audiohook._DEADLINES_S, 0.4)
-    monkeypatch.setattr(audiohook, "_DEADLINES_S", deadlines)
+    bridge = partial(AudioHookBridge, deadlines=HASTY)
+    monkeypatch.setattr("service.telephony.audiohook.provider.AudioHookBridge", bridge)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -560,6 +564,7 @@ def slowly(
     *said: tuple[float, str],
     begins_ms: int = 0,
     meanwhile: Callable[[Connection], None] = lambda _: None,
+    deadlines: SessionDeadlines = DEADLINES,
 ) -> Slow:
     """A session at a clock of its own, to its end; `meanwhile` is called as it begins."""
     services = replace(services, conversations=set())  # not for the service's own clock to end
@@ -570,7 +575,9 @@ def slowly(
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, fault: faults.append(fault))
         transport.began_s = loop.time()
-        held = Connection(transport, AudioHookBridge(SESSION, "o"), "audiohook", services)
+        held = Connection(
+            transport, AudioHookBridge(SESSION, "o", deadlines=deadlines), "audiohook", services
+        )
         meanwhile(held)
         await held.hold()
 
@@ -580,14 +587,13 @@ def slowly(
     return transport
 
 
-@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("begins_ms", [6, 7])
 def test_a_deadline_is_kept_whatever_a_coarse_clock_makes_of_it(
     service: Running, begins_ms: int
 ) -> None:
     # When its time has come the clock may show a rounding error less.
     assert (begins_ms / 1000 + 0.4 > (begins_ms + 400) / 1000) is (begins_ms == 7)
-    transport = slowly(service.services, begins_ms=begins_ms)
+    transport = slowly(service.services, begins_ms=begins_ms, deadlines=HASTY)
     ((at_s, message),) = transport.answers
     assert at_s == 0.4
     assert message["parameters"]["info"] == "got no open, expected one"
@@ -604,7 +610,7 @@ def test_who_is_asked_to_leave_late_has_as_long_as_others(
 ) -> None:
     services = replace(service.services, stopping=asyncio.Event())
     services.stopping.set()
-    within_s = audiohook._DEADLINES_S[audiohook._State.DISCONNECTING]
+    within_s = SessionDeadlines().close_s
     for said_s in (1.0, 9.0):
         transport = slowly(services, (said_s, message))
         ((at_s, answer),) = transport.answers
@@ -628,7 +634,7 @@ def test_who_speaks_now_and_then_is_not_quiet(service: Running) -> None:
 
 def test_an_end_that_comes_with_a_deadline_is_an_end(service: Running) -> None:
     def stop(held: Connection) -> None:
-        due_s = audiohook._DEADLINES_S[audiohook._State.WAITING]
+        due_s = SessionDeadlines().open_s
         loop = asyncio.get_running_loop()
         # One turn later: the deadline has passed, and has not been dealt with.
         loop.call_at(due_s, loop.call_soon, held.end, "service stopping")

@@ -6,10 +6,11 @@ import pytest
 from starlette.websockets import WebSocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from service.api.telephony import BRIDGES, _handshake
+from service.api.telephony import handshake_of
 from service.events import CallStarted, Track
 from service.settings import Settings
-from service.telephony.shared.authenticator import Handshake, Unauthorized
+from service.telephony.providers import PROVIDERS
+from service.telephony.shared.authenticator import Handshake
 from service.telephony.shared.interleaved import Encoding
 from tests.service.api.conftest import (
     ANGRY,
@@ -27,7 +28,7 @@ from tests.service.api.conftest import (
 BOTH = ["caller", "agent"]
 
 
-def test_what_the_agent_says_is_not_read(service: Running) -> None:
+def test_the_agents_track_is_not_analysed(service: Running) -> None:
     messages = call(service, "two voices", ANGRY[: 20 * 8000], tracks=BOTH)
     assert messages[0]["tracks"] == ["caller"]
     assert {reading["track"] for reading in readings(messages)} == {"caller"}
@@ -42,7 +43,7 @@ def test_the_caller_may_be_the_second_track(service: Running) -> None:
     assert readings(swapped) == readings(alone)
 
 
-def test_with_a_recorded_purpose_the_agent_is_read_too() -> None:
+def test_with_a_recorded_purpose_the_agent_is_analysed_too() -> None:
     with running(analyse_agent="safety of ambulance dispatchers") as server:
         messages = call(ready(server), "two voices", ANGRY[: 20 * 8000], tracks=BOTH)
     assert messages[0]["tracks"] == BOTH
@@ -52,7 +53,7 @@ def test_with_a_recorded_purpose_the_agent_is_read_too() -> None:
 
 
 @pytest.mark.parametrize("encoding", list(Encoding))
-def test_every_encoding_is_heard(service: Running, encoding: Encoding) -> None:
+def test_every_encoding_is_decoded(service: Running, encoding: Encoding) -> None:
     from model.audio import alaw_encode, mulaw_encode
 
     pcm = ANGRY[: 9 * 8000, 0]
@@ -129,13 +130,13 @@ def test_before_the_model_is_warm_a_call_is_refused_before_the_upgrade(cold: Run
     assert len(cold.services.calls) == 0
 
 
-def test_a_dialect_that_nobody_speaks_is_refused(service: Running) -> None:
+def test_an_unknown_provider_is_refused(service: Running) -> None:
     with pytest.raises(InvalidStatus) as refusal, service.socket("/calls/klingon"):
         pass
     assert refusal.value.response.status_code in (403, 404)
 
 
-# What a handshake says.
+# The handshake.
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ def test_a_dialect_that_nobody_speaks_is_refused(service: Running) -> None:
         ("/calls/twilio", ["media"], None),
     ],
 )
-def test_a_subprotocol_is_taken_if_it_is_the_dialects_and_none_is_needed(
+def test_a_subprotocol_of_the_provider_is_accepted_and_none_is_needed(
     service: Running, path: str, offered: list[str] | None, taken: str | None
 ) -> None:
     with service.socket(path, subprotocols=offered) as socket:
@@ -156,7 +157,7 @@ def test_a_subprotocol_is_taken_if_it_is_the_dialects_and_none_is_needed(
 
 
 @pytest.mark.parametrize("query", ["mix=quad", "rate=8k", "rate=-1", "rate=123456", "mix="])
-def test_a_query_that_says_nothing_sensible_is_refused_before_the_upgrade(
+def test_an_impossible_query_is_refused_before_the_upgrade(
     service: Running, query: str
 ) -> None:
     with pytest.raises(InvalidStatus) as refusal, service.socket(f"/calls/freeswitch?{query}"):
@@ -166,7 +167,7 @@ def test_a_query_that_says_nothing_sensible_is_refused_before_the_upgrade(
     assert "expected" in json.loads(bytes(response.body))["detail"]
 
 
-def test_a_fork_that_says_all_in_its_query_needs_no_metadata(service: Running) -> None:
+def test_a_fork_with_everything_in_its_query_needs_no_metadata(service: Running) -> None:
     path = "/calls/freeswitch?call_id=by%20query&rate=16000&mix=stereo"
     wide = np.repeat(ANGRY[: 8 * 8000], 2, axis=0).astype("<i2")  # at 16 kHz
     with service.socket(path) as socket:
@@ -203,19 +204,14 @@ def test_a_handshake_is_what_came_and_repeated_headers_are_one() -> None:
     async def nothing(*_: Any) -> Any:
         raise AssertionError
 
-    handshake = _handshake(WebSocket(scope, nothing, nothing))
+    handshake = handshake_of(WebSocket(scope, nothing, nothing))
     assert handshake.target == "/calls/audiohook%20%C3%BC?a=%20&b=\xff"
     assert handshake.headers == {"x-one": "1", "signature": "a=:b:, c=:d:"}
-    bare = _handshake(WebSocket({**scope, "query_string": b""}, nothing, nothing))
+    bare = handshake_of(WebSocket({**scope, "query_string": b""}, nothing, nothing))
     assert bare.target == "/calls/audiohook%20%C3%BC"
 
 
-def test_an_audiohook_session_without_its_id_may_not_connect() -> None:
-    with pytest.raises(Unauthorized, match="missing"):
-        BRIDGES["audiohook"](Settings(), Handshake("/calls/audiohook", {}), {})
-
-
-# Who is who.
+# Tracks of legs.
 
 MEDIA_FORMAT = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
 TELNYX_FORMAT = {"encoding": "PCMU", "sample_rate": 8000, "channels": 1}
@@ -278,14 +274,16 @@ STARTS: dict[str, tuple[dict[str, Any], list[Track]]] = {
 
 
 @pytest.mark.parametrize("bridge", STARTS)
-def test_a_bridge_on_the_agents_leg_has_the_sides_the_other_way_round(bridge: str) -> None:
-    said, tracks = STARTS[bridge]
+def test_a_bridge_on_the_agents_leg_has_its_tracks_swapped(bridge: str) -> None:
+    message, tracks = STARTS[bridge]
     other = {Track.CALLER: Track.AGENT, Track.AGENT: Track.CALLER}
     for settings, expected in (
         (Settings(), tracks),
         (Settings.from_env({"KANJO_AGENT_LEGS": bridge}), [other[track] for track in tracks]),
     ):
-        made = BRIDGES[bridge](settings, Handshake(f"/calls/{bridge}", {}), {})
-        (event,) = made.receive(json.dumps(said))
+        handshake = Handshake(f"/calls/{bridge}", {})
+        options = settings.bridge_options(bridge)
+        made = PROVIDERS[bridge].create_bridge(settings, options, handshake)
+        (event,) = made.receive(json.dumps(message))
         assert isinstance(event, CallStarted)
         assert event.tracks == tuple(expected)

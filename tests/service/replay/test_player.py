@@ -407,7 +407,7 @@ BRIDGES: dict[str, Callable[[Request], Bridge]] = {
     "audiohook": lambda request: AudioHookBridge(
         request.headers["audiohook-session-id"],
         request.headers["audiohook-organization-id"],
-        analyse=BOTH,
+        analysed_tracks=BOTH,
     ),
     "twilio": lambda _: TwilioBridge(BOTH),
     "freeswitch": lambda _: FreeswitchBridge(BOTH, call_id_hint="hint", alerts=True),
@@ -523,7 +523,7 @@ async def test_every_bridge_hears_every_sample_once_until_it_is_hung_up(bridge: 
         kinds = [type(event) for event in heard]
         assert kinds.count(CallStarted) == kinds.count(CallStopped) == 1
         assert kinds[-1] is CallStopped
-    assert not any(getattr(bridge, "problems", None) for bridge in edge.connected)
+    assert not any(getattr(bridge, "message_errors", None) for bridge in edge.connected)
     assert set(edge.subprotocols) == {SUBPROTOCOLS.get(bridge)}
     assert not summary.errors, summary.reasons
     assert (summary.calls, summary.live) == (1, 0)

@@ -1,4 +1,4 @@
-"""What is heard of a call, by the events of its bridge."""
+"""The start and the samples of a call, from the events of its bridge."""
 
 import numpy as np
 
@@ -11,10 +11,10 @@ def started(events: list[Event]) -> CallStarted:
 
 
 def pcm(events: list[Event], track: Track = Track.CALLER) -> list[int]:
-    """What one track plays, each lost sample as -1."""
-    parts = [
+    """Returns the samples of one track, each lost one as -1."""
+    pieces = [
         event.pcm if isinstance(event, Audio) else np.full(event.samples, -1, np.int16)
         for event in events
         if isinstance(event, Audio | Gap) and event.track is track
     ]
-    return [int(sample) for part in parts for sample in part]
+    return [int(sample) for piece in pieces for sample in piece]

@@ -1,4 +1,4 @@
-"""Conversations that every media stream has, as its provider's player tells them."""
+"""Calls as the clients of media streams send them, for tests that all these streams share."""
 
 import json
 from collections.abc import Callable
@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 
 from model.audio import mulaw_decode, mulaw_encode
 from service.events import Audio, Event, Gap, Pcm, Track
-from service.replay.player import Recording
 from service.telephony.exotel.bridge import ExotelBridge
 from service.telephony.exotel.client import ExotelClient
 from service.telephony.plivo.bridge import PlivoBridge
 from service.telephony.plivo.client import PlivoClient
 from service.telephony.shared.interleaved import Encoding
 from service.telephony.shared.media_stream import MediaStream
+from service.telephony.shared.recording import Recording
 from service.telephony.telnyx.bridge import TelnyxBridge
 from service.telephony.telnyx.client import TelnyxClient
 from service.telephony.twilio.bridge import TwilioBridge
@@ -26,23 +27,23 @@ BOTH = frozenset(Track)
 
 
 @dataclass(frozen=True)
-class Provider:
-    """A bridge, its player, and where its start message says what."""
+class StreamingProvider:
+    """A bridge, its client, and the names of fields in its start message."""
 
     name: str
     bridge: Callable[..., MediaStream]
-    player: Callable[..., Any]
+    client: Callable[..., Any]
     encoding: Encoding
     tracks: tuple[Track, ...]
     call_id: str  # fields of start
     rate: str
-    frame: int = 160  # samples of what the player sends at once
+    frame: int = 160  # samples of one media message
 
 
-PROVIDERS = {
+STREAMING_PROVIDERS = {
     provider.name: provider
     for provider in (
-        Provider(
+        StreamingProvider(
             "twilio",
             TwilioBridge,
             TwilioClient,
@@ -51,7 +52,7 @@ PROVIDERS = {
             "callSid",
             "sampleRate",
         ),
-        Provider(
+        StreamingProvider(
             "telnyx",
             TelnyxBridge,
             TelnyxClient,
@@ -60,7 +61,7 @@ PROVIDERS = {
             "call_control_id",
             "sample_rate",
         ),
-        Provider(
+        StreamingProvider(
             "plivo",
             PlivoBridge,
             PlivoClient,
@@ -69,7 +70,7 @@ PROVIDERS = {
             "callId",
             "sampleRate",
         ),
-        Provider(
+        StreamingProvider(
             "exotel",
             ExotelBridge,
             ExotelClient,
@@ -83,55 +84,67 @@ PROVIDERS = {
 }
 
 
+every_provider = pytest.mark.parametrize(
+    "provider", STREAMING_PROVIDERS.values(), ids=STREAMING_PROVIDERS
+)
+
+
 def noise(count: int, tracks: int, seed: int = 0) -> Pcm:
     return np.random.default_rng(seed).integers(-20_000, 20_000, (count, tracks), np.int16)
 
 
 def through(encoding: Encoding, pcm: Pcm) -> Pcm:
-    """What is left of samples that travelled."""
+    """Returns samples after encoding and decoding."""
     return mulaw_decode(mulaw_encode(pcm)) if encoding is Encoding.MULAW else pcm
 
 
 @dataclass(frozen=True)
-class Conversation:
-    """The texts of one call."""
+class MediaCall:
+    """The messages of one call."""
 
-    before: list[str]  # start is the last of them
+    before: list[str]  # the last is start
     media: list[str]
     after: list[str]
-    pcm: dict[Track, Pcm]  # as it must be heard
+    pcm: dict[Track, Pcm]  # as it must be decoded
 
     @property
     def start(self) -> dict[str, Any]:
         return json.loads(self.before[-1])  # type: ignore[no-any-return]
 
 
-def conversation(provider: Provider, frames: int = 10, call_id: str = "CA1") -> Conversation:
+def media_call(provider: StreamingProvider, frames: int = 10, call_id: str = "CA1") -> MediaCall:
     pcm = noise(frames * provider.frame, len(provider.tracks))
     recording = Recording("take.wav", provider.tracks, pcm)
-    player = provider.player(call_id, recording, provider.encoding)
-    before = list(player.start())
+    client = provider.client(call_id, recording, provider.encoding)
+    before = list(client.start())
     media = [
         text
         for at in range(0, len(pcm), provider.frame)
-        for text in player.frame(pcm[at : at + provider.frame])
+        for text in client.frame(pcm[at : at + provider.frame])
     ]
-    heard = {
-        track: through(provider.encoding, np.ascontiguousarray(pcm[:, lane]))
-        for lane, track in enumerate(provider.tracks)
+    decoded = {
+        track: through(provider.encoding, np.ascontiguousarray(pcm[:, channel]))
+        for channel, track in enumerate(provider.tracks)
     }
-    return Conversation(before, media, list(player.stop()), heard)
+    return MediaCall(before, media, list(client.stop()), decoded)
 
 
 def samples(events: list[Event], track: Track) -> Pcm:
-    """What one track plays, each lost sample as 0."""
-    parts = [
+    """Returns the samples of one track, each lost one as 0."""
+    pieces = [
         event.pcm if isinstance(event, Audio) else np.zeros(event.samples, np.int16)
         for event in events
         if isinstance(event, Audio | Gap) and event.track is track
     ]
-    return np.concatenate([np.empty(0, np.int16), *parts])
+    return np.concatenate([np.empty(0, np.int16), *pieces])
 
 
-def play(bridge: MediaStream, texts: list[str]) -> list[Event]:
+def feed(bridge: MediaStream, texts: list[str]) -> list[Event]:
     return [event for text in texts for event in bridge.receive(text)]
+
+
+def changed(text: str, **changes: Any) -> str:
+    """Returns the message with other fields inside its `start` or `media`."""
+    message = json.loads(text)
+    message[message["event"]].update(changes)
+    return json.dumps(message)

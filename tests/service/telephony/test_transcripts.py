@@ -1,25 +1,25 @@
-"""Conversations as providers have them, told line by line in tests/transcripts/<name>-<what>.jsonl.
+"""Connections as providers make them, line by line in tests/transcripts/<provider>-<what>.jsonl.
 
-The first line names the bridge and its constructor's options; "class" tells two bridges of a
-module apart, and with "refuse" the call that starts is refused:
+The first line names the provider and the options of its bridge's constructor; "class" names the
+bridge if a module has two, and with "refuse" the service refuses the call:
 
-    {"bridge": "twilio", "options": {"analyse": ["caller"]}, "refuse": false}
+    {"bridge": "twilio", "options": {"analysed_tracks": ["caller"]}, "refuse": false}
 
-Then, in their order:
+The other lines follow in order:
 
     {"from": "client", "text": ...}      a message; "base64" instead of "text" if it is binary, and
                                          an object under "json" is sent as JSON text
     {"from": "client", "gone": true}     the connection is lost
     {"edge": "alert", "arguments": {}}   the service calls this method of the bridge
     {"from": "server", "text": ...}      the next reply; "base64" or "json" as above
-    {"events": [...]}                    all facts since the last such line
-    {"close_code": 1003}                 how the connection is to be closed by now
-    {"problems": {"bad_seq": 1}}         what was counted so far
+    {"events": [...]}                    all events since the last such line
+    {"close_code": 1003}                 the bridge's close code at this point
+    {"problems": {"bad_seq": 1}}         the bridge's message errors at this point
 
 An event is {"started": {...}}, {"track": "caller", "samples": 160}, {"track": "caller", "gap": 80}
-or {"stopped": "end"}; audio of one track that follows on audio of the same track adds up. The
-service takes or refuses a call as soon as it starts, and has its summary as soon as it stops.
-Every reply and every event must be told.
+or {"stopped": "end"}; audio that follows audio of the same track is added to it. The service
+accepts or refuses a call as soon as it starts, and has its summary as soon as it stops. A
+transcript must list every reply and every event.
 """
 
 import base64
@@ -29,7 +29,7 @@ import inspect
 import json
 from collections import deque
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import pytest
 
@@ -54,10 +54,6 @@ TRANSCRIPTS = sorted(TRANSCRIPTS_FOLDER.glob("*.jsonl"))
 SUMMARY = CallSummary(duration_s=2.0, speech_s=1.5, readings=1, alerts=0, dropped=0)
 
 
-class Counted(Protocol):
-    problems: dict[str, int]
-
-
 def bridge_class(module_name: str, name: str | None) -> type[Bridge]:
     module = importlib.import_module(f"service.telephony.{module_name}.bridge")
     bridges = {
@@ -72,17 +68,17 @@ def bridge_class(module_name: str, name: str | None) -> type[Bridge]:
 
 def option(name: str, value: Any) -> Any:
     match name:
-        case "analyse":
+        case "analysed_tracks":
             return frozenset(map(Track, value))
-        case "sides":
-            return {side: Track(track) for side, track in value.items()}
+        case "tracks":
+            return {name: Track(track) for name, track in value.items()}
         case "channels":
             return tuple(track and Track(track) for track in value)
     return value
 
 
 def argument(name: str, value: Any) -> Any:
-    """What the service would hand over, from the few fields that the transcript tells."""
+    """Returns what the service would pass; fields that the transcript omits have defaults."""
     match name:
         case "transition":
             fields = {"call_id": "c", "track": Track.CALLER, **value}
@@ -108,7 +104,7 @@ def message(line: dict[str, Any]) -> str | bytes:
 
 
 def readable(message: str | bytes) -> Any:
-    """JSON by its content, all else as it is."""
+    """Returns the content of JSON, and anything else unchanged."""
     if isinstance(message, bytes):
         return message
     try:
@@ -117,8 +113,8 @@ def readable(message: str | bytes) -> Any:
         return message
 
 
-def told(events: list[Event]) -> list[dict[str, Any]]:
-    """Events as transcripts tell them."""
+def described(events: list[Event]) -> list[dict[str, Any]]:
+    """Returns events in the form that transcripts list them in."""
     lines: list[dict[str, Any]] = []
     for event in events:
         match event:
@@ -138,7 +134,7 @@ def told(events: list[Event]) -> list[dict[str, Any]]:
 
 
 class Edge:
-    """The service around a bridge."""
+    """A bridge, and the part of the service that calls it."""
 
     def __init__(self, header: dict[str, Any]) -> None:
         kind = bridge_class(header["bridge"], header.get("class"))
@@ -148,7 +144,7 @@ class Edge:
         self.events: list[Event] = []
         self.replies: deque[str | bytes] = deque()
 
-    def hear(self, events: list[Event]) -> None:
+    def accept(self, events: list[Event]) -> None:
         self.events += events
         for event in events:
             if isinstance(event, CallStarted) and self.refuse:
@@ -161,32 +157,32 @@ class Edge:
     def play(self, line: dict[str, Any]) -> None:
         match line:
             case {"from": "client", "gone": True}:
-                self.hear(self.bridge.disconnected())
+                self.accept(self.bridge.disconnected())
             case {"from": "client"}:
-                self.hear(self.bridge.receive(message(line)))
+                self.accept(self.bridge.receive(message(line)))
             case {"edge": method}:
                 arguments = line.get("arguments", {})
-                answer = getattr(self.bridge, method)(
+                events = getattr(self.bridge, method)(
                     **{name: argument(name, value) for name, value in arguments.items()}
                 )
-                self.hear(answer or [])
+                self.accept(events or [])
             case {"from": "server"}:
                 assert self.replies, f"no reply, expected {line}"
                 assert readable(self.replies.popleft()) == readable(message(line))
             case {"events": events}:
-                heard, self.events = told(self.events), []
-                assert heard == events
+                found, self.events = described(self.events), []
+                assert found == events
             case {"close_code": code}:
                 assert self.bridge.close_code == code
             case {"problems": problems}:
-                assert dict(cast(Counted, self.bridge).problems) == problems
+                assert dict(self.bridge.message_errors) == problems
             case _:
                 pytest.fail(f"got {line}, expected a line of a transcript")
         self.replies.extend(self.bridge.replies())
 
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
-def test_a_conversation_gives_these_events_and_replies(path: Path) -> None:
+def test_a_transcript_gives_its_events_and_replies(path: Path) -> None:
     header, *lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     edge = Edge(header)
     for number, line in enumerate(lines, 2):
@@ -195,8 +191,8 @@ def test_a_conversation_gives_these_events_and_replies(path: Path) -> None:
         except Exception as error:
             error.add_note(f"{path.name}:{number}")
             raise
-    assert not edge.replies, f"{path.name} does not tell {list(edge.replies)}"
-    assert not edge.events, f"{path.name} does not tell {told(edge.events)}"
+    assert not edge.replies, f"{path.name} does not list {list(edge.replies)}"
+    assert not edge.events, f"{path.name} does not list {described(edge.events)}"
 
 
 def test_there_are_transcripts() -> None:

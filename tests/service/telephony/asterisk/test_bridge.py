@@ -16,11 +16,11 @@ from tests.service.telephony.audio import pcm, started
 
 CALLER = frozenset({Track.CALLER})
 BOTH = frozenset(Track)
-DIALED = "kanjo/c(slin)f(json)v(callId=c1,side=in)"
+DIAL_STRING = "kanjo/c(slin)f(json)v(callId=c1,side=in)"
 
 
-def media_start(dialed: str | None = DIALED, **changes: Any) -> str:
-    variables = {"DIALEDPEERNUMBER": dialed} if dialed is not None else {}
+def media_start(dial_string: str | None = DIAL_STRING, **changes: Any) -> str:
+    variables = {"DIALEDPEERNUMBER": dial_string} if dial_string is not None else {}
     return json.dumps(
         {
             "event": "MEDIA_START",
@@ -41,11 +41,11 @@ def plain(**changes: str) -> str:
     return " ".join(["MEDIA_START", *(f"{name}:{value}" for name, value in fields.items())])
 
 
-# Which call, and which side of it.
+# The call and its track.
 
 
 @pytest.mark.parametrize(
-    ("dialed", "call_id", "track"),
+    ("dial_string", "call_id", "track"),
     [
         ("fer/c(ulaw)f(json)v(callId=c1,side=in)", "c1", Track.CALLER),
         ("fer/v(side=out,callId=c1)c(ulaw)f(json)", "c1", Track.AGENT),
@@ -54,43 +54,43 @@ def plain(**changes: str) -> str:
         ("v(x)/v(callId=c1,side=caller)", "c1", Track.CALLER),
     ],
 )
-def test_the_dial_string_tells_the_call_and_the_side(
-    dialed: str, call_id: str, track: Track
+def test_the_dial_string_has_the_call_id_and_the_side(
+    dial_string: str, call_id: str, track: Track
 ) -> None:
     bridge = AsteriskBridge(BOTH, call_id_hint="old", side_hint="in")
-    start = started(bridge.receive(media_start(dialed)))
+    start = started(bridge.receive(media_start(dial_string)))
     assert (start.call_id, start.tracks) == (call_id, (track,))
 
 
-def test_channel_variables_tell_it_where_the_dial_string_does_not() -> None:
+def test_channel_variables_have_them_if_the_dial_string_does_not() -> None:
     bridge = AsteriskBridge(BOTH, call_id_hint="old", side_hint="in")
     variables = {"DIALEDPEERNUMBER": "fer/c(ulaw)", "callId": "c2", "side": "out"}
     start = started(bridge.receive(media_start(channel_variables=variables)))
     assert (start.call_id, start.tracks) == ("c2", (Track.AGENT,))
 
 
-def test_an_earlier_calls_query_is_not_believed() -> None:
+def test_the_query_is_ignored_if_there_is_a_dial_string() -> None:
     bridge = AsteriskBridge(CALLER, call_id_hint="old", side_hint="in")
     assert bridge.receive(media_start("fer/c(ulaw)")) == []
-    assert bridge.problems == {"unknown_track": 1}
+    assert bridge.message_errors == {"unknown_track": 1}
     assert bridge.close_code == 1008
 
 
 @pytest.mark.parametrize("text", [plain(), media_start(None)])
-def test_the_query_is_believed_where_nothing_else_can_tell(text: str) -> None:
+def test_the_query_is_used_if_there_is_no_dial_string(text: str) -> None:
     bridge = AsteriskBridge(CALLER, call_id_hint="c3", side_hint="in")
     start = started(bridge.receive(text))
     assert (start.call_id, start.tracks) == ("c3", (Track.CALLER,))
     assert bridge.joins
 
 
-def test_without_a_call_id_the_channel_is_a_call_of_its_own() -> None:
+def test_without_a_call_id_the_channel_is_a_separate_call() -> None:
     bridge = AsteriskBridge(CALLER, side_hint="in")
     assert started(bridge.receive(plain())).call_id == "1795344065.2"
     assert not bridge.joins
 
 
-def test_two_sockets_of_one_call_say_so() -> None:
+def test_two_sockets_with_one_call_id_join() -> None:
     caller, agent = AsteriskBridge(BOTH), AsteriskBridge(BOTH)
     first = started(caller.receive(media_start()))
     second = started(agent.receive(media_start("fer/v(callId=c1,side=out)", channel_id="9.1")))
@@ -100,34 +100,34 @@ def test_two_sockets_of_one_call_say_so() -> None:
     assert agent.joins
 
 
-def test_the_names_of_the_sides_are_configured() -> None:
-    bridge = AsteriskBridge(CALLER, sides={"out": Track.CALLER})
+def test_the_names_of_the_tracks_are_configured() -> None:
+    bridge = AsteriskBridge(CALLER, tracks={"out": Track.CALLER})
     assert started(bridge.receive(media_start("fer/v(side=out)"))).tracks == (Track.CALLER,)
-    stranger = AsteriskBridge(CALLER, sides={"out": Track.CALLER})
-    assert stranger.receive(media_start()) == []
-    assert stranger.close_reason == "got side 'in', expected out"
+    other = AsteriskBridge(CALLER, tracks={"out": Track.CALLER})
+    assert other.receive(media_start()) == []
+    assert other.close_reason == "got side 'in', expected out"
 
 
 @pytest.mark.parametrize("hint", [None, "", "both"])
-def test_a_side_that_nobody_names_is_refused_not_guessed(hint: str | None) -> None:
+def test_an_unknown_side_is_refused(hint: str | None) -> None:
     bridge = AsteriskBridge(CALLER, side_hint=hint)
     assert bridge.receive(plain()) == []
-    assert bridge.problems == {"unknown_track": 1}
+    assert bridge.message_errors == {"unknown_track": 1}
     assert bridge.close_code == 1008
 
 
 @pytest.mark.parametrize("call_id", ["x" * 129, "a\tb", 7, None])
-def test_a_call_id_that_is_none_is_refused(call_id: object) -> None:
+def test_an_invalid_call_id_is_refused(call_id: object) -> None:
     bridge = AsteriskBridge(CALLER)
     assert bridge.receive(media_start("fer/v(side=in)", channel_id=call_id)) == []
-    assert bridge.problems == {"bad_start": 1}
+    assert bridge.message_errors == {"bad_start": 1}
     assert bridge.close_code == 1008
 
 
-def test_what_asterisk_tells_is_kept() -> None:
+def test_the_fields_of_media_start_are_metadata() -> None:
     kept = started(AsteriskBridge(CALLER).receive(media_start())).metadata
     assert kept["channel"] == "WebSocket/kanjo/0x7f2c"
-    assert kept["DIALEDPEERNUMBER"] == DIALED
+    assert kept["DIALEDPEERNUMBER"] == DIAL_STRING
     assert kept["optimal_frame_size"] == "320"
     assert "event" not in kept
 
@@ -151,7 +151,7 @@ def test_what_asterisk_tells_is_kept() -> None:
         ("slin192", 192_000),
     ],
 )
-def test_the_format_says_encoding_and_rate(name: str, rate: int) -> None:
+def test_the_format_is_encoding_and_rate(name: str, rate: int) -> None:
     bridge = AsteriskBridge(CALLER, side_hint="in")
     assert started(bridge.receive(plain(format=name))).sample_rate == rate
     decode = {"ulaw": mulaw_decode, "alaw": alaw_decode}
@@ -165,23 +165,23 @@ def test_an_unknown_format_is_unsupported(name: str) -> None:
     bridge = AsteriskBridge(CALLER)
     bridge.receive(bytes(320))
     assert bridge.receive(media_start(format=name)) == []
-    assert bridge.problems == {"unsupported_audio": 1}
+    assert bridge.message_errors == {"unsupported_audio": 1}
     assert bridge.close_code == 1003
     assert repr(name) in bridge.close_reason
 
 
-def test_a_side_that_is_not_analysed_leaves_no_samples() -> None:
+def test_a_track_that_is_not_analysed_leaves_no_samples() -> None:
     bridge = AsteriskBridge(CALLER)
     assert started(bridge.receive(media_start("fer/v(side=out)"))).tracks == (Track.AGENT,)
     assert bridge.receive(bytes(320)) == []
 
 
-def test_short_and_odd_frames_are_heard() -> None:
+def test_short_and_odd_frames_are_decoded() -> None:
     bridge = AsteriskBridge(CALLER)
     bridge.receive(media_start())
     data = struct.pack("<5h", 1, 2, 3, 4, 5)
-    parts = (data[:3], data[3:4], b"", data[4:])
-    events = [event for part in parts for event in bridge.receive(part)]
+    frames = (data[:3], data[3:4], b"", data[4:])
+    events = [event for frame in frames for event in bridge.receive(frame)]
     assert pcm(events) == [1, 2, 3, 4, 5]
 
 
@@ -190,13 +190,13 @@ def test_short_and_odd_frames_are_heard() -> None:
 
 @pytest.mark.parametrize("name", sorted(IGNORED))
 @pytest.mark.parametrize("form", ['{{"event":"{}","channel_id":"1.2"}}', "{} channel_id:1.2"])
-def test_events_of_which_nothing_is_heard_are_tolerated(name: str, form: str) -> None:
+def test_unused_events_are_ignored(name: str, form: str) -> None:
     bridge = AsteriskBridge(CALLER)
     for _ in range(2):
         assert bridge.receive(form.format(name)) == []
         bridge.receive(media_start())
-        bridge.problems.pop("second_start", None)
-    assert not bridge.problems
+        bridge.message_errors.pop("second_start", None)
+    assert not bridge.message_errors
     assert bridge.close_code is None
 
 
@@ -215,31 +215,31 @@ def test_events_of_which_nothing_is_heard_are_tolerated(name: str, form: str) ->
         (" " * (MAX_TEXT_CHARS + 1), "text_too_large"),
     ],
 )
-def test_what_is_wrong_is_dropped_and_counted(text: str, problem: str) -> None:
+def test_errors_are_dropped_and_counted(text: str, problem: str) -> None:
     bridge = AsteriskBridge(CALLER)
     bridge.receive(media_start())
     assert bridge.receive(text) == []
-    assert bridge.problems == {problem: 1}
+    assert bridge.message_errors == {problem: 1}
     assert bridge.close_code is None
     assert pcm(bridge.receive(struct.pack("<h", 7))) == [7]
 
 
-def test_audio_before_media_start_is_heard_after_it_and_what_was_lost_is_a_gap() -> None:
-    bridge = AsteriskBridge(CALLER, max_held_bytes=4)
+def test_audio_before_media_start_is_decoded_after_it_and_lost_audio_is_a_gap() -> None:
+    bridge = AsteriskBridge(CALLER, max_pre_start_bytes=4)
     for sample in range(1, 5):
         assert bridge.receive(struct.pack("<h", sample)) == []
-    assert bridge.problems == {"held_too_much": 2}
+    assert bridge.message_errors == {"held_too_much": 2}
     assert pcm(bridge.receive(media_start())) == [1, 2, -1, -1]
 
 
-def test_a_frame_too_large_is_a_gap() -> None:
+def test_a_frame_that_is_too_large_is_a_gap() -> None:
     bridge = AsteriskBridge(CALLER, max_frame_bytes=4)
     bridge.receive(media_start())
     assert pcm(bridge.receive(bytes(6))) == [-1, -1, -1]
-    assert bridge.problems == {"frame_too_large": 1}
+    assert bridge.message_errors == {"frame_too_large": 1}
 
 
-def test_a_call_whose_socket_is_gone_ends_once() -> None:
+def test_a_lost_connection_ends_its_call_once() -> None:
     bridge = AsteriskBridge(CALLER)
     assert bridge.disconnected() == []
     bridge = AsteriskBridge(CALLER)
@@ -249,7 +249,7 @@ def test_a_call_whose_socket_is_gone_ends_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tell", "code"),
+    ("end", "code"),
     [
         (lambda bridge: bridge.refused(Overloaded(1)), 1013),
         (lambda bridge: bridge.refused(CallExists("c1")), 1008),
@@ -257,16 +257,16 @@ def test_a_call_whose_socket_is_gone_ends_once() -> None:
         (lambda bridge: bridge.stopped("quiet", None), 1000),
     ],
 )
-def test_the_service_ends_a_call_by_closing(tell: Any, code: int) -> None:
+def test_the_service_ends_a_call_by_closing(end: Any, code: int) -> None:
     bridge = AsteriskBridge(CALLER)
     bridge.receive(media_start())
-    tell(bridge)
+    end(bridge)
     assert bridge.close_code == code
     assert list(bridge.replies()) == []
     assert bridge.disconnected() == []
 
 
-# Whatever comes.
+# Any messages.
 
 
 @given(
@@ -297,10 +297,10 @@ json_values = st.recursive(
 )
 dial_strings = st.text(st.sampled_from("/cfv()=,%2 callIdsein"), max_size=60)
 almost_starts = st.builds(
-    lambda fields, dialed: (
+    lambda fields, dial_string: (
         json.dumps({"event": "MEDIA_START", "format": "slin", **fields})
-        if dialed is None
-        else media_start(dialed, **fields)
+        if dial_string is None
+        else media_start(dial_string, **fields)
     ),
     st.fixed_dictionaries(
         {},
@@ -323,16 +323,16 @@ messages = (
 
 
 @given(st.lists(messages, max_size=20), st.sampled_from([None, "in", "x"]))
-def test_whatever_comes_never_raises_and_never_grows(
-    conversation: list[str | bytes], side: str | None
+def test_any_messages_never_raise_and_memory_is_bounded(
+    stream: list[str | bytes], side: str | None
 ) -> None:
-    bridge = AsteriskBridge(BOTH, side_hint=side, max_held_bytes=400, max_frame_bytes=200)
+    bridge = AsteriskBridge(BOTH, side_hint=side, max_pre_start_bytes=400, max_frame_bytes=200)
     events: list[Event] = []
-    for message in conversation:
+    for message in stream:
         events += bridge.receive(message)
-        assert len(bridge._held) <= 400
-        assert len(bridge._samples._tail) < 2
-        assert len(bridge.problems) <= 12
+        # Before the start whole frames are kept, after it an unfinished sample.
+        assert bridge.buffered_bytes <= (1 if events else 400)
+        assert len(bridge.message_errors) <= 12
     events += bridge.disconnected()
     for event in events:
         if isinstance(event, CallStarted):

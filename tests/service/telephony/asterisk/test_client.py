@@ -7,7 +7,7 @@ from model.audio import alaw_decode, alaw_encode, mulaw_decode, mulaw_encode
 from service.events import Audio, CallStarted, CallStopped, Pcm, Track
 from service.telephony.asterisk.bridge import AsteriskBridge
 from service.telephony.asterisk.client import AsteriskClient
-from service.telephony.shared.client import NO_CREDENTIALS, ClientCredentials
+from service.telephony.shared.client import NO_CREDENTIALS, ClientCredentials, UnsupportedByProvider
 from service.telephony.shared.interleaved import Encoding
 from service.telephony.shared.recording import Recording
 
@@ -17,7 +17,7 @@ def recording() -> Recording:
     return Recording("a.wav", (Track.CALLER, Track.AGENT), pcm)
 
 
-def through(encoding: Encoding, pcm: Pcm) -> Pcm:
+def round_trip(encoding: Encoding, pcm: Pcm) -> Pcm:
     match encoding:
         case Encoding.MULAW:
             return mulaw_decode(mulaw_encode(pcm))
@@ -29,45 +29,47 @@ def through(encoding: Encoding, pcm: Pcm) -> Pcm:
 
 @pytest.mark.parametrize("encoding", Encoding)
 @pytest.mark.parametrize("events", ["json", "plain-text"])
-@pytest.mark.parametrize("lane", [0, 1])
-def test_the_bridge_hears_one_side_of_what_is_played(
-    encoding: Encoding, events: str, lane: int
+@pytest.mark.parametrize("index", [0, 1])
+def test_the_bridge_decodes_one_track_of_the_recording(
+    encoding: Encoding, events: str, index: int
 ) -> None:
-    played = recording()
-    track = played.tracks[lane]
-    dialect = AsteriskClient("c/1", played, encoding, track=track, events=events)  # type: ignore[arg-type]
-    query = parse_qs(dialect.query)
+    source = recording()
+    track = source.tracks[index]
+    client = AsteriskClient("c/1", source, encoding, track=track, events=events)  # type: ignore[arg-type]
+    query = parse_qs(client.query)
     bridge = AsteriskBridge(
         frozenset(Track), call_id_hint=query["callId"][0], side_hint=query["side"][0]
     )
-    messages = [*dialect.start()]
+    messages = [*client.start()]
     for at in range(0, 330, 160):
-        messages += dialect.frame(played.pcm[at : at + 160])
-    messages += dialect.stop()
+        messages += client.frame(source.pcm[at : at + 160])
+    messages += client.stop()
     started, *audio = [event for message in messages for event in bridge.receive(message)]
     assert isinstance(started, CallStarted)
     assert (started.call_id, started.tracks, started.sample_rate) == ("c/1", (track,), 8000)
     assert bridge.joins
-    heard = np.concatenate([event.pcm for event in audio if isinstance(event, Audio)])
-    expected = through(encoding, np.ascontiguousarray(played.pcm[:, lane]))
-    np.testing.assert_array_equal(heard, expected)
+    samples = np.concatenate([event.pcm for event in audio if isinstance(event, Audio)])
+    expected = round_trip(encoding, np.ascontiguousarray(source.pcm[:, index]))
+    np.testing.assert_array_equal(samples, expected)
     assert bridge.disconnected() == [CallStopped("disconnected")]
-    assert not bridge.problems
+    assert not bridge.message_errors
 
 
 def test_credentials_are_basic() -> None:
     assert AsteriskClient("c", recording()).headers() == {}
-    dialect = AsteriskClient("c", recording(), access=ClientCredentials(user="kanjo", password="p"))
-    assert dialect.headers() == {"Authorization": "Basic a2Fuam86cA=="}
-    assert dialect.subprotocols == ("media",)
+    client = AsteriskClient(
+        "c", recording(), credentials=ClientCredentials(user="kanjo", password="p")
+    )
+    assert client.headers() == {"Authorization": "Basic a2Fuam86cA=="}
+    assert client.subprotocols == ("media",)
 
 
-def test_a_call_of_two_voices_is_two_connections() -> None:
+def test_a_call_of_two_tracks_is_two_connections() -> None:
     both = AsteriskClient.connections("c-1", recording(), None, "ws://x", NO_CREDENTIALS)
     assert [one.query for one in both] == ["callId=c-1&side=in", "callId=c-1&side=out"]
 
 
-def test_a_track_that_the_recording_does_not_have_cannot_be_played() -> None:
+def test_a_track_that_the_recording_does_not_have_is_refused() -> None:
     mono = Recording("a.wav", (Track.CALLER,), np.zeros((9, 1), np.int16))
-    with pytest.raises(ValueError, match="not in tuple"):
+    with pytest.raises(UnsupportedByProvider, match="got track agent, expected caller"):
         AsteriskClient("c", mono, track=Track.AGENT)

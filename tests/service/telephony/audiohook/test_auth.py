@@ -13,7 +13,6 @@ from websockets.asyncio.server import Request, Response, ServerConnection, serve
 from websockets.exceptions import InvalidStatus
 
 from service.events import Track
-from service.telephony.audiohook import auth as audiohook
 from service.telephony.audiohook.auth import AudioHookAuthenticator
 from service.telephony.audiohook.client import AudioHookClient, signature
 from service.telephony.shared.authenticator import Handshake, Unauthorized
@@ -54,36 +53,36 @@ def signed(
     secret: bytes = SECRET,
     label: str = "sig1",
 ) -> dict[str, str]:
-    """The headers of a handshake, signed whatever they are."""
+    """Returns the headers of a handshake with a signature of these components."""
     present = {k: v for k, v in {**PARAMETERS, **parameters}.items() if v is not None}
-    told = "".join(f";{name}={value}" for name, value in present.items())
+    text = "".join(f";{name}={value}" for name, value in present.items())
     names = " ".join(f'"{name}"' for name in components)
     lines = [f'"{name}": {value}' for name, value in components.items()]
-    base = "\n".join((*lines, f'"@signature-params": ({names}){told}'))
+    base = "\n".join((*lines, f'"@signature-params": ({names}){text}'))
     digest = hmac.digest(secret, base.encode(), hashlib.sha256)
     return {
         **HEADERS,
-        "signature-input": f"{label}=({names}){told}",
+        "signature-input": f"{label}=({names}){text}",
         "signature": f"{label}=:{base64.b64encode(digest).decode()}:",
     }
 
 
-def door() -> AudioHookAuthenticator:
+def authenticator() -> AudioHookAuthenticator:
     return AudioHookAuthenticator({KEY: SECRET, "bare": None})
 
 
 def reason(
     headers: Mapping[str, str], now: float = CREATED + 1, by: AudioHookAuthenticator | None = None
 ) -> str | None:
-    """Why these may not pass; None if they may."""
+    """Returns why these headers are refused; None if they are accepted."""
     try:
-        (by or door()).check(Handshake(TARGET, headers), now)
+        (by or authenticator()).check(Handshake(TARGET, headers), now)
     except Unauthorized as refusal:
         return refusal.reason
     return None
 
 
-def test_the_documented_example_is_let_in() -> None:
+def test_the_documented_example_is_accepted() -> None:
     headers = signed()
     assert headers["signature"] == f"sig1=:{GOLDEN}:"
     assert reason(headers) is None
@@ -94,7 +93,7 @@ def test_the_documented_example_is_let_in() -> None:
     parameters=st.permutations(list(PARAMETERS)),
     label=st.sampled_from(["sig1", "sig2", "*a.b-c"]),
 )
-def test_order_and_label_are_the_signers(
+def test_any_order_and_label_is_accepted(
     order: list[str], parameters: list[str], label: str
 ) -> None:
     headers = signed(
@@ -105,7 +104,7 @@ def test_order_and_label_are_the_signers(
     assert reason(headers) is None
 
 
-def test_more_may_be_signed_than_must_be() -> None:
+def test_more_components_may_be_signed() -> None:
     headers = {**signed({**COMPONENTS, "user-agent": "GenesysCloud"}), "user-agent": "GenesysCloud"}
     assert reason(headers) is None
     assert reason({**headers, "user-agent": "other"}) == "wrong_signature"
@@ -117,13 +116,13 @@ def test_a_signature_is_found_among_others() -> None:
     assert reason({**mine, **both}) is None
 
 
-def test_white_space_that_structured_fields_allow_is_none_of_the_signature() -> None:
+def test_optional_white_space_is_not_part_of_the_signature() -> None:
     headers = signed()
     spaced = headers["signature-input"].replace("(", "(  ").replace(";nonce", ";  nonce")
     assert reason({**headers, "signature-input": f"  {spaced} "}) is None
 
 
-def test_the_default_port_and_the_hosts_case_do_not_matter() -> None:
+def test_the_default_port_and_the_case_of_the_host_do_not_matter() -> None:
     assert reason({**signed(), "host": "AudioHook.Example.com:443"}) is None
     assert reason({**signed(), "host": "audiohook.example.com:8443"}) == "wrong_signature"
 
@@ -140,15 +139,15 @@ def test_each_component_must_be_signed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in HEADERS if name not in ("host", "x-api-key")])
-def test_a_signed_header_must_be_there(name: str) -> None:
+def test_a_signed_header_must_come(name: str) -> None:
     assert reason({k: v for k, v in signed().items() if k != name}) == "missing"
 
 
-def test_another_secret_does_not_do() -> None:
+def test_another_secret_is_refused() -> None:
     assert reason(signed(secret=b"other")) == "wrong_signature"
 
 
-def test_an_unknown_key_is_refused_however_it_is_signed() -> None:
+def test_an_unknown_key_is_refused_with_and_without_a_signature() -> None:
     components = {**COMPONENTS, "x-api-key": "unknown"}
     headers = signed(components, {"keyid": '"unknown"'})
     assert reason({**headers, "x-api-key": "unknown"}) == "wrong_key"
@@ -156,7 +155,7 @@ def test_an_unknown_key_is_refused_however_it_is_signed() -> None:
     assert reason({"x-api-key": "un\udc80known"}) == "wrong_key"
 
 
-def test_keyid_is_the_api_key() -> None:
+def test_keyid_must_be_the_api_key() -> None:
     assert reason(signed(parameters={"keyid": '"bare"'})) == "wrong_key"
     assert reason(signed(parameters={"keyid": None})) == "wrong_key"
 
@@ -187,34 +186,33 @@ def test_parameters_are_checked(parameters: dict[str, str | None], expected: str
 @pytest.mark.parametrize(
     ("age_s", "expected"), [(-3.5, "stale"), (-3, None), (0, None), (10, None), (10.5, "stale")]
 )
-def test_a_signature_is_good_for_a_short_time(age_s: float, expected: str | None) -> None:
+def test_a_signature_is_valid_for_a_short_time(age_s: float, expected: str | None) -> None:
     assert reason(signed(), CREATED + age_s) == expected
 
 
 def test_a_replay_is_refused_for_as_long_as_it_would_be_accepted() -> None:
-    by = door()
+    by = authenticator()
     assert reason(signed(), CREATED - 3, by) is None
     for age_s in (-3, 0, 10):
         assert reason(signed(), CREATED + age_s, by) == "replayed"
     assert reason(signed(parameters={"nonce": f'"{"m" * 22}"'}), CREATED, by) is None
 
 
-def test_a_wrong_signature_uses_up_no_nonce() -> None:
-    by = door()
+def test_a_wrong_signature_stores_no_nonce() -> None:
+    by = authenticator()
     assert reason(signed(secret=b"other"), CREATED, by) == "wrong_signature"
     assert reason(signed(), CREATED, by) is None
 
 
-def test_nonces_are_forgotten_in_time_and_at_most_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audiohook, "MAX_NONCES", 4)
-    by = door()
+def test_stored_nonces_expire_and_are_bounded() -> None:
+    by = AudioHookAuthenticator({KEY: SECRET}, max_nonces=4)
     for number in range(10):
         nonce = {"nonce": f'"{number:022}"'}
         assert reason(signed(parameters=nonce), CREATED, by) is None
-        assert len(by._nonces) <= 4
+        assert by.stored_nonces <= 4
     later = {"created": str(CREATED + 60), "nonce": f'"{"later":>22}"'}
     assert reason(signed(parameters=later), CREATED + 60, by) is None
-    assert len(by._nonces) == 1
+    assert by.stored_nonces == 1
 
 
 def test_without_a_secret_the_key_is_enough() -> None:
@@ -237,7 +235,7 @@ def test_without_a_secret_a_signature_is_refused() -> None:
         {**signed(), "signature": f"other=:{GOLDEN}:"},
     ],
 )
-def test_what_is_required_must_come(headers: dict[str, str]) -> None:
+def test_required_headers_must_come(headers: dict[str, str]) -> None:
     assert reason(headers) == "missing"
 
 
@@ -267,8 +265,8 @@ def test_no_header_raises_anything_else(headers: dict[str, str], now: float) -> 
     assert reason({**signed(), **headers}, now) is not None or not headers
 
 
-async def test_the_player_signs_what_really_goes_over_the_wire() -> None:
-    by = door()
+async def test_the_client_signs_what_the_server_receives() -> None:
+    by = authenticator()
     refused: list[str] = []
 
     def process(connection: ServerConnection, request: Request) -> Response | None:
@@ -283,21 +281,21 @@ async def test_the_player_signs_what_really_goes_over_the_wire() -> None:
     async def answer(connection: ServerConnection) -> None:
         await connection.send("in")
 
-    def player(url: str, secret: bytes) -> AudioHookClient:
+    def client(url: str, secret: bytes) -> AudioHookClient:
         silence = Recording("r", (Track.CALLER,), np.zeros((0, 1), np.int16))
-        access = ClientCredentials(api_key=KEY, secret=base64.b64encode(secret).decode())
-        return AudioHookClient("c", silence, url=url, access=access, now=lambda: CREATED)
+        credentials = ClientCredentials(api_key=KEY, secret=base64.b64encode(secret).decode())
+        return AudioHookClient("c", silence, url=url, credentials=credentials, now=lambda: CREATED)
 
     async with serve(answer, "127.0.0.1", 0, process_request=process) as server:
         port = server.sockets[0].getsockname()[1]
         url = f"ws://LocalHost:{port}/calls/audiohook?tenant=a%20b"
-        right = player(url, SECRET).headers()
+        right = client(url, SECRET).headers()
         async with connect(url, additional_headers=right, proxy=None) as socket:
             assert await socket.recv() == "in"
         with pytest.raises(InvalidStatus):
             await connect(url, additional_headers=right, proxy=None)
         with pytest.raises(InvalidStatus):
-            await connect(url, additional_headers=player(url, b"x").headers(), proxy=None)
+            await connect(url, additional_headers=client(url, b"x").headers(), proxy=None)
     assert refused == ["replayed", "wrong_signature"]
 
 

@@ -20,15 +20,17 @@ def message(kind: int, payload: bytes = b"") -> bytes:
     return bytes([kind]) + len(payload).to_bytes(2, "big") + payload
 
 
-NAMED = message(0x01, CALL.bytes)
+UUID_MESSAGE = message(0x01, CALL.bytes)
 
 
 def audio(*samples: int, kind: int = 0x10) -> bytes:
     return message(kind, struct.pack(f"<{len(samples)}h", *samples))
 
 
-def socket(analyse: frozenset[Track] = CALLER, track: Track = Track.CALLER) -> AudioSocketBridge:
-    return AudioSocketBridge(analyse, track=track)
+def connected(
+    analysed_tracks: frozenset[Track] = CALLER, track: Track = Track.CALLER
+) -> AudioSocketBridge:
+    return AudioSocketBridge(analysed_tracks, track=track)
 
 
 def samples(events: list[Event]) -> list[int]:
@@ -36,8 +38,8 @@ def samples(events: list[Event]) -> list[int]:
 
 
 def test_a_call_starts_with_its_first_audio() -> None:
-    bridge = socket()
-    assert bridge.receive(NAMED) == []
+    bridge = connected()
+    assert bridge.receive(UUID_MESSAGE) == []
     first, *rest = bridge.receive(audio(1, -2))
     assert first == CallStarted(str(CALL), "audiosocket", (Track.CALLER,), 8000)
     assert samples(rest) == [1, -2]
@@ -61,9 +63,9 @@ def test_a_call_starts_with_its_first_audio() -> None:
         (0x18, 192_000),
     ],
 )
-def test_the_kind_says_the_rate(kind: int, rate: int) -> None:
-    bridge = socket()
-    first, *rest = bridge.receive(NAMED + audio(1, 2, kind=kind))
+def test_the_kind_is_the_rate(kind: int, rate: int) -> None:
+    bridge = connected()
+    first, *rest = bridge.receive(UUID_MESSAGE + audio(1, 2, kind=kind))
     assert isinstance(first, CallStarted)
     assert first.sample_rate == rate
     assert samples(rest) == [1, 2]
@@ -74,50 +76,50 @@ def test_the_kind_says_the_rate(kind: int, rate: int) -> None:
 
 
 def test_silence_before_any_audio_is_at_8_khz() -> None:
-    assert socket().silence() == message(0x10, bytes(320))
+    assert connected().silence() == message(0x10, bytes(320))
 
 
-def test_audio_at_another_rate_takes_its_time_but_is_not_heard() -> None:
-    bridge = socket()
-    bridge.receive(NAMED + audio(1, kind=0x12))
+def test_audio_at_another_rate_is_a_gap_of_its_duration() -> None:
+    bridge = connected()
+    bridge.receive(UUID_MESSAGE + audio(1, kind=0x12))
     assert bridge.receive(audio(5, 6, 7, kind=0x10)) == [Gap(Track.CALLER, 6)]
-    assert bridge.problems == {"unsupported_audio": 1}
+    assert bridge.message_errors == {"unsupported_audio": 1}
     assert samples(bridge.receive(audio(2, kind=0x12))) == [2]
 
 
 def test_a_track_that_is_not_analysed_leaves_no_samples() -> None:
-    bridge = socket(CALLER, Track.AGENT)
-    (first,) = bridge.receive(NAMED + audio(1, 2) + audio(3, kind=0x12))
+    bridge = connected(CALLER, Track.AGENT)
+    (first,) = bridge.receive(UUID_MESSAGE + audio(1, 2) + audio(3, kind=0x12))
     assert isinstance(first, CallStarted)
     assert first.tracks == (Track.AGENT,)
 
 
 @pytest.mark.parametrize(
-    "stranger",
+    "beginning",
     [b"GET / HTTP/1.1\r\n", audio(1), message(0x01, b"short"), message(0x01, bytes(17)), bytes(3)],
 )
-def test_a_connection_that_does_not_begin_with_a_uuid_is_refused(stranger: bytes) -> None:
-    bridge = socket()
-    assert bridge.receive(stranger) == []
-    assert bridge.problems == {"not_started": 1}
+def test_a_connection_that_does_not_begin_with_a_uuid_is_refused(beginning: bytes) -> None:
+    bridge = connected()
+    assert bridge.receive(beginning) == []
+    assert bridge.message_errors == {"not_started": 1}
     assert bridge.close_code == 1008
-    assert bridge._unfinished == b""
-    assert bridge.receive(NAMED + audio(1)) == []
+    assert bridge.unfinished_message_bytes == 0
+    assert bridge.receive(UUID_MESSAGE + audio(1)) == []
     assert bridge.disconnected() == []
 
 
-def test_hanging_up_ends_the_call() -> None:
-    bridge = socket()
-    events = bridge.receive(NAMED + audio(1) + message(0x00) + audio(2))
+def test_a_hangup_ends_the_call() -> None:
+    bridge = connected()
+    events = bridge.receive(UUID_MESSAGE + audio(1) + message(0x00) + audio(2))
     assert samples(events) == [1]
     assert events[-1] == CallStopped("hangup")
     assert bridge.receive(audio(3)) == []
-    assert bridge.problems == {"after_stop": 1}
+    assert bridge.message_errors == {"after_stop": 1}
 
 
-def test_hanging_up_before_any_audio_closes() -> None:
-    bridge = socket()
-    assert bridge.receive(NAMED + message(0x00)) == []
+def test_a_hangup_before_any_audio_closes() -> None:
+    bridge = connected()
+    assert bridge.receive(UUID_MESSAGE + message(0x00)) == []
     assert bridge.close_code == 1000
 
 
@@ -126,29 +128,29 @@ def test_hanging_up_before_any_audio_closes() -> None:
     [
         (message(0x03, b"5"), {}),
         (message(0xFF, b"\x02"), {"provider_error": 1}),
-        (NAMED, {"second_start": 1}),
+        (UUID_MESSAGE, {"second_start": 1}),
         (message(0x77, b"?"), {"unknown_event": 1}),
     ],
 )
-def test_other_messages_are_passed_over(other: bytes, problems: dict[str, int]) -> None:
-    bridge = socket()
-    events = bridge.receive(NAMED + other + audio(1) + other[:0] + audio(2))
+def test_other_messages_are_ignored(other: bytes, problems: dict[str, int]) -> None:
+    bridge = connected()
+    events = bridge.receive(UUID_MESSAGE + other + audio(1) + other[:0] + audio(2))
     assert samples(events) == [1, 2]
-    assert bridge.problems == problems
+    assert bridge.message_errors == problems
 
 
 @pytest.mark.parametrize(
-    ("tell", "code"),
+    ("end", "code"),
     [
         (lambda bridge: bridge.refused(Overloaded(1)), 1013),
         (lambda bridge: bridge.failed(), 1011),
         (lambda bridge: bridge.stopped("quiet", None), 1000),
     ],
 )
-def test_the_service_ends_a_call_by_closing(tell: Any, code: int) -> None:
-    bridge = socket()
-    bridge.receive(NAMED + audio(1) + b"\x10")
-    tell(bridge)
+def test_the_service_ends_a_call_by_closing(end: Any, code: int) -> None:
+    bridge = connected()
+    bridge.receive(UUID_MESSAGE + audio(1) + b"\x10")
+    end(bridge)
     assert bridge.close_code == code
     assert list(bridge.replies()) == []
     assert bridge.disconnected() == []
@@ -165,46 +167,46 @@ pieces = st.lists(
 
 
 @given(pieces, st.lists(st.integers(0, 400), max_size=20))
-def test_any_segments_give_the_same_events(messages: list[bytes], cuts: list[int]) -> None:
-    stream = NAMED + b"".join(messages)
-    whole, parts = socket(), socket()
+def test_any_segmentation_gives_the_same_events(messages: list[bytes], cuts: list[int]) -> None:
+    stream = UUID_MESSAGE + b"".join(messages)
+    whole, segmented = connected(), connected()
     events = whole.receive(stream)
     borders = [0, *sorted(cuts), max(400, len(stream))]
     split = [
         event
         for left, right in itertools.pairwise(borders)
-        for event in parts.receive(stream[left:right])
+        for event in segmented.receive(stream[left:right])
     ]
     assert samples(split) == samples(events)
     assert [e for e in split if not isinstance(e, Audio)] == [
         e for e in events if not isinstance(e, Audio)
     ]
-    assert parts._unfinished == whole._unfinished == b""
+    assert segmented.unfinished_message_bytes == whole.unfinished_message_bytes == 0
 
 
-@given(st.lists(st.binary(max_size=80) | st.just(NAMED) | st.builds(audio), max_size=20))
-def test_whatever_comes_never_raises_and_never_grows(stream: list[bytes]) -> None:
-    bridge = socket(BOTH)
+@given(st.lists(st.binary(max_size=80) | st.just(UUID_MESSAGE) | st.builds(audio), max_size=20))
+def test_any_bytes_never_raise_and_memory_is_bounded(stream: list[bytes]) -> None:
+    bridge = connected(BOTH)
     events: list[Event] = []
     for piece in stream:
         events += bridge.receive(piece)
-        assert len(bridge._unfinished) < 3 + 65_536
-        assert len(bridge._samples._tail) < 2
+        assert bridge.unfinished_message_bytes < 3 + 65_536
+        assert bridge.unfinished_sample_bytes < 2
     events += bridge.disconnected()
     kinds = [type(event) for event in events]
     assert kinds.count(CallStarted) == kinds.count(CallStopped) <= 1
     assert not kinds or kinds[0] is CallStarted
     assert CallStopped not in kinds[:-1]
-    assert len(bridge.problems) <= 6
+    assert len(bridge.message_errors) <= 6
 
 
 def test_one_unfinished_message_is_all_that_is_kept() -> None:
-    bridge = socket()
-    bridge.receive(NAMED)
+    bridge = connected()
+    bridge.receive(UUID_MESSAGE)
     longest = message(0x10, bytes(65_535))
     for at in range(0, 2 * len(longest), 1000):
         bridge.receive((longest * 2)[at : at + 1000])
-        assert len(bridge._unfinished) < len(longest)
+        assert bridge.unfinished_message_bytes < len(longest)
 
 
 def test_every_kind_of_audio_has_a_rate() -> None:
@@ -212,16 +214,16 @@ def test_every_kind_of_audio_has_a_rate() -> None:
 
 
 def test_a_flood_of_tiny_messages_ends_the_call_before_it_costs_much() -> None:
-    bridge = socket()
-    bridge.receive(NAMED + audio(1))
+    bridge = connected()
+    bridge.receive(UUID_MESSAGE + audio(1))
     events = bridge.receive(message(0x03) * 5_000 + audio(2))
     assert events == [CallStopped("flooded")]
-    assert bridge.problems == {"too_many": 1}
+    assert bridge.message_errors == {"too_many": 1}
     assert bridge.receive(audio(3)) == []
 
 
 def test_a_second_of_audio_in_one_read_is_no_flood() -> None:
-    bridge = socket()
-    heard = bridge.receive(NAMED + audio(*range(160)) * 500)
-    assert len(samples(heard)) == 500 * 160
-    assert bridge.problems == {}
+    bridge = connected()
+    events = bridge.receive(UUID_MESSAGE + audio(*range(160)) * 500)
+    assert len(samples(events)) == 500 * 160
+    assert bridge.message_errors == {}

@@ -7,17 +7,17 @@ from service.telephony.exotel.bridge import ExotelBridge
 from tests.service.telephony.media_streams import (
     BOTH,
     CALLER,
-    PROVIDERS,
-    conversation,
-    play,
+    STREAMING_PROVIDERS,
+    feed,
+    media_call,
     samples,
 )
 
-TALK = conversation(PROVIDERS["exotel"])
+CALL = media_call(STREAMING_PROVIDERS["exotel"])
 
 
-def test_start_says_who_is_on_the_line() -> None:
-    _, started = TALK.before
+def test_start_becomes_call_started() -> None:
+    _, started = CALL.before
     (event,) = ExotelBridge(BOTH).receive(started)
     assert event == CallStarted(
         "CA1",
@@ -34,36 +34,36 @@ def test_start_says_who_is_on_the_line() -> None:
     )
 
 
-def test_whose_voice_it_is_is_configured() -> None:
-    events = play(ExotelBridge(BOTH, side=Track.AGENT), TALK.before + TALK.media)
-    np.testing.assert_array_equal(samples(events, Track.AGENT), TALK.pcm[Track.CALLER])
-    assert play(ExotelBridge(CALLER, side=Track.AGENT), TALK.before + TALK.media)[1:] == []
+def test_the_track_is_configured() -> None:
+    events = feed(ExotelBridge(BOTH, track=Track.AGENT), CALL.before + CALL.media)
+    np.testing.assert_array_equal(samples(events, Track.AGENT), CALL.pcm[Track.CALLER])
+    assert feed(ExotelBridge(CALLER, track=Track.AGENT), CALL.before + CALL.media)[1:] == []
 
 
-def test_a_lost_piece_is_a_gap() -> None:
-    events = play(ExotelBridge(CALLER), TALK.before + TALK.media[:2] + TALK.media[3:])
+def test_a_lost_chunk_is_a_gap() -> None:
+    events = feed(ExotelBridge(CALLER), CALL.before + CALL.media[:2] + CALL.media[3:])
     assert [event for event in events if isinstance(event, Gap)] == [Gap(Track.CALLER, 800)]
 
 
-def test_a_clock_that_stamps_the_end_of_a_piece_places_as_well() -> None:
+def test_timestamps_of_the_end_of_a_chunk_place_as_well() -> None:
     later = []
-    for text in TALK.media:
+    for text in CALL.media:
         message = json.loads(text)
         message["media"]["timestamp"] = str(int(message["media"]["timestamp"]) + 100)
         later.append(json.dumps(message))
-    events = play(ExotelBridge(CALLER), TALK.before + later)
-    np.testing.assert_array_equal(samples(events, Track.CALLER), TALK.pcm[Track.CALLER])
+    events = feed(ExotelBridge(CALLER), CALL.before + later)
+    np.testing.assert_array_equal(samples(events, Track.CALLER), CALL.pcm[Track.CALLER])
 
 
-def test_mu_law_is_heard_where_start_names_it() -> None:
-    start = TALK.before[-1].replace("audio/x-raw", "audio/x-mulaw")
-    events = play(ExotelBridge(CALLER), [start, TALK.media[0]])
+def test_mu_law_is_decoded_if_start_names_it() -> None:
+    start = CALL.before[-1].replace("audio/x-raw", "audio/x-mulaw")
+    events = feed(ExotelBridge(CALLER), [start, CALL.media[0]])
     assert samples(events, Track.CALLER).size == 1600  # 800 samples of 2 bytes, read as 1600 of 1
 
 
 def test_custom_parameters_may_be_missing() -> None:
     for value in ("null", "{}"):
-        start = TALK.before[-1].replace('{"recording": "take.wav"}', value)
-        assert start != TALK.before[-1]
+        start = CALL.before[-1].replace('{"recording": "take.wav"}', value)
+        assert start != CALL.before[-1]
         (event,) = ExotelBridge(CALLER).receive(start)
         assert isinstance(event, CallStarted)

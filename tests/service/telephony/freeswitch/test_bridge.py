@@ -7,50 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.labels import Emotion
 from service.errors import CallExists, Overloaded
-from service.events import (
-    AlertState,
-    Audio,
-    CallStarted,
-    CallStopped,
-    Event,
-    Track,
-    Transition,
-)
-from service.telephony.freeswitch.bridge import MAX_REPLIES, MAX_TEXT_CHARS, FreeswitchBridge, Mix
+from service.events import Audio, CallStarted, CallStopped, Event, Track
+from service.telephony.freeswitch.bridge import MAX_TEXT_CHARS, Mix
 from tests.service.telephony.audio import pcm, started
+from tests.service.telephony.freeswitch.forks import BOTH, CALLER, fork, metadata
 
-CALLER = frozenset({Track.CALLER})
-BOTH = frozenset(Track)
-
-
-def fork(analyse: frozenset[Track] = CALLER, **options: Any) -> FreeswitchBridge:
-    return FreeswitchBridge(analyse, **{"call_id_hint": "hint", **options})
-
-
-def metadata(**changes: Any) -> str:
-    said = {"call_id": "c1", "sampleRate": 8000, "mixType": "mono", **changes}
-    return json.dumps({key: value for key, value in said.items() if value is not ...})
-
-
-def transition(**changes: Any) -> Transition:
-    fields = {
-        "alert_id": "a-1",
-        "number": 2,
-        "call_id": "c1",
-        "track": Track.CALLER,
-        "emotion": Emotion.ANGER,
-        "state": AlertState.FIRING,
-        "since_s": 3.0,
-        "at_s": 5.25,
-        "probability": 0.83,
-        "peak": 0.9,
-    }
-    return Transition(**{**fields, **changes})
-
-
-# Who is on which channel.
+# The tracks of channels.
 
 
 @pytest.mark.parametrize(
@@ -62,7 +25,7 @@ def transition(**changes: Any) -> Transition:
         ((None, Track.AGENT), [], [2, 4]),
     ],
 )
-def test_the_channels_of_a_stereo_fork_are_who_they_are_said_to_be(
+def test_the_channels_of_a_stereo_fork_are_the_configured_tracks(
     channels: tuple[Track | None, Track | None], caller: list[int], agent: list[int]
 ) -> None:
     bridge = fork(BOTH, channels=channels)
@@ -72,7 +35,7 @@ def test_the_channels_of_a_stereo_fork_are_who_they_are_said_to_be(
     assert (pcm(events), pcm(events, Track.AGENT)) == (caller, agent)
 
 
-def test_a_mono_fork_is_whose_it_is_said_to_be() -> None:
+def test_a_mono_fork_is_the_configured_track() -> None:
     bridge = fork(BOTH, mono=Track.AGENT)
     assert started(bridge.receive(metadata())).tracks == (Track.AGENT,)
     assert pcm(bridge.receive(struct.pack("<2h", 1, 2)), Track.AGENT) == [1, 2]
@@ -89,14 +52,14 @@ def test_a_track_that_is_not_analysed_leaves_no_samples() -> None:
 def test_a_mix_of_voices_is_refused_unless_it_may_be_analysed() -> None:
     bridge = fork(BOTH)
     assert bridge.receive(metadata(mixType="mixed")) == []
-    assert bridge.problems == {"mixed_speakers": 1}
+    assert bridge.message_errors == {"mixed_speakers": 1}
     assert bridge.close_code == 1011
     permitted = fork(CALLER, analyse_mix=True)
     assert started(permitted.receive(metadata(mixType="mixed"))).tracks == (Track.CALLER,)
     assert pcm(permitted.receive(struct.pack("<2h", 1, 2))) == [1, 2]
 
 
-# What the metadata say and what they leave out.
+# What the metadata contain and what they leave out.
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 24000, 32000, 48000, 64000, "16000"])
@@ -130,11 +93,11 @@ def test_what_the_metadata_leave_out_is_configured(absent: object) -> None:
         {"mixType": ["mono"]},
     ],
 )
-def test_audio_that_nobody_explains_is_refused_not_guessed(changes: dict[str, Any]) -> None:
+def test_audio_of_unknown_format_is_refused_not_guessed(changes: dict[str, Any]) -> None:
     bridge = fork()
     bridge.receive(bytes(320))
     assert bridge.receive(metadata(**changes)) == []
-    assert bridge.problems == {"unsupported_audio": 1}
+    assert bridge.message_errors == {"unsupported_audio": 1}
     assert bridge.close_code == 1011
     assert "expected" in bridge.close_reason
     assert bridge.receive(bytes(320)) == []
@@ -164,7 +127,7 @@ def test_the_fields_of_the_call_id_are_configured() -> None:
 def test_a_call_id_that_is_none_is_refused(call_id: object) -> None:
     bridge = fork()
     assert bridge.receive(metadata(call_id=call_id)) == []
-    assert bridge.problems == {"bad_start": 1}
+    assert bridge.message_errors == {"bad_start": 1}
     assert bridge.close_code == 1011
 
 
@@ -187,23 +150,23 @@ def test_metadata_are_bounded() -> None:
 def test_metadata_too_large_to_read_are_dropped() -> None:
     bridge = fork()
     assert bridge.receive(" " * (MAX_TEXT_CHARS + 1)) == []
-    assert bridge.problems == {"text_too_large": 1}
+    assert bridge.message_errors == {"text_too_large": 1}
     assert started(bridge.receive(metadata())).call_id == "c1"
 
 
-def test_texts_of_a_live_call_are_somebody_elses() -> None:
+def test_texts_of_a_live_call_are_ignored() -> None:
     bridge = fork()
     bridge.receive(metadata())
     assert bridge.receive(metadata(call_id="c2")) == []
     assert bridge.receive("anything") == []
-    assert not bridge.problems
+    assert not bridge.message_errors
     assert bridge.close_code is None
 
 
 # Audio before metadata.
 
 
-def test_audio_before_the_metadata_is_heard_after_them() -> None:
+def test_audio_before_the_metadata_is_decoded_after_them() -> None:
     bridge = fork()
     assert bridge.receive(struct.pack("<h", 1) + b"\x02") == []
     first, *rest = bridge.receive(metadata())
@@ -211,8 +174,8 @@ def test_audio_before_the_metadata_is_heard_after_them() -> None:
     assert pcm([*rest, *bridge.receive(b"\x00")]) == [1, 2]
 
 
-def test_a_fork_without_metadata_starts_when_no_more_can_be_held() -> None:
-    bridge = fork(sample_rate=8000, mix=Mix.MONO, max_held_bytes=4)
+def test_a_fork_without_metadata_starts_when_its_buffer_is_full() -> None:
+    bridge = fork(sample_rate=8000, mix=Mix.MONO, max_pre_start_bytes=4)
     assert bridge.receive(struct.pack("<2h", 1, 2)) == []
     events = bridge.receive(struct.pack("<2h", 3, 4))
     assert started(events).call_id == "hint"
@@ -221,16 +184,16 @@ def test_a_fork_without_metadata_starts_when_no_more_can_be_held() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"sample_rate": 8000}, {"mix": Mix.MONO}])
-def test_what_cannot_be_held_and_not_be_understood_becomes_a_gap(options: dict[str, Any]) -> None:
-    bridge = fork(**options, max_held_bytes=4)
+def test_audio_beyond_the_buffer_without_a_format_becomes_a_gap(options: dict[str, Any]) -> None:
+    bridge = fork(**options, max_pre_start_bytes=4)
     for sample in range(1, 5):
         assert bridge.receive(struct.pack("<h", sample)) == []
-    assert bridge.problems == {"held_too_much": 2}
+    assert bridge.message_errors == {"held_too_much": 2}
     assert pcm(bridge.receive(metadata())) == [1, 2, -1, -1]
 
 
 @pytest.mark.parametrize("end", ["disconnected", "stop"])
-def test_a_short_call_without_metadata_is_heard_at_its_end(end: str) -> None:
+def test_a_short_call_without_metadata_is_decoded_at_its_end(end: str) -> None:
     bridge = fork(sample_rate=8000, mix=Mix.MONO)
     bridge.receive(struct.pack("<2h", 1, 2))
     events = bridge.receive(b"") if end == "stop" else bridge.disconnected()
@@ -247,7 +210,7 @@ def test_an_empty_binary_message_ends_the_call() -> None:
     bridge.receive(metadata())
     assert bridge.receive(b"") == [CallStopped("stop")]
     assert bridge.receive(bytes(320)) == []
-    assert bridge.problems == {"after_stop": 1}
+    assert bridge.message_errors == {"after_stop": 1}
     assert bridge.disconnected() == []
 
 
@@ -258,7 +221,7 @@ def test_an_empty_binary_message_without_a_call_closes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tell", "code"),
+    ("end", "code"),
     [
         (lambda bridge: bridge.refused(Overloaded(1)), 1001),
         (lambda bridge: bridge.refused(CallExists("c1")), 1011),
@@ -266,51 +229,15 @@ def test_an_empty_binary_message_without_a_call_closes() -> None:
         (lambda bridge: bridge.stopped("quiet", None), 1000),
     ],
 )
-def test_only_close_codes_that_the_modules_understand_are_used(tell: Any, code: int) -> None:
+def test_only_close_codes_that_the_modules_understand_are_used(end: Any, code: int) -> None:
     bridge = fork()
     bridge.receive(metadata())
-    tell(bridge)
+    end(bridge)
     assert bridge.close_code == code
     assert bridge.disconnected() == []
 
 
-# Alerts.
-
-
-def test_alerts_are_told_only_where_they_are_asked_for() -> None:
-    silent, told = fork(), fork(alerts=True)
-    for bridge in (silent, told):
-        bridge.alert(transition())
-    assert silent.replies() == []
-    (reply,) = told.replies()
-    assert json.loads(reply)["type"] == "json"
-    assert json.loads(reply)["data"]["text"] == "sounds angry (0.83)"
-    assert told.replies() == []
-
-
-def test_an_alert_that_is_over_says_so() -> None:
-    bridge = fork(alerts=True)
-    bridge.alert(transition(state=AlertState.RESOLVED, probability=0.2))
-    assert json.loads(bridge.replies()[0])["data"]["text"] == "no longer sounds angry (0.20)"
-
-
-@pytest.mark.parametrize("state", [AlertState.PENDING, AlertState.LAPSED])
-def test_an_alert_that_did_not_fire_is_not_told(state: AlertState) -> None:
-    bridge = fork(alerts=True)
-    bridge.alert(transition(state=state))
-    assert bridge.replies() == []
-
-
-def test_alerts_nobody_fetches_are_bounded_and_the_newest_stay() -> None:
-    bridge = fork(alerts=True)
-    for number in range(MAX_REPLIES + 9):
-        bridge.alert(transition(number=number))
-    replies = bridge.replies()
-    assert len(replies) == MAX_REPLIES
-    assert json.loads(replies[-1])["data"]["number"] == MAX_REPLIES + 8
-
-
-# Whatever comes.
+# Any input.
 
 
 @given(
@@ -343,18 +270,18 @@ def test_any_chunking_gives_the_same_samples(
     cuts=st.lists(st.integers(1, 119), max_size=8, unique=True),
     start_after=st.integers(0, 8),
 )
-def test_lost_audio_never_shifts_the_timeline(cuts: list[int], start_after: int) -> None:
+def test_lost_audio_never_shifts_later_audio(cuts: list[int], start_after: int) -> None:
     data = struct.pack("<60h", *range(1, 61))
-    bridge = fork(max_held_bytes=30, max_frame_bytes=20)
+    bridge = fork(max_pre_start_bytes=30, max_frame_bytes=20)
     events: list[Event] = []
     borders = [0, *sorted(cuts), 120]
     for number, (left, right) in enumerate(itertools.pairwise(borders)):
         if number == min(start_after, len(borders) - 2):
             events += bridge.receive(metadata())
         events += bridge.receive(data[left:right])
-    heard = pcm(events)
-    assert len(heard) == 60
-    assert all(sample in (-1, place) for place, sample in enumerate(heard, 1))
+    samples = pcm(events)
+    assert len(samples) == 60
+    assert all(sample in (-1, place) for place, sample in enumerate(samples, 1))
 
 
 json_values = st.recursive(
@@ -380,21 +307,21 @@ messages = (
 
 
 @given(
-    conversation=st.lists(messages, max_size=20),
+    received=st.lists(messages, max_size=20),
     options=st.fixed_dictionaries(
         {}, optional={"sample_rate": st.just(8000), "mix": st.sampled_from(Mix)}
     ),
 )
-def test_whatever_comes_never_raises_and_never_grows(
-    conversation: list[str | bytes], options: dict[str, Any]
+def test_no_messages_raise_or_exceed_the_buffers(
+    received: list[str | bytes], options: dict[str, Any]
 ) -> None:
-    bridge = fork(BOTH, max_held_bytes=400, max_frame_bytes=200, **options)
+    bridge = fork(BOTH, max_pre_start_bytes=400, max_frame_bytes=200, **options)
     events: list[Event] = []
-    for message in conversation:
+    for message in received:
         events += bridge.receive(message)
-        assert len(bridge._held) <= 400
-        assert len(bridge._samples._tail) < 4
-        assert len(bridge.problems) <= 8
+        is_live = any(isinstance(event, CallStarted) for event in events)
+        assert bridge.buffered_bytes <= (3 if is_live else 400)
+        assert len(bridge.message_errors) <= 8
     events += bridge.disconnected()
     for event in events:
         if isinstance(event, CallStarted):

@@ -22,7 +22,7 @@ def attributes(**changes: Any) -> str:
     return json.dumps({k: v for k, v in {**ATTRIBUTES, **changes}.items() if v is not ...})
 
 
-def test_a_call_in_order_becomes_facts() -> None:
+def test_a_call_in_order_becomes_events() -> None:
     bridge = JambonzBridge(CALLER)
     assert bridge.receive(attributes()) == [
         CallStarted(
@@ -43,7 +43,7 @@ def test_a_call_in_order_becomes_facts() -> None:
     assert audio.pcm.tolist() == [1, 3]
     assert bridge.receive('{"event": "dtmf", "dtmf": "5", "duration": "1600"}') == []
     assert bridge.disconnected() == [CallStopped("disconnected")]
-    assert not bridge.problems
+    assert not bridge.message_errors
     assert bridge.replies() == []
 
 
@@ -61,11 +61,11 @@ def test_what_the_first_text_leaves_out_is_not_assumed(
 ) -> None:
     bridge = JambonzBridge(CALLER)
     assert bridge.receive(attributes(**changes)) == []
-    assert bridge.problems == {problem: 1}
+    assert bridge.message_errors == {problem: 1}
     assert bridge.close_code == 1011
 
 
-def test_a_text_that_is_no_json_is_no_call() -> None:
+def test_a_text_that_is_no_json_is_refused() -> None:
     bridge = JambonzBridge(CALLER)
     assert bridge.receive("hello") == []
     assert bridge.close_code == 1011

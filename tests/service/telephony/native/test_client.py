@@ -20,8 +20,8 @@ from service.telephony.shared.interleaved import Encoding
 from service.telephony.shared.recording import Recording
 
 PCM = np.random.default_rng(7).integers(-9000, 9000, (330, 2), np.int16)
-PLAYED = Recording("a.wav", (Track.CALLER, Track.AGENT), PCM)
-THROUGH = {
+RECORDING = Recording("a.wav", (Track.CALLER, Track.AGENT), PCM)
+ROUND_TRIP = {
     Encoding.MULAW: lambda pcm: mulaw_decode(mulaw_encode(pcm).tobytes()),
     Encoding.ALAW: lambda pcm: alaw_decode(alaw_encode(pcm).tobytes()),
     Encoding.L16: lambda pcm: pcm,
@@ -29,21 +29,21 @@ THROUGH = {
 
 
 @pytest.mark.parametrize("encoding", Encoding)
-def test_the_bridge_hears_what_is_played(encoding: Encoding) -> None:
-    player, bridge = NativeClient("c-1", PLAYED, encoding), NativeBridge(frozenset(Track))
-    messages = [*player.start(), *player.frame(PCM[:160]), *player.frame(PCM[160:])]
-    events = [event for message in [*messages, *player.stop()] for event in bridge.receive(message)]
+def test_the_bridge_decodes_what_the_client_sends(encoding: Encoding) -> None:
+    client, bridge = NativeClient("c-1", RECORDING, encoding), NativeBridge(frozenset(Track))
+    messages = [*client.start(), *client.frame(PCM[:160]), *client.frame(PCM[160:])]
+    events = [event for message in [*messages, *client.stop()] for event in bridge.receive(message)]
     metadata = {"recording": "a.wav"}
-    assert events[0] == CallStarted("c-1", "native", PLAYED.tracks, 8000, metadata)
+    assert events[0] == CallStarted("c-1", "native", RECORDING.tracks, 8000, metadata)
     assert events[-1] == CallStopped("stop")
-    for lane, track in enumerate(PLAYED.tracks):
-        parts = [e.pcm for e in events if isinstance(e, Audio) and e.track is track]
-        np.testing.assert_array_equal(np.concatenate(parts), THROUGH[encoding](PCM[:, lane]))
+    for index, track in enumerate(RECORDING.tracks):
+        pieces = [e.pcm for e in events if isinstance(e, Audio) and e.track is track]
+        np.testing.assert_array_equal(np.concatenate(pieces), ROUND_TRIP[encoding](PCM[:, index]))
     assert bridge.replies() == []
 
 
 @pytest.mark.parametrize(
-    ("said", "heard"),
+    ("content", "received"),
     [
         ({"type": "started"}, []),
         ({"type": "reading", "end_s": 2.5}, [ReadingReceived(2.5)]),
@@ -58,17 +58,19 @@ def test_the_bridge_hears_what_is_played(encoding: Encoding) -> None:
         ({"type": "stopped"}, [StoppedReceived()]),
     ],
 )
-def test_it_hears_what_the_service_says(said: dict[str, object], heard: list[Received]) -> None:
-    assert list(NativeClient("c-1", PLAYED).receive(json.dumps(said))) == heard
+def test_it_returns_the_results_in_a_message(
+    content: dict[str, object], received: list[Received]
+) -> None:
+    assert list(NativeClient("c-1", RECORDING).receive(json.dumps(content))) == received
 
 
 @pytest.mark.parametrize("message", ["nonsense", "[]", '{"type": "reading"}', b"\xff"])
-def test_what_nobody_understands_is_an_error(message: Message) -> None:
-    (error,) = NativeClient("c", PLAYED).receive(message)
+def test_an_unreadable_message_is_an_error(message: Message) -> None:
+    (error,) = NativeClient("c", RECORDING).receive(message)
     assert isinstance(error, ErrorReceived)
 
 
-def test_the_token_is_a_bearers() -> None:
-    player = NativeClient("c", PLAYED, access=ClientCredentials(token="s3cret"))
-    assert player.headers() == {"Authorization": "Bearer s3cret"}
-    assert NativeClient("c", PLAYED).headers() == {}
+def test_the_token_is_a_bearer_token() -> None:
+    client = NativeClient("c", RECORDING, credentials=ClientCredentials(token="s3cret"))
+    assert client.headers() == {"Authorization": "Bearer s3cret"}
+    assert NativeClient("c", RECORDING).headers() == {}

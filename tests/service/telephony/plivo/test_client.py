@@ -14,16 +14,16 @@ RECORDING = Recording("take.wav", (Track.CALLER,), np.zeros((160, 1), np.int16))
 
 
 def test_it_signs_every_handshake_anew() -> None:
-    player = PlivoClient("CA1", RECORDING, url=URL, access=ClientCredentials(secret="12345"))
-    door = PlivoAuthenticator(URL, "12345")
-    door.check(Handshake("/calls/plivo", player.headers()), 0.0)
-    door.check(Handshake("/calls/plivo", player.headers()), 0.0)
+    client = PlivoClient("CA1", RECORDING, url=URL, credentials=ClientCredentials(secret="12345"))
+    authenticator = PlivoAuthenticator(URL, "12345")
+    authenticator.check(Handshake("/calls/plivo", client.headers()), 0.0)
+    authenticator.check(Handshake("/calls/plivo", client.headers()), 0.0)
     assert PlivoClient("CA1", RECORDING).headers() == {}
 
 
 def test_chunks_are_numbers_timestamps_are_texts_and_there_is_no_stop() -> None:
-    player = PlivoClient("CA1", RECORDING)
-    (text,) = player.frame(RECORDING.pcm)
+    client = PlivoClient("CA1", RECORDING)
+    (text,) = client.frame(RECORDING.pcm)
     media = json.loads(text)["media"]
     assert (media["chunk"], media["timestamp"]) == (1, "0")
-    assert list(player.stop()) == []
+    assert list(client.stop()) == []

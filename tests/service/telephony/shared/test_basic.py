@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from service.telephony.shared.authenticator import Handshake, Unauthorized
 from service.telephony.shared.basic import BasicAuthenticator
 
-DOOR = BasicAuthenticator({"freeswitch": "s3cret:with:colons", "asterisk": "pässword"})
+AUTHENTICATOR = BasicAuthenticator({"freeswitch": "s3cret:with:colons", "asterisk": "pässword"})
 
 
 def basic(user: str, password: str) -> str:
@@ -15,10 +15,10 @@ def basic(user: str, password: str) -> str:
 
 
 def reason(authorization: str | None) -> str | None:
-    """Why the door does not let this pass; None is that it does."""
+    """Returns the reason of the rejection, or None if the client is accepted."""
     headers = {} if authorization is None else {"authorization": authorization}
     try:
-        DOOR.check(Handshake("/calls/freeswitch", headers), 0.0)
+        AUTHENTICATOR.check(Handshake("/calls/freeswitch", headers), 0.0)
     except Unauthorized as unauthorized:
         return unauthorized.reason
     return None
@@ -34,12 +34,12 @@ def reason(authorization: str | None) -> str | None:
         "Basic ZnJlZXN3aXRjaDpzM2NyZXQ6d2l0aDpjb2xvbnM=",
     ],
 )
-def test_who_knows_a_users_password_passes(authorization: str) -> None:
+def test_a_client_with_a_users_password_is_accepted(authorization: str) -> None:
     assert reason(authorization) is None
 
 
 @pytest.mark.parametrize(
-    ("authorization", "why"),
+    ("authorization", "expected"),
     [
         (None, "missing"),
         ("", "malformed"),
@@ -57,30 +57,30 @@ def test_who_knows_a_users_password_passes(authorization: str) -> None:
         (basic("nobody", "pässword"), "wrong_password"),
     ],
 )
-def test_all_others_are_told_why_not(authorization: str | None, why: str) -> None:
-    assert reason(authorization) == why
+def test_all_others_are_rejected_with_a_reason(authorization: str | None, expected: str) -> None:
+    assert reason(authorization) == expected
 
 
-def test_a_refusal_tells_no_secret() -> None:
-    with pytest.raises(Unauthorized) as refused:
-        DOOR.check(Handshake("/", {"authorization": basic("freeswitch", "guess")}), 0.0)
-    text = str(refused.value) + repr(refused.value)
+def test_a_rejection_shows_no_secret() -> None:
+    with pytest.raises(Unauthorized) as caught:
+        AUTHENTICATOR.check(Handshake("/", {"authorization": basic("freeswitch", "guess")}), 0.0)
+    text = str(caught.value) + repr(caught.value)
     assert "guess" not in text
     assert "s3cret" not in text
-    assert refused.value.__cause__ is None
+    assert caught.value.__cause__ is None
 
 
-def test_nobody_is_known_to_a_door_without_users() -> None:
+def test_an_authenticator_without_users_rejects_everybody() -> None:
     with pytest.raises(Unauthorized):
         BasicAuthenticator({}).check(Handshake("/", {"authorization": basic("", "")}), 0.0)
 
 
 @pytest.mark.parametrize("passwords", [{"": "p"}, {"u": ""}, {"a:b": "p"}])
-def test_credentials_that_cannot_be_are_no_door(passwords: dict[str, str]) -> None:
+def test_impossible_credentials_are_refused(passwords: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="none of them empty"):
         BasicAuthenticator(passwords)
 
 
 @given(st.text(st.characters()) | st.builds("Basic {}".format, st.text(st.characters())))
-def test_whatever_comes_is_refused_with_a_reason(authorization: str) -> None:
+def test_any_input_is_rejected_with_a_reason(authorization: str) -> None:
     assert reason(authorization) in ("malformed", "wrong_password")

@@ -9,7 +9,7 @@ TOKENS = ("present-token", "token+of/2026==")
 
 
 def reason(authorization: str | None, target: str = "/calls/native", query: bool = False) -> str:
-    """Why the door does not let this pass; empty is that it does."""
+    """Returns the reason of the rejection, or an empty text if the client is accepted."""
     headers = {} if authorization is None else {"authorization": authorization}
     try:
         BearerAuthenticator(TOKENS, query=query).check(Handshake(target, headers), 0.0)
@@ -20,12 +20,12 @@ def reason(authorization: str | None, target: str = "/calls/native", query: bool
 
 @pytest.mark.parametrize("token", TOKENS)
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_who_knows_a_token_passes(token: str, scheme: str) -> None:
+def test_a_client_with_a_token_is_accepted(token: str, scheme: str) -> None:
     assert reason(f"{scheme} {token}") == ""
 
 
 @pytest.mark.parametrize(
-    ("authorization", "why"),
+    ("authorization", "expected"),
     [
         (None, "missing"),
         ("", "malformed"),
@@ -39,8 +39,10 @@ def test_who_knows_a_token_passes(token: str, scheme: str) -> None:
     ],
 )
 @pytest.mark.parametrize("query", [False, True])
-def test_all_others_are_told_why_not(authorization: str | None, why: str, query: bool) -> None:
-    assert reason(authorization, query=query) == why
+def test_all_others_are_rejected_with_a_reason(
+    authorization: str | None, expected: str, query: bool
+) -> None:
+    assert reason(authorization, query=query) == expected
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def test_a_token_in_the_query_passes_only_where_it_may(target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "why"),
+    ("target", "expected"),
     [
         ("/c", "missing"),
         ("/c?token=", "missing"),
@@ -63,27 +65,27 @@ def test_a_token_in_the_query_passes_only_where_it_may(target: str) -> None:
         ("//[?token=present-token", "malformed"),
     ],
 )
-def test_a_query_that_is_not_right_is_told_why(target: str, why: str) -> None:
-    assert reason(None, target, query=True) == why
+def test_a_wrong_query_is_rejected_with_a_reason(target: str, expected: str) -> None:
+    assert reason(None, target, query=True) == expected
 
 
 def test_a_header_counts_before_the_query() -> None:
     assert reason("Bearer other", "/c?token=present-token", query=True) == "wrong_key"
 
 
-def test_a_refusal_tells_no_secret() -> None:
-    with pytest.raises(Unauthorized) as refused:
+def test_a_rejection_shows_no_secret() -> None:
+    with pytest.raises(Unauthorized) as caught:
         BearerAuthenticator(TOKENS).check(Handshake("/", {"authorization": "Bearer guess"}), 0.0)
-    text = str(refused.value) + repr(refused.value)
+    text = str(caught.value) + repr(caught.value)
     assert not any(secret in text for secret in ("guess", *TOKENS))
 
 
-def test_an_empty_token_is_no_door() -> None:
+def test_an_empty_token_is_refused() -> None:
     with pytest.raises(ValueError, match="empty token"):
         BearerAuthenticator(["a", ""])
 
 
 @given(st.text(st.characters()), st.text(st.characters()))
-def test_whatever_comes_is_refused_with_a_reason(authorization: str, target: str) -> None:
+def test_any_input_is_rejected_with_a_reason(authorization: str, target: str) -> None:
     assert reason(authorization, target, query=True) in ("malformed", "wrong_key")
     assert reason(None, target, query=True) in ("malformed", "wrong_key", "missing")

@@ -12,39 +12,41 @@ RECORDING = Recording("a.wav", (Track.CALLER,), np.zeros((160, 1), np.int16))
 
 @pytest.mark.parametrize("bridge", CLIENTS)
 @pytest.mark.parametrize("encoding", Encoding)
-def test_an_encoding_that_a_provider_does_not_speak_is_a_sentence(
+def test_an_encoding_that_a_provider_does_not_use_is_an_error_with_a_sentence(
     bridge: str, encoding: Encoding
 ) -> None:
-    dialect = CLIENTS[bridge]
-    if encoding in dialect.encodings:
-        dialect("c", RECORDING, encoding)
+    client = CLIENTS[bridge]
+    if encoding in client.encodings:
+        client("c", RECORDING, encoding)
     else:
-        expected = " or ".join(dialect.encodings)
+        expected = " or ".join(client.encodings)
         with pytest.raises(UnsupportedByProvider) as caught:
-            dialect("c", RECORDING, encoding)
+            client("c", RECORDING, encoding)
         assert str(caught.value) == f"{bridge}: got encoding {encoding}, expected {expected}"
 
 
 @pytest.mark.parametrize("bridge", CLIENTS)
 @pytest.mark.parametrize("field", ["api_key", "secret", "user", "password", "token", "public_url"])
-def test_access_that_a_provider_does_not_have_is_a_sentence(bridge: str, field: str) -> None:
-    dialect = CLIENTS[bridge]
+def test_credentials_that_a_provider_does_not_use_are_an_error_with_a_sentence(
+    bridge: str, field: str
+) -> None:
+    client = CLIENTS[bridge]
     given = {field: "c2VjcmV0"} | ({"user": "u"} if field == "password" else {})
-    if set(given) <= set(dialect.takes):
-        dialect("c", RECORDING, access=ClientCredentials(**given))
+    if set(given) <= set(client.accepts):
+        client("c", RECORDING, credentials=ClientCredentials(**given))
     else:
         with pytest.raises(UnsupportedByProvider, match=f"{bridge}: got access by ") as caught:
-            dialect("c", RECORDING, access=ClientCredentials(**given))
+            client("c", RECORDING, credentials=ClientCredentials(**given))
         assert "c2VjcmV0" not in str(caught.value)
 
 
-def test_a_password_without_a_user_is_a_sentence() -> None:
+def test_a_password_without_a_user_is_an_error_with_a_sentence() -> None:
     with pytest.raises(UnsupportedByProvider, match="expected a user with it"):
-        CLIENTS["asterisk"]("c", RECORDING, access=ClientCredentials(password="p"))
+        CLIENTS["asterisk"]("c", RECORDING, credentials=ClientCredentials(password="p"))
 
 
 @pytest.mark.parametrize("bridge", ["twilio", "vonage", "telnyx", "plivo", "exotel", "asterisk"])
-def test_an_answer_on_a_one_way_stream_is_an_error(bridge: str) -> None:
+def test_a_message_on_a_one_way_stream_is_an_error(bridge: str) -> None:
     assert list(CLIENTS[bridge]("c", RECORDING).receive("{}")) == [
         ErrorReceived("unexpected", "got '{}', expected nothing", fatal=False)
     ]
@@ -52,11 +54,11 @@ def test_an_answer_on_a_one_way_stream_is_an_error(bridge: str) -> None:
 
 @pytest.mark.parametrize("bridge", ["twilio", "telnyx", "plivo", "exotel"])
 def test_each_call_counts_its_own_messages(bridge: str) -> None:
-    def said() -> list[str | bytes]:
-        player = CLIENTS[bridge]("c", RECORDING)
-        return [*player.start(), *player.frame(RECORDING.pcm), *player.stop()]
+    def messages() -> list[str | bytes]:
+        client = CLIENTS[bridge]("c", RECORDING)
+        return [*client.start(), *client.frame(RECORDING.pcm), *client.stop()]
 
-    assert said() == said()
+    assert messages() == messages()
 
 
 def test_secrets_are_not_shown() -> None:

@@ -9,28 +9,28 @@ def samples() -> Interleaved:
     return Interleaved(Encoding.L16, (Track.CALLER,), frozenset({Track.CALLER}))
 
 
-def test_what_was_kept_is_heard_and_what_was_not_is_a_gap() -> None:
-    held = PreStartBuffer(max_bytes=5)
+def test_kept_audio_is_decoded_and_lost_audio_is_a_gap() -> None:
+    buffer = PreStartBuffer(max_bytes=5)
     for frame in (b"\x01\x00\x02\x00", b"\x03\x00", b"\x04"):
-        held.add(frame)
-    assert len(held) == 4
-    audio, gap = held.release(samples())
+        buffer.add(frame)
+    assert len(buffer) == 4
+    audio, gap = buffer.release(samples())
     assert isinstance(audio, Audio)
     np.testing.assert_array_equal(audio.pcm, [1, 2])
     assert gap == Gap(Track.CALLER, 2)
 
 
 def test_after_a_loss_nothing_more_is_kept() -> None:
-    held = PreStartBuffer(max_bytes=4)
-    held.add(bytes(6))
-    assert not held.has_room(b"\x00")
-    held.add(bytes(2))
-    assert held.release(samples()) == [Gap(Track.CALLER, 4)]
+    buffer = PreStartBuffer(max_bytes=4)
+    buffer.add(bytes(6))
+    assert not buffer.has_room(b"\x00")
+    buffer.add(bytes(2))
+    assert buffer.release(samples()) == [Gap(Track.CALLER, 4)]
 
 
-def test_it_is_heard_once() -> None:
-    held = PreStartBuffer(max_bytes=4)
-    held.add(bytes(4))
-    held.release(samples())
-    assert held.release(samples()) == []
-    assert held.has_room(bytes(4))
+def test_it_is_released_once() -> None:
+    buffer = PreStartBuffer(max_bytes=4)
+    buffer.add(bytes(4))
+    buffer.release(samples())
+    assert buffer.release(samples()) == []
+    assert buffer.has_room(bytes(4))

@@ -40,7 +40,7 @@ def test_float_and_wide_band_files_sound_the_same_at_8_khz(tmp_path: Path) -> No
     np.testing.assert_allclose(read.pcm[1000:7000, 0], expected[1000:7000], atol=40)
 
 
-def test_a_file_that_is_no_recording_is_a_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_no_recording_is_an_error_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no sound at all")
     soundfile.write(tmp_path / "six.wav", np.zeros((9, 6), np.int16), 8000)
     soundfile.write(tmp_path / "none.wav", np.zeros(0, np.int16), 8000)

@@ -10,15 +10,15 @@ from service.telephony.telnyx.client import TelnyxClient
 RECORDING = Recording("take.wav", (Track.CALLER, Track.AGENT), np.zeros((320, 2), np.int16))
 
 
-def test_the_token_is_a_bearers() -> None:
-    player = TelnyxClient("v3:1", RECORDING, access=ClientCredentials(token="s3cret"))
-    assert player.headers() == {"Authorization": "Bearer s3cret"}
+def test_the_token_is_sent_as_bearer() -> None:
+    client = TelnyxClient("v3:1", RECORDING, credentials=ClientCredentials(token="s3cret"))
+    assert client.headers() == {"Authorization": "Bearer s3cret"}
     assert TelnyxClient("v3:1", RECORDING).headers() == {}
 
 
 def test_each_track_counts_its_own_chunks() -> None:
-    player = TelnyxClient("v3:1", RECORDING)
-    texts = [*player.frame(RECORDING.pcm[:160]), *player.frame(RECORDING.pcm[160:])]
+    client = TelnyxClient("v3:1", RECORDING)
+    texts = [*client.frame(RECORDING.pcm[:160]), *client.frame(RECORDING.pcm[160:])]
     media = [json.loads(text)["media"] for text in texts]
     assert [(one["track"], one["chunk"], one["timestamp"]) for one in media] == [
         ("inbound", "1", "0"),

@@ -1,20 +1,21 @@
 import pytest
 
 from service.telephony.shared.authenticator import Handshake, Unauthorized
-from service.telephony.twilio.auth import SETTINGS, SIGNATURE, TwilioAuthenticator, sign, spellings
+from service.telephony.shared.public_url import spellings
+from service.telephony.twilio.auth import SETTINGS, SIGNATURE, TwilioAuthenticator, sign
 
 URL = "wss://mon.example.com/v1/bridges/twilio"
 KNOWN = "yzhRAwS8aynr7n+U7uWmPtyFPHw="  # of twilio-python's RequestValidator("12345") for URL
 
 
-def shake(signature: str | None, settings: str | None = None) -> Handshake:
+def handshake_with(signature: str | None, settings: str | None = None) -> Handshake:
     headers = {SIGNATURE: signature, SETTINGS: settings, "host": "10.0.0.7:8080"}
     return Handshake("/calls/twilio", {k: v for k, v in headers.items() if v is not None})
 
 
-def reason(door: TwilioAuthenticator, handshake: Handshake) -> str:
+def reason(authenticator: TwilioAuthenticator, handshake: Handshake) -> str:
     with pytest.raises(Unauthorized) as caught:
-        door.check(handshake, 0.0)
+        authenticator.check(handshake, 0.0)
     assert "12345" not in str(caught.value)
     return caught.value.reason
 
@@ -23,8 +24,8 @@ def test_a_signature_is_the_one_that_twilios_own_library_makes() -> None:
     assert sign("12345", URL) == KNOWN
 
 
-def test_who_signs_the_configured_address_is_let_in_whatever_a_proxy_made_of_it() -> None:
-    TwilioAuthenticator(URL, "12345").check(shake(KNOWN), 0.0)
+def test_a_signature_of_the_configured_address_is_accepted_behind_any_proxy() -> None:
+    TwilioAuthenticator(URL, "12345").check(handshake_with(KNOWN), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_who_signs_the_configured_address_is_let_in_whatever_a_proxy_made_of_it(
 )
 def test_however_the_address_is_spelt_on_either_side(spelling: str) -> None:
     for configured in spellings(URL):
-        TwilioAuthenticator(configured, "12345").check(shake(sign("12345", spelling)), 0.0)
+        TwilioAuthenticator(configured, "12345").check(handshake_with(sign("12345", spelling)), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -50,41 +51,44 @@ def test_however_the_address_is_spelt_on_either_side(spelling: str) -> None:
         "wss://other.example.com/v1/bridges/twilio",
     ],
 )
-def test_another_address_is_another_signature(address: str) -> None:
+def test_a_signature_of_another_address_is_rejected(address: str) -> None:
     assert (
-        reason(TwilioAuthenticator(URL, "12345"), shake(sign("12345", address)))
+        reason(TwilioAuthenticator(URL, "12345"), handshake_with(sign("12345", address)))
         == "wrong_signature"
     )
 
 
 def test_a_port_of_its_own_is_part_of_the_address() -> None:
     url = "wss://mon.example.com:8443/x"
-    TwilioAuthenticator(url, "12345").check(shake(sign("12345", url)), 0.0)
+    TwilioAuthenticator(url, "12345").check(handshake_with(sign("12345", url)), 0.0)
     without = sign("12345", "wss://mon.example.com/x")
-    assert reason(TwilioAuthenticator(url, "12345"), shake(without)) == "wrong_signature"
+    assert reason(TwilioAuthenticator(url, "12345"), handshake_with(without)) == "wrong_signature"
 
 
 @pytest.mark.parametrize("signature", [KNOWN[:-1], KNOWN.lower(), "x", "é", "\udcff", KNOWN + " "])
-def test_anything_else_is_no_signature(signature: str) -> None:
-    assert reason(TwilioAuthenticator(URL, "12345"), shake(signature)) == "wrong_signature"
+def test_a_wrong_signature_is_rejected(signature: str) -> None:
+    assert reason(TwilioAuthenticator(URL, "12345"), handshake_with(signature)) == "wrong_signature"
 
 
 def test_no_signature_is_missing() -> None:
     for signature in (None, ""):
-        assert reason(TwilioAuthenticator(URL, "12345"), shake(signature)) == "missing"
+        assert reason(TwilioAuthenticator(URL, "12345"), handshake_with(signature)) == "missing"
 
 
 def test_a_shared_key_signs_with_sha_256() -> None:
-    door = TwilioAuthenticator(URL, "12345", {"first": "s1", "second": "s2"})
+    authenticator = TwilioAuthenticator(URL, "12345", {"first": "s1", "second": "s2"})
     settings = "key=second, algorithm=HMAC_SHA256"
-    door.check(shake(sign("s2", URL, "HMAC_SHA256"), settings), 0.0)
-    assert reason(door, shake(sign("s1", URL, "HMAC_SHA256"), settings)) == "wrong_signature"
-    assert reason(door, shake(sign("s2", URL), settings)) == "wrong_signature"
-    door.check(shake(KNOWN), 0.0)
+    authenticator.check(handshake_with(sign("s2", URL, "HMAC_SHA256"), settings), 0.0)
+    assert (
+        reason(authenticator, handshake_with(sign("s1", URL, "HMAC_SHA256"), settings))
+        == "wrong_signature"
+    )
+    assert reason(authenticator, handshake_with(sign("s2", URL), settings)) == "wrong_signature"
+    authenticator.check(handshake_with(KNOWN), 0.0)
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "expected"),
     [
         ("key=third,algorithm=HMAC_SHA256", "wrong_key"),
         ("key=first", "malformed"),
@@ -94,11 +98,13 @@ def test_a_shared_key_signs_with_sha_256() -> None:
         (",,==", "malformed"),
     ],
 )
-def test_settings_that_name_no_key_of_ours_are_refused(settings: str, said: str) -> None:
-    door = TwilioAuthenticator(URL, "12345", {"first": "s1"})
-    assert reason(door, shake(sign("s1", URL, "HMAC_SHA256"), settings)) == said
+def test_settings_with_an_unknown_key_are_rejected(settings: str, expected: str) -> None:
+    authenticator = TwilioAuthenticator(URL, "12345", {"first": "s1"})
+    assert (
+        reason(authenticator, handshake_with(sign("s1", URL, "HMAC_SHA256"), settings)) == expected
+    )
 
 
-def test_without_an_auth_token_only_shared_keys_open() -> None:
-    door = TwilioAuthenticator(URL, None, {"first": "s1"})
-    assert reason(door, shake(KNOWN)) == "wrong_key"
+def test_without_an_auth_token_only_shared_keys_are_accepted() -> None:
+    authenticator = TwilioAuthenticator(URL, None, {"first": "s1"})
+    assert reason(authenticator, handshake_with(KNOWN)) == "wrong_key"

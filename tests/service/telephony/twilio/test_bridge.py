@@ -27,31 +27,31 @@ def start(**changes: Any) -> str:
 
 
 def media(chunk: int, at_ms: int, data: bytes = bytes(160), track: str = "inbound") -> str:
-    said = {
+    fields = {
         "track": track,
         "chunk": str(chunk),
         "timestamp": str(at_ms),
         "payload": b64encode(data).decode(),
     }
-    return json.dumps({"event": "media", "media": said, "streamSid": "MZ1"})
+    return json.dumps({"event": "media", "media": fields, "streamSid": "MZ1"})
 
 
-def live(analyse: frozenset[Track] = BOTH, **options: Any) -> TwilioBridge:
-    bridge = TwilioBridge(analyse, **options)
+def live(analysed_tracks: frozenset[Track] = BOTH, **options: Any) -> TwilioBridge:
+    bridge = TwilioBridge(analysed_tracks, **options)
     assert bridge.receive('{"event":"connected","protocol":"Call","version":"1.0.0"}') == []
     (started,) = bridge.receive(start())
     assert isinstance(started, CallStarted)
     return bridge
 
 
-def test_start_says_who_is_on_the_line() -> None:
+def test_start_becomes_call_started() -> None:
     (started,) = TwilioBridge(BOTH).receive(start())
     metadata = {"streamSid": "MZ1", "accountSid": "AC1", "callId": "abc"}
     assert started == CallStarted("CA1", "twilio", (Track.CALLER, Track.AGENT), 8000, metadata)
 
 
-def test_sides_are_as_configured() -> None:
-    bridge = live(CALLER, sides={"inbound": Track.AGENT, "outbound": Track.CALLER})
+def test_tracks_are_as_configured() -> None:
+    bridge = live(CALLER, tracks={"inbound": Track.AGENT, "outbound": Track.CALLER})
     assert bridge.receive(media(1, 0)) == []
     (event,) = bridge.receive(media(2, 0, track="outbound"))
     assert isinstance(event, Audio)
@@ -85,18 +85,18 @@ def test_a_track_that_begins_later_is_in_step_with_the_first() -> None:
     assert gap == Gap(Track.AGENT, 24_000)
 
 
-def test_one_track_may_be_all_there_is() -> None:
+def test_a_stream_may_have_one_track() -> None:
     (started,) = TwilioBridge(BOTH).receive(start(tracks=["inbound"]))
     assert isinstance(started, CallStarted)
     assert started.tracks == (Track.CALLER,)
 
 
 @pytest.mark.parametrize("tracks", [[], ["third"]])
-def test_a_stream_of_nobody_is_refused(tracks: list[str]) -> None:
+def test_a_stream_without_tracks_is_refused(tracks: list[str]) -> None:
     bridge = TwilioBridge(BOTH)
     assert bridge.receive(start(tracks=tracks)) == []
     assert bridge.close_code == 1008
-    assert bridge.problems == {MessageProblem.UNKNOWN_TRACK: 1}
+    assert bridge.message_errors == {MessageProblem.UNKNOWN_TRACK: 1}
     assert "inbound" in bridge.close_reason
 
 
@@ -107,23 +107,23 @@ def test_more_than_one_channel_is_refused() -> None:
     assert "2 channels" in bridge.close_reason
 
 
-def test_keys_and_marks_are_no_audio_and_no_problem() -> None:
+def test_dtmf_and_marks_are_ignored() -> None:
     bridge = live()
     dtmf = '{"event":"dtmf","streamSid":"MZ1","dtmf":{"track":"inbound_track","digit":"1"}}'
     assert bridge.receive(dtmf) == []
     assert bridge.receive('{"event":"mark","streamSid":"MZ1","mark":{"name":"x"}}') == []
-    assert not bridge.problems
+    assert not bridge.message_errors
 
 
 def test_stop_ends_the_call_and_before_start_it_ends_nothing() -> None:
     stop = '{"event":"stop","stop":{"accountSid":"AC1","callSid":"CA1"},"streamSid":"MZ1"}'
     assert live().receive(stop) == [CallStopped("stop")]
-    waiting = TwilioBridge(BOTH)
-    assert waiting.receive(stop) == []
-    assert waiting.problems == {MessageProblem.NOT_STARTED: 1}
+    not_started = TwilioBridge(BOTH)
+    assert not_started.receive(stop) == []
+    assert not_started.message_errors == {MessageProblem.NOT_STARTED: 1}
 
 
-def test_the_right_token_opens_and_is_told_nobody() -> None:
+def test_the_right_token_is_accepted_and_kept_nowhere() -> None:
     bridge = TwilioBridge(BOTH, token="s3cret")
     (started,) = bridge.receive(start(customParameters={"token": "s3cret", "queue": "7"}))
     assert isinstance(started, CallStarted)
@@ -132,14 +132,14 @@ def test_the_right_token_opens_and_is_told_nobody() -> None:
 
 
 @pytest.mark.parametrize("parameters", [{}, None, {"token": "S3cret"}, {"token": 5}, {"token": ""}])
-def test_without_the_right_token_there_is_no_call(parameters: dict[str, object] | None) -> None:
+def test_without_the_right_token_the_call_is_refused(parameters: dict[str, object] | None) -> None:
     bridge = TwilioBridge(BOTH, token="s3cret")
     assert bridge.receive(start(customParameters=parameters)) == []
     assert bridge.close_code == 1008
-    assert bridge.problems == {MessageProblem.WRONG_TOKEN: 1}
+    assert bridge.message_errors == {MessageProblem.WRONG_TOKEN: 1}
     assert "s3cret" not in bridge.close_reason
 
 
-def test_a_token_that_nobody_asked_for_is_told_nobody_either() -> None:
+def test_a_token_that_is_not_checked_is_kept_nowhere_either() -> None:
     (started,) = TwilioBridge(BOTH).receive(start(customParameters={"token": "s3cret"}))
     assert "s3cret" not in str(started)

@@ -15,38 +15,40 @@ RECORDING = Recording("take.wav", (Track.AGENT, Track.CALLER), np.zeros((320, 2)
 
 
 def test_it_signs_as_twilio_does() -> None:
-    player = TwilioClient("CA1", RECORDING, url=URL, access=ClientCredentials(secret="12345"))
-    TwilioAuthenticator(URL, "12345").check(Handshake("/calls/twilio", player.headers()), 0.0)
+    client = TwilioClient("CA1", RECORDING, url=URL, credentials=ClientCredentials(secret="12345"))
+    TwilioAuthenticator(URL, "12345").check(Handshake("/calls/twilio", client.headers()), 0.0)
     assert TwilioClient("CA1", RECORDING).headers() == {}
 
 
-def test_it_signs_the_address_that_the_service_is_known_by() -> None:
-    access = ClientCredentials(secret="12345", public_url=URL)
-    player = TwilioClient("CA1", RECORDING, url="ws://127.0.0.1:8000/calls/twilio", access=access)
-    TwilioAuthenticator(URL, "12345").check(Handshake("/calls/twilio", player.headers()), 0.0)
+def test_it_signs_the_public_address_if_there_is_one() -> None:
+    credentials = ClientCredentials(secret="12345", public_url=URL)
+    client = TwilioClient(
+        "CA1", RECORDING, url="ws://127.0.0.1:8000/calls/twilio", credentials=credentials
+    )
+    TwilioAuthenticator(URL, "12345").check(Handshake("/calls/twilio", client.headers()), 0.0)
 
 
-def test_it_carries_the_token_where_the_bridge_looks_for_it() -> None:
-    player = TwilioClient("CA1", RECORDING, access=ClientCredentials(token="s3cret"))
+def test_it_sends_the_token_that_the_bridge_checks() -> None:
+    client = TwilioClient("CA1", RECORDING, credentials=ClientCredentials(token="s3cret"))
     bridge = TwilioBridge(frozenset(Track), token="s3cret")
-    events = [event for text in player.start() for event in bridge.receive(text)]
+    events = [event for text in client.start() for event in bridge.receive(text)]
     assert isinstance(events[0], CallStarted)
 
 
 def test_numbers_are_texts_and_rise_over_both_tracks() -> None:
-    player = TwilioClient("CA1", RECORDING)
+    client = TwilioClient("CA1", RECORDING)
     texts = [
-        *player.start(),
-        *player.frame(RECORDING.pcm[:160]),
-        *player.frame(RECORDING.pcm[160:]),
+        *client.start(),
+        *client.frame(RECORDING.pcm[:160]),
+        *client.frame(RECORDING.pcm[160:]),
     ]
-    said = [json.loads(text) for text in [*texts, *player.stop()]]
-    assert [one.get("sequenceNumber") for one in said] == [None, *"123456"]
-    media = [one["media"] for one in said if one["event"] == "media"]
+    messages = [json.loads(text) for text in [*texts, *client.stop()]]
+    assert [one.get("sequenceNumber") for one in messages] == [None, *"123456"]
+    media = [one["media"] for one in messages if one["event"] == "media"]
     assert [(one["track"], one["chunk"], one["timestamp"]) for one in media] == [
         ("outbound", "1", "0"),
         ("inbound", "2", "0"),
         ("outbound", "3", "20"),
         ("inbound", "4", "20"),
     ]
-    assert said[-1]["stop"]["callSid"] == "CA1"
+    assert messages[-1]["stop"]["callSid"] == "CA1"

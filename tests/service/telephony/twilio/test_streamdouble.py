@@ -1,4 +1,4 @@
-"""A Media Streams client that others wrote, over a real socket: loss, jitter, an abrupt end."""
+"""An independent Media Streams client over a real socket: loss, jitter, an abrupt end."""
 
 import asyncio
 import json
@@ -28,15 +28,15 @@ def speech(seed: int) -> list[bytes]:
     return [frame.tobytes() for frame in codes]
 
 
-class Ear:
-    """The smallest server around a bridge."""
+class BridgeServer:
+    """The smallest websocket server around a bridge."""
 
     def __init__(self) -> None:
         self.bridge = TwilioBridge(BOTH)
         self.events: list[Event] = []
         self.over = asyncio.Event()
 
-    async def hear(self, socket: ServerConnection) -> None:
+    async def serve_one(self, socket: ServerConnection) -> None:
         try:
             async for message in socket:
                 self.events += self.bridge.receive(message)
@@ -48,10 +48,10 @@ class Ear:
 
 
 @asynccontextmanager
-async def listening() -> AsyncIterator[tuple[Ear, str]]:
-    ear = Ear()
-    async with serve(ear.hear, "127.0.0.1", 0) as server:
-        yield ear, f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/calls/twilio"
+async def serving() -> AsyncIterator[tuple[BridgeServer, str]]:
+    server = BridgeServer()
+    async with serve(server.serve_one, "127.0.0.1", 0) as listener:
+        yield server, f"ws://127.0.0.1:{listener.sockets[0].getsockname()[1]}/calls/twilio"
 
 
 def forked(**changes: object) -> SessionConfig:
@@ -69,54 +69,54 @@ def forked(**changes: object) -> SessionConfig:
     )
 
 
-async def test_a_fork_of_both_tracks_is_heard_sample_for_sample() -> None:
-    async with listening() as (ear, url):
+async def test_a_fork_of_both_tracks_is_decoded_sample_for_sample() -> None:
+    async with serving() as (server, url):
         report = await call(url, frames=speech(1), config=forked())
-        await asyncio.wait_for(ear.over.wait(), 5)
-    started = ear.events[0]
+        await asyncio.wait_for(server.over.wait(), 5)
+    started = server.events[0]
     assert isinstance(started, CallStarted)
     assert started.call_id == report.result.identity.call_sid
     assert started.tracks == (Track.CALLER, Track.AGENT)
     assert started.metadata["queue"] == "7"
-    assert ear.events[-1] == CallStopped("stop")
+    assert server.events[-1] == CallStopped("stop")
     for track, seed in ((Track.CALLER, 1), (Track.AGENT, 2)):
-        heard = samples(ear.events, track)
-        np.testing.assert_array_equal(heard[: FRAMES * 160], mulaw_decode(b"".join(speech(seed))))
+        decoded = samples(server.events, track)
+        np.testing.assert_array_equal(decoded[: FRAMES * 160], mulaw_decode(b"".join(speech(seed))))
     assert report.violations == []
-    assert not ear.bridge.problems
+    assert not server.bridge.message_errors
 
 
 @pytest.mark.parametrize("seed", [1, 7])
-async def test_loss_is_a_gap_and_jitter_is_nothing(seed: int) -> None:
+async def test_loss_is_a_gap_and_jitter_changes_nothing(seed: int) -> None:
     config = forked(
         tracks=["inbound"],
         agent_frames=[],
         impairments=Impairments(loss=0.2, jitter_ms=40, latency_ms=60),
         chaos_seed=seed,
     )
-    async with listening() as (ear, url):
+    async with serving() as (server, url):
         report = await call(url, frames=speech(1), config=config)
-        await asyncio.wait_for(ear.over.wait(), 5)
+        await asyncio.wait_for(server.over.wait(), 5)
     assert report.result.frames_dropped > 0
-    heard, whole = samples(ear.events, Track.CALLER), mulaw_decode(b"".join(speech(1)))
-    gaps = sum(event.samples for event in ear.events if isinstance(event, Gap))
+    decoded, whole = samples(server.events, Track.CALLER), mulaw_decode(b"".join(speech(1)))
+    gaps = sum(event.samples for event in server.events if isinstance(event, Gap))
     assert gaps % 160 == 0
-    unheard_at_the_end = FRAMES * 160 - len(heard)
-    assert gaps + max(0, unheard_at_the_end) == report.result.frames_dropped * 160
-    there = heard[: len(whole)] != 0
-    np.testing.assert_array_equal(heard[: len(whole)][there], whole[: len(heard)][there])
-    assert not ear.bridge.problems
+    lost_at_the_end = FRAMES * 160 - len(decoded)
+    assert gaps + max(0, lost_at_the_end) == report.result.frames_dropped * 160
+    received = decoded[: len(whole)] != 0
+    np.testing.assert_array_equal(decoded[: len(whole)][received], whole[: len(decoded)][received])
+    assert not server.bridge.message_errors
 
 
 async def test_an_abrupt_end_without_stop_ends_the_call() -> None:
     encoder = MediaStreamEncoder()
-    async with listening() as (ear, url):
+    async with serving() as (server, url):
         async with connect(url, compression=None) as socket:
             await socket.send(json.dumps(encoder.connected()))
             await socket.send(json.dumps(encoder.start(tracks=["inbound"])))
             for frame in speech(1)[:5]:
                 await socket.send(json.dumps(encoder.media(frame)))
             socket.transport.abort()
-        await asyncio.wait_for(ear.over.wait(), 5)
-    assert ear.events[-1] == CallStopped("disconnected")
-    assert samples(ear.events, Track.CALLER).size > 0
+        await asyncio.wait_for(server.over.wait(), 5)
+    assert server.events[-1] == CallStopped("disconnected")
+    assert samples(server.events, Track.CALLER).size > 0

@@ -12,7 +12,7 @@ from service.events import CallStarted, CallStopped, CallSummary, Event, Gap, Tr
 from service.telephony.shared.listen_only import MessageProblem
 from service.telephony.vonage.bridge import (
     MAX_FRAME_BYTES,
-    MAX_HELD_BYTES,
+    MAX_PRE_START_BYTES,
     MAX_TEXT_CHARS,
     VonageBridge,
 )
@@ -37,7 +37,7 @@ def live() -> VonageBridge:
     return bridge
 
 
-def test_a_mix_is_heard_where_that_is_permitted() -> None:
+def test_a_mix_is_decoded_where_that_is_permitted() -> None:
     bridge = VonageBridge(CALLER, analyse_mix=True)
     metadata = {"content-type": "audio/l16;rate=16000", "queue": "7"}
     assert bridge.receive(connected()) == [
@@ -48,7 +48,7 @@ def test_a_mix_is_heard_where_that_is_permitted() -> None:
         samples(bridge.receive(pcm.astype("<i2").tobytes()), Track.CALLER), pcm
     )
     assert bridge.receive('{"event":"websocket:dtmf","digit":"5","duration":260}') == []
-    assert not bridge.problems
+    assert not bridge.message_errors
     assert bridge.disconnected() == [CallStopped("disconnected")]
     assert bridge.disconnected() == []
 
@@ -58,12 +58,12 @@ def test_a_mix_is_refused_where_it_is_not() -> None:
     assert bridge.receive(bytes(640)) == []
     assert bridge.receive(connected()) == []
     assert bridge.close_code == 1008
-    assert bridge.problems == {MessageProblem.MIXED_SPEAKERS: 1}
+    assert bridge.message_errors == {MessageProblem.MIXED_SPEAKERS: 1}
     assert bridge.receive(bytes(640)) == []
     assert bridge.disconnected() == []
 
 
-def test_a_mix_of_those_who_are_not_analysed_is_not_decoded() -> None:
+def test_a_mix_that_is_not_analysed_is_not_decoded() -> None:
     bridge = VonageBridge(frozenset({Track.AGENT}), analyse_mix=True)
     bridge.receive(connected())
     assert bridge.receive(bytes(640)) == []
@@ -74,7 +74,7 @@ def test_a_call_without_a_usable_id_is_refused(call_id: object) -> None:
     bridge = VonageBridge(CALLER, analyse_mix=True)
     assert bridge.receive(connected(call_id=call_id)) == []
     assert bridge.close_code == 1008
-    assert bridge.problems == {MessageProblem.BAD_START: 1}
+    assert bridge.message_errors == {MessageProblem.BAD_START: 1}
     assert "call_id" in bridge.close_reason
 
 
@@ -95,7 +95,7 @@ def test_other_audio_is_refused_and_not_guessed(content_type: str) -> None:
     bridge = VonageBridge(CALLER, analyse_mix=True)
     assert bridge.receive(connected(**{"content-type": content_type})) == []
     assert bridge.close_code == 1003
-    assert bridge.problems == {MessageProblem.UNSUPPORTED_AUDIO: 1}
+    assert bridge.message_errors == {MessageProblem.UNSUPPORTED_AUDIO: 1}
 
 
 @given(data=st.binary(max_size=200), cuts=st.lists(st.integers(0, 200), max_size=9), at=st.data())
@@ -113,12 +113,12 @@ def test_any_chunking_gives_the_same_samples(data: bytes, cuts: list[int], at: A
     np.testing.assert_array_equal(samples(events, Track.CALLER), whole)
 
 
-def test_audio_before_connected_finds_so_much_room_and_the_rest_is_a_gap() -> None:
+def test_audio_before_connected_is_kept_up_to_a_limit_and_the_rest_is_a_gap() -> None:
     bridge = VonageBridge(CALLER, analyse_mix=True)
     for _ in range(300):
         assert bridge.receive(bytes(640)) == []
-    room = MAX_HELD_BYTES // 640
-    assert bridge.problems == {MessageProblem.HELD_TOO_MUCH: 300 - room}
+    room = MAX_PRE_START_BYTES // 640
+    assert bridge.message_errors == {MessageProblem.HELD_TOO_MUCH: 300 - room}
     events = bridge.receive(connected())
     assert events[-1] == Gap(Track.CALLER, (300 - room) * 320)
     assert samples(events, Track.CALLER).size == 300 * 320
@@ -129,7 +129,7 @@ def test_a_frame_that_is_too_large_is_a_gap() -> None:
     assert bridge.receive(bytes(MAX_FRAME_BYTES + 2)) == [
         Gap(Track.CALLER, MAX_FRAME_BYTES // 2 + 1)
     ]
-    assert bridge.problems == {MessageProblem.FRAME_TOO_LARGE: 1}
+    assert bridge.message_errors == {MessageProblem.FRAME_TOO_LARGE: 1}
 
 
 @pytest.mark.parametrize(
@@ -144,16 +144,16 @@ def test_a_frame_that_is_too_large_is_a_gap() -> None:
         (connected(), MessageProblem.SECOND_START),
     ],
 )
-def test_what_cannot_be_read_is_counted_and_the_call_goes_on(
+def test_unreadable_messages_are_counted_and_the_call_goes_on(
     text: str, problem: MessageProblem
 ) -> None:
     bridge = live()
     assert bridge.receive(text) == []
-    assert bridge.problems == {problem: 1}
+    assert bridge.message_errors == {problem: 1}
     assert len(bridge.receive(bytes(640))) == 1
 
 
-def test_how_it_closes() -> None:
+def test_each_end_has_its_close_code() -> None:
     refused, stopped, failed = live(), live(), live()
     refused.refused(Overloaded(5))
     stopped.stopped("quiet", SUMMARY)
@@ -170,11 +170,11 @@ def test_how_it_closes() -> None:
         st.binary(max_size=9) | st.text(max_size=9) | st.just(connected()), max_size=30
     )
 )
-def test_no_conversation_raises(messages: list[str | bytes]) -> None:
+def test_no_messages_raise(messages: list[str | bytes]) -> None:
     bridge = VonageBridge(CALLER, analyse_mix=True)
     events = [event for message in messages for event in bridge.receive(message)]
     events += bridge.disconnected()
-    assert set(bridge.problems) <= set(MessageProblem)
+    assert set(bridge.message_errors) <= set(MessageProblem)
     assert (connected() in messages) == bool(events)
     if events:
         assert isinstance(events[0], CallStarted)

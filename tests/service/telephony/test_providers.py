@@ -2,14 +2,15 @@ from typing import Any
 
 import pytest
 
-from service.api.authenticators import authenticators
-from service.api.telephony import BRIDGES
 from service.settings import Settings
 from service.telephony.audiohook.auth import AudioHookAuthenticator
 from service.telephony.plivo.auth import PlivoAuthenticator
+from service.telephony.providers import PROVIDERS, authenticators, legs
+from service.telephony.shared.authenticator import Handshake, Unauthorized
 from service.telephony.shared.basic import BasicAuthenticator
 from service.telephony.shared.bearer import BearerAuthenticator
-from service.telephony.shared.no_credentials import AcceptAll, RejectAll
+from service.telephony.shared.no_credentials import AcceptAll, CheckedAtStart, RejectAll
+from service.telephony.shared.provider import BridgeOptions
 from service.telephony.twilio.auth import TwilioAuthenticator
 
 PUBLIC = "0.0.0.0"
@@ -31,24 +32,27 @@ KEYED: dict[str, tuple[type, dict[str, Any]]] = {
 }
 
 
-def kinds(**settings: Any) -> dict[str, type]:
-    return {name: type(door) for name, door in authenticators(Settings(**settings)).items()}
+def kinds(**fields: Any) -> dict[str, type]:
+    settings = Settings(**fields)
+    trusted = settings.trusts(settings.listens_at)
+    return {name: type(one) for name, one in authenticators(settings, trusted=trusted).items()}
 
 
-def test_every_dialect_has_a_door() -> None:
-    assert set(authenticators(Settings())) == set(BRIDGES) == set(KEYED)
+def test_every_provider_has_an_authenticator() -> None:
+    assert set(authenticators(Settings(), trusted=True)) == set(PROVIDERS) == set(KEYED)
 
 
 @pytest.mark.parametrize("bridge", KEYED)
-def test_a_bridge_with_credentials_asks_for_them_and_the_others_stay_as_they_are(
+def test_a_bridge_with_credentials_checks_them_and_the_others_stay_as_they_are(
     bridge: str,
 ) -> None:
-    door, settings = KEYED[bridge]
+    authenticator, settings = KEYED[bridge]
     for host, others in (("127.0.0.1", AcceptAll), ("::1", AcceptAll), (PUBLIC, RejectAll)):
-        assert kinds(host=host, **settings) == dict.fromkeys(KEYED, others) | {bridge: door}
+        expected = dict.fromkeys(KEYED, others) | {bridge: authenticator}
+        assert kinds(host=host, **settings) == expected
 
 
-def test_without_any_credentials_the_service_hides_on_loopback_and_is_open_there() -> None:
+def test_without_any_credentials_the_service_stays_on_loopback_and_is_open_there() -> None:
     assert Settings(host=PUBLIC).listens_at == "127.0.0.1"
     assert set(kinds(host=PUBLIC).values()) == {AcceptAll}
 
@@ -61,5 +65,29 @@ def test_on_a_trusted_network_bridges_without_credentials_are_open() -> None:
 def test_twilio_may_rely_on_shared_keys_or_on_the_streams_token_alone() -> None:
     shared = {"twilio_url": "wss://x/calls/twilio", "twilio_shared_keys": "SK1:s"}
     assert kinds(host=PUBLIC, **shared)["twilio"] is TwilioAuthenticator
-    assert kinds(host=PUBLIC, twilio_token="t")["twilio"] is AcceptAll
+    assert kinds(host=PUBLIC, twilio_token="t")["twilio"] is CheckedAtStart
     assert kinds(host=PUBLIC, twilio_url="wss://x", native_token="t")["twilio"] is RejectAll
+
+
+def test_rows_are_named_as_their_clients_and_their_settings_as_the_rows() -> None:
+    for name, provider in PROVIDERS.items():
+        assert provider.name == provider.client.name == name
+        assert all(field.startswith(f"{name}_") for field in provider.settings.model_fields)
+
+
+def test_providers_of_either_leg_are_listed_in_order() -> None:
+    assert legs(PROVIDERS) == (
+        "asterisk",
+        "exotel",
+        "freeswitch",
+        "jambonz",
+        "plivo",
+        "telnyx",
+        "twilio",
+    )
+
+
+def test_an_audiohook_session_without_its_id_may_not_connect() -> None:
+    handshake = Handshake("/calls/audiohook", {})
+    with pytest.raises(Unauthorized, match="missing"):
+        PROVIDERS["audiohook"].create_bridge(Settings(), BridgeOptions(), handshake)

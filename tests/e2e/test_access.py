@@ -1,4 +1,4 @@
-"""Who may connect to the real service, and that nobody else learns or leaves anything."""
+"""Who may connect to the real service, and that rejected clients learn and leave nothing."""
 
 import asyncio
 import base64
@@ -42,8 +42,8 @@ CREDENTIALS = {
 }
 BASIC = ("asterisk", "exotel", "freeswitch", "jambonz")
 BEARER = ("native", "telnyx", "vonage")
-REFUSAL_S = 0.5
-ANSWER_S = 5.0  # that a provider waits
+REJECTION_S = 0.5
+ANSWER_S = 5.0  # how long a provider waits
 RECORDING = Recording.read(SAMPLES[0])
 
 Headers = Mapping[str, str]
@@ -65,28 +65,28 @@ def audiohook(kanjo: Service, secret: str | None, key: str = "key", ago_s: float
         "c",
         RECORDING,
         url=f"ws://127.0.0.1:{kanjo.port}/calls/audiohook",
-        access=ClientCredentials(api_key=key, secret=secret),
+        credentials=ClientCredentials(api_key=key, secret=secret),
         now=lambda: time.time() - ago_s,
     ).headers()
 
 
 def twilio(secret: str, url: str = f"{PUBLIC}/twilio") -> Headers:
     return TwilioClient(
-        "c", RECORDING, access=ClientCredentials(secret=secret, public_url=url)
+        "c", RECORDING, credentials=ClientCredentials(secret=secret, public_url=url)
     ).headers()
 
 
 def plivo(secret: str) -> Headers:
-    access = ClientCredentials(secret=secret, public_url=f"{PUBLIC}/plivo")
-    return PlivoClient("c", RECORDING, access=access).headers()
+    credentials = ClientCredentials(secret=secret, public_url=f"{PUBLIC}/plivo")
+    return PlivoClient("c", RECORDING, credentials=credentials).headers()
 
 
 def basic(password: str) -> Headers:
     return ClientCredentials(user="kanjo", password=password).basic()
 
 
-async def refused(kanjo: Service, bridge: str, headers: Headers, reason: str) -> None:
-    """With a 401 that takes its time and says nothing of why; log and metrics do."""
+async def rejected(kanjo: Service, bridge: str, headers: Headers, reason: str) -> None:
+    """Asserts a 401 after a constant time; only log and metrics show the reason."""
     counter = f'kanjo_handshakes_rejected_total{{bridge="{bridge}",reason="{reason}"}}'
     counted = await kanjo.labelled(counter)
     logged = len(kanjo.log.splitlines())
@@ -94,98 +94,98 @@ async def refused(kanjo: Service, bridge: str, headers: Headers, reason: str) ->
     with pytest.raises(InvalidStatus) as refusal:
         async with connected(kanjo, bridge, headers):
             pass
-    assert time.monotonic() - began >= REFUSAL_S
+    assert time.monotonic() - began >= REJECTION_S
     response = refusal.value.response
     assert response.status_code == 401
     detail = f"got no valid credentials, expected those that are set for {bridge}"
     assert json.loads(bytes(response.body))["detail"] == detail
     assert await kanjo.labelled(counter) == counted + 1
-    lines = [line for line in kanjo.log.splitlines()[logged:] if "door_refused" in line]
+    lines = [line for line in kanjo.log.splitlines()[logged:] if "handshake_rejected" in line]
     (line,) = [line for line in lines if f"bridge={bridge} " in line]
     assert f"reason={reason}" in line
 
 
-async def let_in(kanjo: Service, bridge: str, headers: Headers) -> None:
+async def accepted(kanjo: Service, bridge: str, headers: Headers) -> None:
     async with connected(kanjo, bridge, headers):
         pass
 
 
-async def test_the_right_credentials_open_every_door(kanjo: Service) -> None:
-    await let_in(kanjo, "audiohook", audiohook(kanjo, SESAME_64))
-    await let_in(kanjo, "twilio", twilio(SESAME))
-    await let_in(kanjo, "plivo", plivo(SESAME))
+async def test_the_right_credentials_are_accepted_by_every_provider(kanjo: Service) -> None:
+    await accepted(kanjo, "audiohook", audiohook(kanjo, SESAME_64))
+    await accepted(kanjo, "twilio", twilio(SESAME))
+    await accepted(kanjo, "plivo", plivo(SESAME))
     for bridge in BASIC:
-        await let_in(kanjo, bridge, basic(SESAME))
+        await accepted(kanjo, bridge, basic(SESAME))
     for bridge in BEARER:
-        await let_in(kanjo, bridge, ClientCredentials(token=SESAME).bearer())
+        await accepted(kanjo, bridge, ClientCredentials(token=SESAME).bearer())
 
 
-async def test_audiohook_wants_a_fresh_and_right_signature_once(kanjo: Service) -> None:
+async def test_audiohook_needs_a_fresh_and_right_signature_once(kanjo: Service) -> None:
     once = audiohook(kanjo, SESAME_64)
-    await let_in(kanjo, "audiohook", once)
-    await refused(kanjo, "audiohook", once, "replayed")
-    await refused(kanjo, "audiohook", audiohook(kanjo, WRONG_64), "wrong_signature")
-    await refused(kanjo, "audiohook", audiohook(kanjo, SESAME_64, key=WRONG), "wrong_key")
-    await refused(kanjo, "audiohook", audiohook(kanjo, SESAME_64, ago_s=60), "stale")
-    await refused(kanjo, "audiohook", audiohook(kanjo, SESAME_64, ago_s=-60), "stale")
-    await refused(kanjo, "audiohook", audiohook(kanjo, None), "missing")
-    await refused(kanjo, "audiohook", {}, "missing")
+    await accepted(kanjo, "audiohook", once)
+    await rejected(kanjo, "audiohook", once, "replayed")
+    await rejected(kanjo, "audiohook", audiohook(kanjo, WRONG_64), "wrong_signature")
+    await rejected(kanjo, "audiohook", audiohook(kanjo, SESAME_64, key=WRONG), "wrong_key")
+    await rejected(kanjo, "audiohook", audiohook(kanjo, SESAME_64, ago_s=60), "stale")
+    await rejected(kanjo, "audiohook", audiohook(kanjo, SESAME_64, ago_s=-60), "stale")
+    await rejected(kanjo, "audiohook", audiohook(kanjo, None), "missing")
+    await rejected(kanjo, "audiohook", {}, "missing")
     changed = {**audiohook(kanjo, SESAME_64), "audiohook-session-id": "another"}
-    await refused(kanjo, "audiohook", changed, "wrong_signature")
+    await rejected(kanjo, "audiohook", changed, "wrong_signature")
 
 
 async def test_twilio_and_plivo_must_sign_the_public_address(kanjo: Service) -> None:
-    await refused(kanjo, "twilio", twilio(WRONG), "wrong_signature")
+    await rejected(kanjo, "twilio", twilio(WRONG), "wrong_signature")
     elsewhere = twilio(SESAME, "wss://elsewhere.example.com/calls/twilio")
-    await refused(kanjo, "twilio", elsewhere, "wrong_signature")
-    await refused(kanjo, "twilio", {}, "missing")
+    await rejected(kanjo, "twilio", elsewhere, "wrong_signature")
+    await rejected(kanjo, "twilio", {}, "missing")
     once = plivo(SESAME)
-    await let_in(kanjo, "plivo", once)
-    await refused(kanjo, "plivo", once, "replayed")
-    await refused(kanjo, "plivo", plivo(WRONG), "wrong_signature")
-    await refused(kanjo, "plivo", {}, "missing")
+    await accepted(kanjo, "plivo", once)
+    await rejected(kanjo, "plivo", once, "replayed")
+    await rejected(kanjo, "plivo", plivo(WRONG), "wrong_signature")
+    await rejected(kanjo, "plivo", {}, "missing")
 
 
 async def test_passwords_and_tokens_must_be_right(kanjo: Service) -> None:
     await asyncio.gather(
-        *(refused(kanjo, bridge, basic(WRONG), "wrong_password") for bridge in BASIC),
+        *(rejected(kanjo, bridge, basic(WRONG), "wrong_password") for bridge in BASIC),
         *(
-            refused(kanjo, bridge, ClientCredentials(token=WRONG).bearer(), "wrong_key")
+            rejected(kanjo, bridge, ClientCredentials(token=WRONG).bearer(), "wrong_key")
             for bridge in BEARER
         ),
     )
     await asyncio.gather(
-        *(refused(kanjo, bridge, {}, "missing") for bridge in (*BASIC, *BEARER)),
+        *(rejected(kanjo, bridge, {}, "missing") for bridge in (*BASIC, *BEARER)),
     )
-    await refused(kanjo, "exotel", ClientCredentials(token=SESAME).bearer(), "malformed")
-    await refused(kanjo, "native", basic(SESAME), "malformed")
+    await rejected(kanjo, "exotel", ClientCredentials(token=SESAME).bearer(), "malformed")
+    await rejected(kanjo, "native", basic(SESAME), "malformed")
 
 
 async def test_no_secret_that_was_set_or_tried_is_in_the_log(kanjo: Service) -> None:
-    await refused(kanjo, "native", ClientCredentials(token=WRONG).bearer(), "wrong_key")
-    await refused(kanjo, "jambonz", basic(WRONG), "wrong_password")
+    await rejected(kanjo, "native", ClientCredentials(token=WRONG).bearer(), "wrong_key")
+    await rejected(kanjo, "jambonz", basic(WRONG), "wrong_password")
     log = kanjo.log
     for secret in (SESAME, SESAME_64, WRONG, WRONG_64, *basic(WRONG).values()):
         assert secret not in log
     assert "with_credentials" in log
 
 
-# Where nobody is asked.
+# Without credentials.
 
 
 async def test_beyond_loopback_a_bridge_without_credentials_is_closed(tmp_path: Path) -> None:
     public = {"host": "0.0.0.0", "native_token": SESAME}
     with Service(tmp_path, batch_max=1, **public) as kanjo:
-        await let_in(kanjo, "native", ClientCredentials(token=SESAME).bearer())
-        await refused(kanjo, "twilio", twilio(SESAME), "no_credentials")
-        await refused(kanjo, "audiohook", audiohook(kanjo, None), "no_credentials")
+        await accepted(kanjo, "native", ClientCredentials(token=SESAME).bearer())
+        await rejected(kanjo, "twilio", twilio(SESAME), "no_credentials")
+        await rejected(kanjo, "audiohook", audiohook(kanjo, None), "no_credentials")
         (line,) = [line for line in kanjo.log.splitlines() if " bridges " in line]
         assert "with_credentials=native" in line
         assert "closed='asterisk audiohook exotel" in line
         assert "open=" not in line
 
 
-def answers(host: str, kanjo: Service) -> bool:
+def is_open(host: str, kanjo: Service) -> bool:
     import socket
 
     try:
@@ -195,34 +195,40 @@ def answers(host: str, kanjo: Service) -> bool:
     return True
 
 
-async def test_without_any_credentials_it_stays_on_loopback_and_says_so(tmp_path: Path) -> None:
-    # All of 127/8 is this machine; who listens at 0.0.0.0 answers at 127.0.0.2 too.
+async def test_without_any_credentials_it_stays_on_loopback_and_logs_that(tmp_path: Path) -> None:
+    # All of 127/8 is this machine; a server at 0.0.0.0 is reached at 127.0.0.2 too.
     with Service(tmp_path, batch_max=1, host="0.0.0.0") as kanjo:
-        assert answers("127.0.0.1", kanjo)
-        assert not answers("127.0.0.2", kanjo)
-        await let_in(kanjo, "native", {})
+        assert is_open("127.0.0.1", kanjo)
+        assert not is_open("127.0.0.2", kanjo)
+        await accepted(kanjo, "native", {})
         (line,) = [line for line in kanjo.log.splitlines() if "loopback_only" in line]
         assert "warning" in line
         assert "host=0.0.0.0" in line
         assert "KANJO_TRUST_NETWORK" in line
 
 
-async def test_on_a_trusted_network_it_listens_as_told_and_is_open(tmp_path: Path) -> None:
+async def test_on_a_trusted_network_it_listens_at_its_host_and_is_open(tmp_path: Path) -> None:
     with Service(tmp_path, batch_max=1, host="0.0.0.0", trust_network=True) as kanjo:
-        assert answers("127.0.0.2", kanjo)
-        await let_in(kanjo, "native", {})
-        await let_in(kanjo, "twilio", {})
+        assert is_open("127.0.0.2", kanjo)
+        await accepted(kanjo, "native", {})
+        await accepted(kanjo, "twilio", {})
         assert "loopback_only" not in kanjo.log
 
 
-# A contact centre in the morning.
+# Many calls at once.
 
 
 async def opened(kanjo: Service, number: int, clients: list[ClientConnection]) -> float:
-    """A signed session from its handshake to `opened`, in seconds; it stays."""
+    """Opens a signed session and returns the seconds from its handshake to `opened`.
+
+    Its connection is added to `clients` and stays open.
+    """
     url = f"ws://127.0.0.1:{kanjo.port}/calls/audiohook"
     session = AudioHookClient(
-        f"c{number}", RECORDING, url=url, access=ClientCredentials(api_key="key", secret=SESAME_64)
+        f"c{number}",
+        RECORDING,
+        url=url,
+        credentials=ClientCredentials(api_key="key", secret=SESAME_64),
     )
     began = time.monotonic()
     client = await connect(
@@ -246,13 +252,13 @@ async def opened(kanjo: Service, number: int, clients: list[ClientConnection]) -
             return took_s
 
 
-async def test_200_sessions_at_once_are_all_opened_in_time_while_others_speak(
+async def test_200_sessions_at_once_are_all_opened_in_time_while_others_send_audio(
     tmp_path: Path, redis_server: RedisServer
 ) -> None:
     settings = {"max_calls": 300, "audiohook_keys": f"key:{SESAME_64}"}
     with Service(tmp_path, redis_url=redis_server.url, **settings) as kanjo:
         stop = asyncio.Event()
-        speaking = asyncio.create_task(
+        sending = asyncio.create_task(
             replay([RECORDING], kanjo.ws, calls=20, access=NO_CREDENTIALS, stop=stop)
         )
         await asyncio.sleep(3)  # all have begun
@@ -262,7 +268,7 @@ async def test_200_sessions_at_once_are_all_opened_in_time_while_others_speak(
         finally:
             stop.set()
             await asyncio.gather(*(client.close() for client in clients))
-        summary = await speaking
+        summary = await sending
         assert await kanjo.metric("kanjo_handshakes_rejected_total") == 0
         assert await kanjo.metric("kanjo_calls_refused_total") == 0
     print("opened within, at worst:", round(max(took_s), 2), "s")  # noqa: T201

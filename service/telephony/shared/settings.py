@@ -1,0 +1,51 @@
+"""The types of which providers' settings are made.
+
+What they refuse they do not show in their errors: it may be a secret all the same.
+"""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo
+
+
+class ProviderSettings(BaseModel):
+    """The settings of one provider, which become fields of the service's settings.
+
+    Field names begin with the provider's name: `twilio_url` is read from KANJO_TWILIO_URL.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+
+def pairs(text: str) -> dict[str, str]:
+    """Returns secrets by name, from `name:secret,name:secret`.
+
+    Raises:
+        ValueError: the text has another form, or a name comes twice.
+    """
+    parts = [part.strip().partition(":") for part in text.split(",")]
+    secrets = {name: secret for name, _, secret in parts}
+    if len(secrets) < len(parts) or not all(name and colon for name, colon, _ in parts):
+        raise ValueError("got something else, expected `name:secret,name:secret`, each name once")
+    return secrets
+
+
+def _not_empty(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value():
+        raise ValueError("got nothing, expected a secret, or no such variable at all")
+    return secret
+
+
+def _goes_with_url(secret: SecretStr, info: ValidationInfo) -> SecretStr:
+    assert info.field_name
+    url = f"{info.field_name.partition('_')[0]}_url"
+    if info.data.get(url, "") is None:
+        raise ValueError(f"got no {url}, expected the public address that is signed")
+    return secret
+
+
+Secret = Annotated[SecretStr, AfterValidator(_not_empty)]
+# A secret that signs the public address, which must come before it: `x_url`.
+SigningSecret = Annotated[Secret, AfterValidator(_goes_with_url)]
+User = Annotated[str, Field(min_length=1, pattern="^[^:]+$", description="HTTP Basic: user")]
+PublicUrl = Annotated[str, Field(pattern=r"^wss?://[^?#]+$")]

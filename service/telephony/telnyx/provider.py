@@ -1,0 +1,46 @@
+"""Telnyx' settings, and its row in the table of providers."""
+
+from pydantic import Field
+
+from service.telephony.shared.authenticator import Authenticator, Handshake
+from service.telephony.shared.bearer import bearer_authenticator
+from service.telephony.shared.provider import BridgeOptions, Documentation, Provider
+from service.telephony.shared.settings import ProviderSettings, Secret
+from service.telephony.telnyx.bridge import TelnyxBridge
+from service.telephony.telnyx.client import TelnyxClient
+
+
+class TelnyxSettings(ProviderSettings):
+    """The token of Telnyx' handshakes."""
+
+    telnyx_token: Secret | None = Field(None, description="`Authorization: Bearer`")
+
+
+def create_bridge(
+    settings: TelnyxSettings, options: BridgeOptions, handshake: Handshake
+) -> TelnyxBridge:
+    """Returns the bridge of one connection."""
+    return TelnyxBridge(options.analysed_tracks, options.directions)
+
+
+def create_authenticator(settings: TelnyxSettings) -> Authenticator | None:
+    """Returns an authenticator of the token if it is set."""
+    return bearer_authenticator(settings.telnyx_token)
+
+
+TELNYX = Provider(
+    name="telnyx",
+    settings=TelnyxSettings,
+    create_bridge=create_bridge,
+    create_authenticator=create_authenticator,
+    client=TelnyxClient,
+    either_leg=True,
+    documentation=Documentation(
+        title="Telnyx",
+        transport="JSON",
+        voices="both",
+        encodings="mu-law, A-law, L16",
+        replies="nothing",
+        credentials="bearer token",
+    ),
+)
