@@ -15,7 +15,7 @@ from model.export import export
 from model.labels import EMOTIONS
 from service.replay.simulation import CallSimulator
 from tests.paths import ROOT
-from tests.training.alerts.test_simulated_calls import recorded
+from tests.training.alerts.recordings import recorded
 from training.alerts import page as alerts_page
 from training.alerts.simulated_calls import CallsConfig
 from training.alerts.thresholds import ALERTED, TradeoffConfig, evaluate
