@@ -1,7 +1,7 @@
 """Means over corpora and styles, and paired differences of two systems.
 
 Every figure is taken per corpus first. A style's figure is the mean over its corpora, the overall
-figure the mean of the styles: neither a large corpus nor a style with many corpora outweighs others.
+figure the mean of the styles: no large corpus and no style with many corpora outweighs others.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ def over_corpora(drawn: Samples, corpora: Sequence[str], of: Measure) -> NDArray
 def over_styles(
     study: Study, drawn: Samples, of: Measure, without: Sequence[str] = ()
 ) -> NDArray[np.float64]:
-    """Returns the mean of both styles' means over corpora: (1 + draws,), NaN if a style has none."""
+    """Returns the mean of both styles' means over corpora: (1 + draws,), NaN if one has none."""
     by_style = [
         over_corpora(drawn, [c for c in study.corpora(style) if c not in without], of)
         for style in STYLES
@@ -50,9 +50,7 @@ def mean_without_nan(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float6
     stacked = np.stack(arrays)
     finite = np.isfinite(stacked)
     count = finite.sum(0)
-    mean: NDArray[np.float64] = np.where(finite, stacked, 0).sum(0) / np.where(
-        count, count, np.nan
-    )
+    mean: NDArray[np.float64] = np.where(finite, stacked, 0).sum(0) / np.where(count, count, np.nan)
     return mean
 
 
@@ -99,7 +97,7 @@ def plain_setup(study: Study, system: SystemKey) -> str | None:
     return f"{names[0]}/clean" if names else None
 
 
-def tests_of(study: Study, condition: str) -> Iterator[tuple[str, str, SystemKey, str]]:
+def setups_under(study: Study, condition: str) -> Iterator[tuple[str, str, SystemKey, str]]:
     """Yields (given, name, system, setup) of all main systems tested under a condition."""
     for given, names in GIVEN.items():
         for system in study.main_systems:

@@ -138,7 +138,9 @@ class Study:
 
     def normalisations(self, system: SystemKey, condition: str = "clean") -> list[str]:
         """Returns those in which the system was tested under a condition, in the order of GIVEN."""
-        setups = {setup for predictions in self.runs.get(system, []) for setup in predictions.logits}
+        setups = {
+            setup for predictions in self.runs.get(system, []) for setup in predictions.logits
+        }
         names = (name for names in GIVEN.values() for name in names)
         return [name for name in names if f"{name}/{condition}" in setups]
 
