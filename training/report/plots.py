@@ -78,7 +78,7 @@ def gains(overall: pd.DataFrame) -> Picture:
 
 @matplotlib.rc_context(LOOK)
 def overview(by_corpus: pd.DataFrame, excluding: str) -> Picture:
-    """Draws UA per corpus, systems side by side, one panel for what is given of the speaker."""
+    """Draws UA per corpus, systems side by side, one panel for each kind of speaker data."""
     panels_of = [given for given in GIVEN if (by_corpus["given"] == given).any()]
     corpora = [*dict.fromkeys(c for c in by_corpus["corpus"] if c != MEAN), MEAN]
     names = _names(by_corpus)
@@ -92,7 +92,7 @@ def overview(by_corpus: pd.DataFrame, excluding: str) -> Picture:
             at = np.arange(len(corpora)) + (place - (len(present) - 1) / 2) * 0.8 / len(names)
             draw_intervals(axes, at, rows, "ua", names.index(name), name, joined=False)
         axes.axhline(CHANCE, color="#999999", linewidth=0.8, linestyle=":")
-        axes.set_title(f"given of the speaker: {given}", loc="left", fontsize=9)
+        axes.set_title(f"speaker data: {given}", loc="left", fontsize=9)
         axes.set_ylabel("UA (%)")
         axes.axvline(len(corpora) - 1.5, color="#BBBBBB", linewidth=0.8)
     panels[-1].set_xticks(
@@ -105,7 +105,7 @@ def overview(by_corpus: pd.DataFrame, excluding: str) -> Picture:
         "overview",
         "UA per corpus",
         f"Points with 95 % intervals: UA of {_listed(names)} on {_listed(corpora[:-1])} and their "
-        "mean; one panel for each amount of speech given of the speaker. Dotted: chance.",
+        "mean; one panel for each kind of speaker data. The dotted line is chance.",
     )
 
 
@@ -233,7 +233,7 @@ def reliability_diagrams(bins: pd.DataFrame, calibration: pd.DataFrame) -> Pictu
 
 @matplotlib.rc_context(LOOK)
 def channel_conditions(channels: pd.DataFrame) -> Picture:
-    """Draws UA over degraded channels, one panel for what is given of the speaker."""
+    """Draws UA over degraded channels, one panel for each kind of speaker data."""
     panels_of = [given for given in GIVEN if (channels["given"] == given).any()]
     tested = set(channels["condition"])
     conditions = [condition for condition in CONDITIONS if condition in tested]
@@ -247,7 +247,7 @@ def channel_conditions(channels: pd.DataFrame) -> Picture:
             rows = own[own["name"] == name].set_index("condition").reindex(conditions)
             at = np.arange(len(conditions)) + (place - (len(present) - 1) / 2) * 0.06
             draw_intervals(axes, at, rows, "ua", names.index(name), name)
-        axes.set_title(f"given of the speaker: {given}", loc="left", fontsize=9)
+        axes.set_title(f"speaker data: {given}", loc="left", fontsize=9)
         axes.set_xticks(np.arange(len(conditions)), conditions, fontsize=8)
     panels[0].set_ylabel("UA (%)")
     add_legend(figure, panels)
@@ -256,7 +256,7 @@ def channel_conditions(channels: pd.DataFrame) -> Picture:
         "channels",
         "UA over degraded channels",
         f"Lines with 95 % intervals: mean UA of {_listed(names)} on {_listed(conditions)}; one "
-        "panel for each amount of speech given of the speaker.",
+        "panel for each kind of speaker data.",
     )
 
 

@@ -16,7 +16,7 @@ DISPLAY_NAMES = {
     "egemaps-rbf": "eGeMAPS RBF",
 }
 
-# Systems are compared by what they are given of the speaker: given -> normalisations of features.
+# Systems are compared by the speaker data that they are given: data -> normalisations of features.
 NOTHING_GIVEN = "nothing"
 GIVEN = {
     NOTHING_GIVEN: ("utterance", "corpus"),

@@ -22,7 +22,7 @@ from training.report.results import Study
 from training.report.statistics import StudyFigures
 from training.report.systems import CONDITIONS, OURS, PAPER
 
-SYSTEM = ("given of the speaker", "system")  # columns that identify a test
+SYSTEM = ("speaker data", "system")  # columns that identify a test
 
 
 def rows_where(rows: pd.DataFrame, **values: Any) -> list[pd.Series]:
@@ -212,8 +212,7 @@ def advantage(study: Study, figures: StudyFigures, draws: int) -> Table:
             for row in rows_where(figures.advantage)
         ],
         labels=4,
-        missing="Kanjo and a reference system have not been tested with the same speech of the "
-        "speaker given.",
+        missing="Kanjo and a reference system have not been tested with the same speaker data.",
     )
 
 

@@ -1,8 +1,21 @@
+from collections import Counter
+from dataclasses import replace
+
 import pytest
 
 from model.labels import EMOTIONS, Emotion
 from tests.training.alerts.recordings import recorded
-from training.alerts.callers import SimulatedCaller
+from tests.training.alerts.rules import CHOSEN
+from training.alerts.callers import HELD_OUT_SETS, ExcludedSpeaker, SimulatedCaller
+from training.alerts.matching import MatchedAlerts
+from training.alerts.performance import (
+    AlertParameters,
+    AlertPerformance,
+    MatchedCall,
+    alert_performance,
+)
+from training.alerts.playing import CallsSummary
+from training.alerts.thresholds import ALERTED, EmotionTradeoff, Tradeoff, TradeoffConfig
 from training.data.manifest import Utterance
 
 
@@ -27,3 +40,41 @@ def ada(three_speakers: list[Utterance]) -> SimulatedCaller:
 @pytest.fixture(scope="session")
 def ben(three_speakers: list[Utterance]) -> SimulatedCaller:
     return SimulatedCaller("stage", "ben", tuple(u for u in three_speakers if u.speaker == "ben"))
+
+
+def point(fire_at: float, caught: int, false: int) -> AlertPerformance:
+    alerts = MatchedAlerts(
+        10, (3.0,) * caught, 4, 1, caught + false, Counter({Emotion.SADNESS: false})
+    )
+    silent = MatchedAlerts(0, (), 0, 0, 0, Counter())
+    calls = [MatchedCall("a", 1.0, alerts), MatchedCall("b", 1.0, silent)]
+    return alert_performance(replace(CHOSEN, fire_at=fire_at), calls, draws=100)
+
+
+@pytest.fixture
+def tradeoff() -> Tradeoff:
+    curve = [point(0.3, 9, 30), point(0.5, 6, 3), point(0.9, 1, 0)]
+    summary = CallsSummary(
+        speakers={"stage": 2},
+        excluded=[ExcludedSpeaker("stage", "cyd", "no recordings")],
+        missing={"stage/b": [Emotion.HAPPINESS]},
+        calls=8,
+        hours=2.0,
+        utterances=dict.fromkeys(EMOTIONS, 70),
+        distinct=dict.fromkeys(EMOTIONS, 7),
+    )
+    found = EmotionTradeoff(
+        chosen=CHOSEN,
+        curve=dict.fromkeys(HELD_OUT_SETS, curve),
+        at_chosen=dict.fromkeys(HELD_OUT_SETS, curve[1]),
+        at_present=dict.fromkeys(HELD_OUT_SETS, point(0.62, 4, 1)),
+        corpora=dict.fromkeys(HELD_OUT_SETS, {"stage": curve[1]}),
+        others=[replace(curve[1], rule=AlertParameters(0.65, 0.48, 1.0, 1.5))],
+    )
+    return Tradeoff(
+        model="kanjo-tiny",
+        version="1.2.3",
+        config=TradeoffConfig(hold_s=2.5, smooth_s=3.0),
+        calls=dict.fromkeys(HELD_OUT_SETS, summary),
+        emotions=dict.fromkeys(ALERTED, found),
+    )

@@ -4,60 +4,18 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from model.labels import EMOTIONS, Emotion
-from training.alerts.callers import HELD_OUT_SETS, ExcludedSpeaker
+from tests.training.alerts.rules import CHOSEN
+from training.alerts.callers import HELD_OUT_SETS
 from training.alerts.matching import MatchedAlerts
 from training.alerts.page import markdown, write
 from training.alerts.performance import (
-    AlertParameters,
-    AlertPerformance,
     MatchedCall,
     alert_performance,
 )
-from training.alerts.picture import draw
-from training.alerts.playing import CallsSummary
-from training.alerts.thresholds import ALERTED, EmotionTradeoff, Tradeoff, TradeoffConfig
+from training.alerts.thresholds import Tradeoff
 
 ANGER, HAPPINESS, SADNESS, NEUTRAL = EMOTIONS
-CHOSEN = AlertParameters(0.5, 0.375, 2.5, 3.0)
-
-
-def point(fire_at: float, caught: int, false: int) -> AlertPerformance:
-    alerts = MatchedAlerts(10, (3.0,) * caught, 4, 1, caught + false, Counter({SADNESS: false}))
-    silent = MatchedAlerts(0, (), 0, 0, 0, Counter())
-    calls = [MatchedCall("a", 1.0, alerts), MatchedCall("b", 1.0, silent)]
-    return alert_performance(replace(CHOSEN, fire_at=fire_at), calls, draws=100)
-
-
-@pytest.fixture
-def tradeoff() -> Tradeoff:
-    curve = [point(0.3, 9, 30), point(0.5, 6, 3), point(0.9, 1, 0)]
-    summary = CallsSummary(
-        speakers={"stage": 2},
-        excluded=[ExcludedSpeaker("stage", "cyd", "no recordings")],
-        missing={"stage/b": [HAPPINESS]},
-        calls=8,
-        hours=2.0,
-        utterances=dict.fromkeys(EMOTIONS, 70),
-        distinct=dict.fromkeys(EMOTIONS, 7),
-    )
-    found = EmotionTradeoff(
-        chosen=CHOSEN,
-        curve=dict.fromkeys(HELD_OUT_SETS, curve),
-        at_chosen=dict.fromkeys(HELD_OUT_SETS, curve[1]),
-        at_present=dict.fromkeys(HELD_OUT_SETS, point(0.62, 4, 1)),
-        corpora=dict.fromkeys(HELD_OUT_SETS, {"stage": curve[1]}),
-        others=[replace(curve[1], rule=AlertParameters(0.65, 0.48, 1.0, 1.5))],
-    )
-    return Tradeoff(
-        model="kanjo-tiny",
-        version="1.2.3",
-        config=TradeoffConfig(hold_s=2.5, smooth_s=3.0),
-        calls=dict.fromkeys(HELD_OUT_SETS, summary),
-        emotions=dict.fromkeys(ALERTED, found),
-    )
 
 
 def rows(page: str, first_cell: str) -> list[list[str]]:
@@ -120,20 +78,6 @@ def test_a_figure_of_nothing_is_a_dash(tradeoff: Tradeoff) -> None:
     page = markdown(replace(tradeoff, emotions={ANGER: one}))
     street = rows(page, "street")[0]
     assert street[3:9] == ["0", "–", "–", "–", "0.0", "–"]
-
-
-def test_the_picture_has_a_panel_per_emotion_and_a_curve_per_set(
-    tradeoff: Tradeoff,
-) -> None:
-    panels = draw(tradeoff).axes
-    assert [panel.get_title() for panel in panels] == ["sounds angry", "sounds happy"]
-    for panel in panels:
-        curves = [line for line in panel.lines if len(line.get_xdata()) == 3]
-        assert [line.get_label() for line in curves] == ["validation speakers", "test speakers"]
-        assert list(curves[0].get_xdata()) == [15.0, 1.5, 0.0]
-        assert list(curves[0].get_ydata()) == [0.9, 0.6, 0.1]
-        marks = [line for line in panel.lines if line.get_label() == "at 0.5"]
-        assert [(list(m.get_xdata()), list(m.get_ydata())) for m in marks] == [([1.5], [0.6])] * 2
 
 
 def test_page_picture_and_numbers_are_written(tradeoff: Tradeoff, tmp_path: Path) -> None:

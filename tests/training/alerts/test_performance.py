@@ -1,31 +1,16 @@
-from collections import Counter
 from dataclasses import astuple
 
 import numpy as np
 
 from model.labels import Emotion
-from training.alerts.matching import MatchedAlerts
-from training.alerts.performance import AlertParameters, MatchedCall, alert_performance
+from tests.training.alerts.rules import CHOSEN, call
+from training.alerts.performance import alert_performance
 from training.metrics import Estimate
-
-RULE = AlertParameters(fire_at=0.5, clear_at=0.375, hold_s=2.5, smooth_s=3.0)
-
-
-def call(
-    speaker: str,
-    hours: float = 1.0,
-    episodes: int = 0,
-    delays_s: tuple[float, ...] = (),
-    false: int = 0,
-) -> MatchedCall:
-    wrong = Counter({Emotion.NEUTRAL: false} if false else {})
-    matched = MatchedAlerts(episodes, delays_s, 0, 0, len(delays_s) + false, wrong)
-    return MatchedCall(speaker, hours, matched)
 
 
 def test_figures_are_sums_over_calls() -> None:
     made = alert_performance(
-        RULE,
+        CHOSEN,
         [
             call("a", 0.5, 2, (1.0, 5.0), 1),
             call("a", 0.5, 1, (3.0,)),
@@ -45,16 +30,16 @@ def test_figures_are_sums_over_calls() -> None:
 def test_intervals_come_from_drawing_speakers() -> None:
     """Of two speakers either one, the other or both are drawn."""
     calls = [call("a", 1.0, 3, (1.0,) * 3), call("b", 1.0, 1, (), 4)]
-    made = alert_performance(RULE, calls, draws=500)
+    made = alert_performance(CHOSEN, calls, draws=500)
     assert made.caught == Estimate(0.75, 0.0, 1.0)
     assert made.false_per_hour == Estimate(2.0, 0.0, 4.0)
     # More calls of the same speakers are no more speakers.
-    again = alert_performance(RULE, calls * 10, draws=500)
+    again = alert_performance(CHOSEN, calls * 10, draws=500)
     assert (again.caught, again.false_per_hour) == (made.caught, made.false_per_hour)
 
 
 def test_a_single_speaker_has_no_interval_and_nothing_counted_no_value() -> None:
-    made = alert_performance(RULE, [call("a")], draws=100)
+    made = alert_performance(CHOSEN, [call("a")], draws=100)
     for estimate in (made.caught, made.soon, made.precision):
         assert np.isnan(astuple(estimate)).all()
     assert made.delay_s is None
@@ -63,6 +48,6 @@ def test_a_single_speaker_has_no_interval_and_nothing_counted_no_value() -> None
 
 
 def test_no_calls_give_no_figures() -> None:
-    made = alert_performance(RULE, [], draws=100)
+    made = alert_performance(CHOSEN, [], draws=100)
     assert (made.speakers, made.hours, made.alerts) == (0, 0.0, 0)
     assert np.isnan(made.false_per_hour.value)

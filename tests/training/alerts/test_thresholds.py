@@ -14,7 +14,7 @@ from model.audio import Pcm
 from model.labels import EMOTIONS, Emotion
 from service.replay.simulation import CallSimulator, TimedReading
 from tests.training.alerts.recordings import recorded
-from tests.training.alerts.test_performance import RULE, call
+from tests.training.alerts.rules import CHOSEN, call
 from training.alerts.callers import CallsError, held_out_callers
 from training.alerts.matching import match_alerts
 from training.alerts.performance import (
@@ -53,7 +53,7 @@ def plain(performance: AlertPerformance) -> dict[str, Any]:
 
 def point(fire_at: float, caught: int, false: int, episodes: int = 10) -> AlertPerformance:
     calls = [call("a", 1.0, episodes, (1.0,) * caught, false)]
-    return alert_performance(replace(RULE, fire_at=fire_at), calls, draws=0)
+    return alert_performance(replace(CHOSEN, fire_at=fire_at), calls, draws=0)
 
 
 def test_the_threshold_that_catches_most_within_the_limit_is_chosen() -> None:
