@@ -172,7 +172,7 @@ def weight_curve(weights: pd.DataFrame, excluding: str) -> Picture:
                 column,
                 2 * number + (style == "--"),
                 name + suffix,
-                line=style,
+                linestyle=style,
             )
     combined = weights[weights["system"] == "combined"]
     if len(combined):
@@ -184,7 +184,7 @@ def weight_curve(weights: pd.DataFrame, excluding: str) -> Picture:
         figure,
         "lambda",
         "UA against λ",
-        "Lines with 95 % intervals: mean UA of both styles by the weight of the emotion loss"
+        "Curves with 95 % intervals: mean UA of both styles by the weight of the emotion loss"
         f"{', and' + excluding if excluding else ''}; a point for combined training without style.",
     )
 
@@ -255,7 +255,7 @@ def channel_conditions(channels: pd.DataFrame) -> Picture:
         figure,
         "channels",
         "UA over degraded channels",
-        f"Lines with 95 % intervals: mean UA of {_listed(names)} on {_listed(conditions)}; one "
+        f"Curves with 95 % intervals: mean UA of {_listed(names)} on {_listed(conditions)}; one "
         "panel for each kind of speaker data.",
     )
 

@@ -54,7 +54,7 @@ def draw_intervals(
     number: int,
     name: str,
     joined: bool = True,
-    line: str = "-",
+    linestyle: str = "-",
 ) -> None:
     """Draws a point with its 95 % interval for every row, in per cent."""
     value = rows[column].to_numpy(float) * 100
@@ -68,7 +68,7 @@ def draw_intervals(
         color=COLOURS[number % len(COLOURS)],
         marker=MARKERS[number % len(MARKERS)],
         markersize=7 if MARKERS[number % len(MARKERS)] == "*" else 4.5,
-        linestyle=line if joined else "none",
+        linestyle=linestyle if joined else "none",
         linewidth=1.2,
         elinewidth=0.9,
         label=name,

@@ -16,27 +16,29 @@ from training.study.predictions import Predictions
 
 
 def test_the_baseline_is_joined_from_two_runs_a_fold(tmp_path: Path) -> None:
-    parts = [
+    style_runs = [
         Recipe(0.6).predictions(replace(RUN, system="baseline", trained_on=style.value, fold=fold))
         for style in STYLES
         for fold in (0, 1)
     ]
-    found = row(measure(study_of(tmp_path, *parts), 20).overall, system="baseline")
-    assert found["ua"] == pytest.approx(mean_of_styles(parts))
+    found = row(measure(study_of(tmp_path, *style_runs), 20).overall, system="baseline")
+    assert found["ua"] == pytest.approx(mean_of_styles(style_runs))
     assert np.isnan(found["p"])
 
 
 def test_equal_predictions_differ_by_zero(tmp_path: Path) -> None:
-    parts = [
+    style_runs = [
         Recipe().predictions(replace(RUN, system="baseline", trained_on=style.value))
         for style in STYLES
     ]
-    logits = np.concatenate([part.logits[CLEAN] for part in parts])
-    names = np.concatenate([part.utterance for part in parts])
+    logits = np.concatenate([run.logits[CLEAN] for run in style_runs])
+    names = np.concatenate([run.utterance for run in style_runs])
     same = Recipe().predictions(RUN)
     where = {name: i for i, name in enumerate(names)}
     same = replace(same, logits={CLEAN: logits[[where[name] for name in same.utterance]]})
-    found = row(measure(study_of(tmp_path, *parts, same), 50).overall, system="combined", share=1.0)
+    found = row(
+        measure(study_of(tmp_path, *style_runs, same), 50).overall, system="combined", share=1.0
+    )
     assert (found["difference"], found["difference_low"], found["difference_high"]) == (0, 0, 0)
     assert found["p"] == 1
 

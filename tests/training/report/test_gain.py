@@ -19,10 +19,12 @@ FIRST = "Selective MTL minus baseline, +2.85 points in the paper,"
 
 def pair(selective: float, baseline: float, folds: int = 5) -> list[Predictions]:
     """Returns both systems on every fold, with these accuracies."""
-    parts = [replace(SELECTIVE, system="baseline", ser_weight=1.0, trained_on=s) for s in STYLES]
+    style_runs = [
+        replace(SELECTIVE, system="baseline", ser_weight=1.0, trained_on=s) for s in STYLES
+    ]
     return [
         Recipe(accuracy).predictions(replace(run, fold=fold))
-        for run, accuracy in ((SELECTIVE, selective), *((part, baseline) for part in parts))
+        for run, accuracy in ((SELECTIVE, selective), *((run, baseline) for run in style_runs))
         for fold in range(folds)
     ]
 

@@ -16,7 +16,7 @@ RUN = Run("combined", "compact", "both", 1.0, 1.0, fold=0, seed=0)
 
 
 def read(study: Study, draws: int = 20) -> dict[str, Section]:
-    return {part.title: part for part in sections(study, measure(study, draws), draws)}
+    return {section.title: section for section in sections(study, measure(study, draws), draws)}
 
 
 def cells(table: Table, *labels: str) -> dict[str, str]:
@@ -27,7 +27,7 @@ def cells(table: Table, *labels: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def read_whole(whole: Study, figures: StudyFigures) -> dict[str, Section]:
-    return {part.title: part for part in sections(whole, figures, 50)}
+    return {section.title: section for section in sections(whole, figures, 50)}
 
 
 def test_the_summary_has_the_speaker_data_of_a_live_call(read_whole: dict[str, Section]) -> None:
@@ -67,7 +67,7 @@ def test_without_kanjo_the_summary_begins_with_the_paper_s_gain(tmp_path: Path) 
 
 
 def test_every_row_has_a_cell_for_every_column(read_whole: dict[str, Section]) -> None:
-    tables = [table for part in read_whole.values() for table in part.tables]
+    tables = [table for section in read_whole.values() for table in section.tables]
     assert len(tables) == 17
     for table in tables:
         assert table.rows, table.title
@@ -134,14 +134,16 @@ def test_remarks_are_of_the_corpora_that_are_there(tmp_path: Path) -> None:
     corpora = {"calls": CORPORA["eyase"], "emodb": CORPORA["emodb"]}
     study = study_of(tmp_path / "own", unknown.predictions(RUN, corpora))
     own = read(study)
-    assert not any("urdu" in sentence for part in own.values() for sentence in part.paragraphs)
+    assert not any(
+        "urdu" in paragraph for section in own.values() for paragraph in section.paragraphs
+    )
     assert any(s.startswith("calls has no speaker labels") for s in own["Remarks"].paragraphs)
     assert (
         cells(own["How it was measured"].tables[1], "calls", "spontaneous")["speakers"] == "unknown"
     )
     assert "UA" in own["The paper's comparison"].tables[1].columns
     assert not any(
-        "urdu" in column for part in own.values() for t in part.tables for column in t.columns
+        "urdu" in column for section in own.values() for t in section.tables for column in t.columns
     )
 
 
@@ -202,17 +204,19 @@ def test_remarks_are_of_the_corpora_that_are_there(tmp_path: Path) -> None:
 def test_a_table_without_rows_states_what_is_missing(
     tmp_path: Path, predictions: Predictions, missing: set[str]
 ) -> None:
-    parts = read(study_of(tmp_path, predictions))
-    empty = {t.title for part in parts.values() for t in part.tables if not t.rows}
+    read_sections = read(study_of(tmp_path, predictions))
+    empty = {t.title for section in read_sections.values() for t in section.tables if not t.rows}
     # A style that one run was not tested in has rows without figures.
     if predictions.run.system == "baseline":
         missing = missing - {"Table 5: spontaneous speech, % (paper: call centre, other data)"}
-        table = parts["Emotions in spontaneous speech"].tables[0]
+        table = read_sections["Emotions in spontaneous speech"].tables[0]
         assert cells(table, "baseline", "here")["UA"] == "–"
     assert empty == missing
 
 
 def test_wording_is_of_how_a_voice_sounds(read_whole: dict[str, Section]) -> None:
-    text = " ".join(sentence for part in read_whole.values() for sentence in part.paragraphs)
+    text = " ".join(
+        paragraph for section in read_whole.values() for paragraph in section.paragraphs
+    )
     assert "sounds angry" in text
     assert "is angry" not in text
