@@ -134,9 +134,9 @@ def test_the_report_s_figures_are_those_of_the_answers(
             for run, a in answers.items()
             if (run.system, run.share) == (row["system"], 1.0)
             and run.ser_weight != 0.2
-            and row["setup"] in a.logits
+            and row["setting"] in a.logits
         ]
-        told = np.concatenate([a.logits[row["setup"]].argmax(1) for a in own])
+        told = np.concatenate([a.logits[row["setting"]].argmax(1) for a in own])
         truth = np.concatenate([a.emotion for a in own])
         here = np.concatenate([a.corpus for a in own]) == row["corpus"]
         recalls = [

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 
 from training.metrics import reliability
-from training.report.means import setups_under
+from training.report.means import settings_under
 from training.report.results import Study
 from training.report.systems import normalisation
 
 
 def reliability_bins(study: Study) -> Iterator[dict[str, Any]]:
-    for given, name, system, setup in setups_under(study, "clean"):
+    for given, name, system, setting in settings_under(study, "clean"):
         for calibrated in (False, True):
-            probability, truth = study.probabilities(system, setup, calibrated)
+            probability, truth = study.probabilities(system, setting, calibrated)
             if not len(truth):
                 continue
             found = reliability(probability, truth)
@@ -34,12 +34,12 @@ def reliability_bins(study: Study) -> Iterator[dict[str, Any]]:
 
 
 def calibration_errors(study: Study) -> Iterator[dict[str, Any]]:
-    for given, name, system, setup in setups_under(study, "clean"):
-        raw, truth = study.probabilities(system, setup, calibrated=False)
+    for given, name, system, setting in settings_under(study, "clean"):
+        raw, truth = study.probabilities(system, setting, calibrated=False)
         if not len(truth):
             continue
-        scaled, _ = study.probabilities(system, setup, calibrated=True)
-        name_of_features = normalisation(setup)
+        scaled, _ = study.probabilities(system, setting, calibrated=True)
+        name_of_features = normalisation(setting)
         temperatures = [
             one.temperature[name_of_features]
             for one in study.runs[system]

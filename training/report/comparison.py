@@ -18,8 +18,8 @@ from training.report.means import (
     identity,
     over_corpora,
     over_styles,
-    plain_setup,
-    setups_under,
+    plain_setting,
+    settings_under,
     ua_measures,
 )
 from training.report.results import CONFOUNDED, Study
@@ -38,32 +38,32 @@ def overall(study: Study, draws: int) -> Iterator[dict[str, Any]]:
         ]
         if network != study.network:
             of_paper = [system for system in of_paper if system in study.runs]
-        rows = [(NOTHING_GIVEN, s, plain_setup(study, s) or CLEAN) for s in of_paper]
+        rows = [(NOTHING_GIVEN, s, plain_setting(study, s) or CLEAN) for s in of_paper]
         if network == study.network:
             rows += [
-                (given, system, setup)
-                for given, _, system, setup in setups_under(study, "clean")
+                (given, system, setting)
+                for given, _, system, setting in settings_under(study, "clean")
                 if system.system not in PAPER
             ]
-        for given, system, setup in rows:
-            drawn = study.tally(system, setup).samples(draws)
+        for given, system, setting in rows:
+            drawn = study.tally(system, setting).samples(draws)
             by_seed = {
                 str(seed): float(ua[BOTH](one.samples(0))[0])
                 for seed in study.folds(system)
-                for one in [study.tally(system, setup, seed=seed)]
+                for one in [study.tally(system, setting, seed=seed)]
                 if len(one)
             }
             pair = (
                 Pair({}, {}, {})
                 if system == baseline
-                else Pair.of(study, (system, setup), (baseline, CLEAN), draws)
+                else Pair.of(study, (system, setting), (baseline, CLEAN), draws)
             )
             row = {
                 **identity(study, system),
                 "given": given,
                 "label": label(study.name(system), given),
                 "main": system in study.main_systems,
-                "setup": setup,
+                "setting": setting,
                 "folds": sorted({f for folds in study.folds(system).values() for f in folds}),
                 "seeds": list(study.folds(system)),
                 **columns("ua", estimate(ua[BOTH](drawn))),

@@ -24,7 +24,7 @@ CLEAN = "utterance/clean"
 
 Measure = Callable[[NDArray[np.float64]], NDArray[np.float64]]  # (1 + draws, C, C), (1 + draws,)
 Over = Callable[[Samples], NDArray[np.float64]]  # to (1 + draws,)
-Tested = tuple[SystemKey, str]  # a system and its test setup
+Tested = tuple[SystemKey, str]  # a system and its test setting
 
 
 def over_corpora(drawn: Samples, corpora: Sequence[str], of: Measure) -> NDArray[np.float64]:
@@ -90,15 +90,15 @@ def ua_measures(study: Study) -> dict[str, Over]:
     return {BOTH: both, "without": partial(both, without=CONFOUNDED), **by_style}
 
 
-def plain_setup(study: Study, system: SystemKey) -> str | None:
-    """Returns the clean test setup in which nothing is given of the speaker."""
+def plain_setting(study: Study, system: SystemKey) -> str | None:
+    """Returns the clean test setting in which nothing is given of the speaker."""
     tested = study.normalisations(system)
     names = [name for name in GIVEN[NOTHING_GIVEN] if name in tested]
     return f"{names[0]}/clean" if names else None
 
 
-def setups_under(study: Study, condition: str) -> Iterator[tuple[str, str, SystemKey, str]]:
-    """Yields (given, name, system, setup) of all main systems tested under a condition."""
+def settings_under(study: Study, condition: str) -> Iterator[tuple[str, str, SystemKey, str]]:
+    """Yields (given, name, system, setting) of all main systems tested under a condition."""
     for given, names in GIVEN.items():
         for system in study.main_systems:
             for name in study.normalisations(system, condition):

@@ -17,10 +17,10 @@ from training.report.means import (
     identity,
     mean_without_nan,
     over_corpora,
-    plain_setup,
+    plain_setting,
     pooled,
     recall,
-    setups_under,
+    settings_under,
     ua_measures,
 )
 from training.report.results import Study
@@ -31,10 +31,10 @@ def emotions(study: Study, draws: int) -> Iterator[dict[str, Any]]:
     for style in STYLES:
         corpora = study.corpora(style)
         for system in study.main_systems:
-            setup = plain_setup(study, system)
-            if system.is_reference or setup is None:
+            setting = plain_setting(study, system)
+            if system.is_reference or setting is None:
                 continue
-            drawn = study.tally(system, setup).samples(draws)
+            drawn = study.tally(system, setting).samples(draws)
             yield {
                 "style": style.value,
                 **identity(study, system),
@@ -48,15 +48,15 @@ def emotions(study: Study, draws: int) -> Iterator[dict[str, Any]]:
 
 
 def by_corpus(study: Study, draws: int) -> Iterator[dict[str, Any]]:
-    for given, name, system, setup in setups_under(study, "clean"):
-        tally = study.tally(system, setup)
+    for given, name, system, setting in settings_under(study, "clean"):
+        tally = study.tally(system, setting)
         drawn = tally.samples(draws)
         for corpus, members in ((MEAN, study.unconfounded), *((c, [c]) for c in study.styles)):
             yield {
                 "given": given,
                 "name": name,
                 "system": system.system,
-                "setup": setup,
+                "setting": setting,
                 "corpus": corpus,
                 "speakers": int(np.isin(tally.corpus[tally.tested], members).sum()),
                 **columns("ua", estimate(over_corpora(drawn, members, unweighted_accuracy))),
@@ -69,9 +69,9 @@ def advantage(study: Study, draws: int) -> Iterator[dict[str, Any]]:
 
     The best is chosen on each compared test itself, which favours the reference systems.
     """
-    tested = list(setups_under(study, "clean"))
+    tested = list(settings_under(study, "clean"))
     for given in GIVEN:
-        own = [(system, setup) for g, _, system, setup in tested if g == given]
+        own = [(system, setting) for g, _, system, setting in tested if g == given]
         references = [one for one in own if one[0].is_reference]
         for ours in [one for one in own if one[0].system == OURS] if references else []:
             pairs = [(study.name(one[0]), Pair.of(study, ours, one, draws)) for one in references]
@@ -94,8 +94,8 @@ def advantage(study: Study, draws: int) -> Iterator[dict[str, Any]]:
 
 def anger(study: Study, draws: int) -> Iterator[dict[str, Any]]:
     for condition in ("clean", "mulaw"):
-        for given, name, system, setup in setups_under(study, condition):
-            tally = study.tally(system, setup, "anger")
+        for given, name, system, setting in settings_under(study, condition):
+            tally = study.tally(system, setting, "anger")
             every = pooled(tally.samples(draws), study.unconfounded)
             if every is not None:
                 yield {
@@ -110,8 +110,8 @@ def anger(study: Study, draws: int) -> Iterator[dict[str, Any]]:
 
 def style(study: Study, draws: int) -> Iterator[dict[str, Any]]:
     """Yields the accuracy of style; a system with lambda 1 has no trained style head."""
-    for given, name, system, setup in setups_under(study, "clean"):
-        tally = study.tally(system, setup, "style")
+    for given, name, system, setting in settings_under(study, "clean"):
+        tally = study.tally(system, setting, "style")
         if system.ser_weight == 1.0:
             continue
         every = pooled(tally.samples(draws), list(study.styles))
@@ -125,8 +125,8 @@ def style(study: Study, draws: int) -> Iterator[dict[str, Any]]:
 
 
 def confusions(study: Study) -> Iterator[dict[str, Any]]:
-    for given, name, system, setup in setups_under(study, "clean"):
-        drawn = study.tally(system, setup).samples(0)
+    for given, name, system, setting in settings_under(study, "clean"):
+        drawn = study.tally(system, setting).samples(0)
         for style in STYLES:
             corpora = [corpus for corpus in study.corpora(style) if corpus in drawn]
             if not corpora:
@@ -148,8 +148,8 @@ def confusions(study: Study) -> Iterator[dict[str, Any]]:
 
 def channels(study: Study, draws: int) -> Iterator[dict[str, Any]]:
     for condition in CONDITIONS:
-        for given, name, system, setup in setups_under(study, condition):
-            drawn = study.tally(system, setup).samples(draws)
+        for given, name, system, setting in settings_under(study, condition):
+            drawn = study.tally(system, setting).samples(draws)
             found = over_corpora(drawn, study.unconfounded, unweighted_accuracy)
             yield {
                 "given": given,

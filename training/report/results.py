@@ -138,14 +138,14 @@ class Study:
 
     def normalisations(self, system: SystemKey, condition: str = "clean") -> list[str]:
         """Returns those in which the system was tested under a condition, in the order of GIVEN."""
-        setups = {
-            setup for predictions in self.runs.get(system, []) for setup in predictions.logits
+        settings = {
+            setting for predictions in self.runs.get(system, []) for setting in predictions.logits
         }
         names = (name for names in GIVEN.values() for name in names)
-        return [name for name in names if f"{name}/{condition}" in setups]
+        return [name for name in names if f"{name}/{condition}" in settings]
 
     def tally(
-        self, system: SystemKey, setup: str, task: Task = "emotion", seed: int | None = None
+        self, system: SystemKey, setting: str, task: Task = "emotion", seed: int | None = None
     ) -> Tally:
         """Counts what each speaker's utterances were recognised as.
 
@@ -155,7 +155,7 @@ class Study:
         classes = CLASSES[task]
         by_seed: dict[int, NDArray[np.float64]] = {}
         for predictions in self.runs.get(system, []):
-            found = labelled_and_recognised(predictions, setup, task)
+            found = labelled_and_recognised(predictions, setting, task)
             if found is None or seed not in (None, predictions.run.seed):
                 continue
             rows = self._speaker_rows[predictions.run.name]
@@ -187,14 +187,14 @@ class Study:
         }
 
     def probabilities(
-        self, system: SystemKey, setup: str, calibrated: bool
+        self, system: SystemKey, setting: str, calibrated: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Returns posteriors (N, 4) and labels (N,) of all runs, without confounded corpora."""
         found = [
-            (softmax(one.logits[setup] / divisor, axis=1)[kept], one.emotion[kept])
+            (softmax(one.logits[setting] / divisor, axis=1)[kept], one.emotion[kept])
             for one in self.runs.get(system, [])
-            if setup in one.logits and normalisation(setup) in one.temperature
-            for divisor in [one.temperature[normalisation(setup)] if calibrated else 1.0]
+            if setting in one.logits and normalisation(setting) in one.temperature
+            for divisor in [one.temperature[normalisation(setting)] if calibrated else 1.0]
             for kept in [~np.isin(one.corpus, CONFOUNDED)]
         ]
         if not found:

@@ -62,6 +62,6 @@ def label(name: str, given: str) -> str:
     return name if given == NOTHING_GIVEN else f"{name} + {given}"
 
 
-def normalisation(setup: str) -> str:
-    """Returns the first half of a test setup, `NORMALISATION/CONDITION`."""
-    return setup.split("/")[0]
+def normalisation(setting: str) -> str:
+    """Returns the first half of a test setting, `NORMALISATION/CONDITION`."""
+    return setting.split("/")[0]

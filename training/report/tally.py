@@ -50,18 +50,18 @@ class Tally:
 
 
 def labelled_and_recognised(
-    predictions: Predictions, setup: str, task: Task
+    predictions: Predictions, setting: str, task: Task
 ) -> tuple[NDArray[Any], NDArray[Any]] | None:
     """Returns the classes of one run's utterances, (N,) each; None if it has no such test."""
     logits = predictions.style_logits if task == "style" else predictions.logits
-    if setup not in logits:
+    if setting not in logits:
         return None
     if task == "style":
-        return predictions.style, logits[setup].argmax(1)
+        return predictions.style, logits[setting].argmax(1)
     if task == "emotion":
-        return predictions.emotion, logits[setup].argmax(1)
-    name = normalisation(setup)
+        return predictions.emotion, logits[setting].argmax(1)
+    name = normalisation(setting)
     if name not in predictions.temperature or name not in predictions.anger_at:
         return None
-    anger = softmax(logits[setup] / predictions.temperature[name], axis=1)[:, ANGER]
+    anger = softmax(logits[setting] / predictions.temperature[name], axis=1)[:, ANGER]
     return (predictions.emotion == ANGER) * 1, (anger >= predictions.anger_at[name]) * 1

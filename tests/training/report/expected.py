@@ -23,10 +23,10 @@ def row(rows: pd.DataFrame, **where: object) -> pd.Series:
     return own.iloc[0]
 
 
-def corpus_ua(runs: list[Predictions], corpus: str, setup: str = CLEAN) -> float:
+def corpus_ua(runs: list[Predictions], corpus: str, setting: str = CLEAN) -> float:
     """Returns UA by scikit-learn, over all runs pooled."""
     truth = np.concatenate([a.emotion[a.corpus == corpus] for a in runs])
-    recognised = np.concatenate([a.logits[setup].argmax(1)[a.corpus == corpus] for a in runs])
+    recognised = np.concatenate([a.logits[setting].argmax(1)[a.corpus == corpus] for a in runs])
     return float(recall_score(truth, recognised, average="macro"))
 
 

@@ -48,7 +48,7 @@ class Recipe:
     """The accuracy and the outputs of a system."""
 
     accuracy: float = 0.6
-    setups: Sequence[str] = ("utterance/clean", "utterance/mulaw")
+    settings: Sequence[str] = ("utterance/clean", "utterance/mulaw")
     sharpness: float = 3.0  # logits are so many times what they should be
     style_head: bool = True
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -59,18 +59,18 @@ class Recipe:
         style = np.array([STYLES.index(Style(row[3])) for row in rows])
         emotion = np.array([[*EMOTIONS].index(row[4]) for row in rows])
         logits, style_logits = {}, {}
-        for setup in self.setups:
-            rng = np.random.default_rng([crc32(f"{run.name}/{setup}".encode())])
+        for setting in self.settings:
+            rng = np.random.default_rng([crc32(f"{run.name}/{setting}".encode())])
             sure = np.clip(rng.uniform(-0.2, 0.2, len(rows)) + self.accuracy, 0.26, 0.98)
             right = rng.random(len(rows)) < sure
             recognised = np.where(right, emotion, (emotion + rng.integers(1, 4, len(rows))) % 4)
             # With such a margin the calibrated probability of what is recognised is `sure`.
             margin = np.log(3 * sure / (1 - sure))[:, None]
-            logits[setup] = (np.eye(4)[recognised] * margin * self.sharpness).astype(np.float32)
+            logits[setting] = (np.eye(4)[recognised] * margin * self.sharpness).astype(np.float32)
             if self.style_head:
                 recognised_style = np.where(rng.random(len(rows)) < 0.95, style, 1 - style)
-                style_logits[setup] = (np.eye(2)[recognised_style] * 4).astype(np.float32)
-        names = {setup.split("/")[0] for setup in self.setups}
+                style_logits[setting] = (np.eye(2)[recognised_style] * 4).astype(np.float32)
+        names = {setting.split("/")[0] for setting in self.settings}
         return Predictions(
             run=run,
             utterance=utterance,
@@ -94,7 +94,7 @@ def study_of(folder: Path, *runs: Predictions) -> Study:
     return Study.load(folder)
 
 
-def setups(*normalisations: str, conditions: Sequence[str] = CONDITIONS) -> tuple[str, ...]:
+def settings(*normalisations: str, conditions: Sequence[str] = CONDITIONS) -> tuple[str, ...]:
     return tuple(f"{name}/{condition}" for name in normalisations for condition in conditions)
 
 
@@ -111,7 +111,7 @@ def whole_study(
             run = Run(system, network, trained_on, share, ser_weight, fold, seed=0)
             recipe.predictions(run, corpora).save(folder / run.name)
 
-    plain = setups("utterance")
+    plain = settings("utterance")
     for style in STYLES:
         save("baseline", Recipe(0.5, plain, style_head=False), trained_on=style.value)
     for share, loss in ((1.0, 0.0), (0.5, 0.05)):
@@ -120,8 +120,8 @@ def whole_study(
         save("selective-mtl", Recipe(0.6 - loss, plain), share, 0.8)
     for weight in np.linspace(0.1, 0.7, weights):
         save("selective-mtl", Recipe(0.45 + weight / 5, plain), 1.0, round(float(weight), 2))
-    save("kanjo", Recipe(0.7, setups("utterance", "caller", "speaker")), 1.0, 0.8)
+    save("kanjo", Recipe(0.7, settings("utterance", "caller", "speaker")), 1.0, 0.8)
     reference = {"network": "svm", "trained_on": "both"}
-    reference_setups = setups("corpus", "caller", "speaker")
-    save("egemaps-svm", Recipe(0.55, reference_setups, style_head=False), **reference)
-    save("compare-svm", Recipe(0.6, setups("corpus", conditions=("clean", "mulaw"))), **reference)
+    reference_settings = settings("corpus", "caller", "speaker")
+    save("egemaps-svm", Recipe(0.55, reference_settings, style_head=False), **reference)
+    save("compare-svm", Recipe(0.6, settings("corpus", conditions=("clean", "mulaw"))), **reference)

@@ -7,7 +7,7 @@ import pytest
 
 from model.labels import STYLES
 from tests.training.report.expected import CLEAN, KANJO, REFERENCE, row
-from tests.training.report.synthetic import Recipe, setups, study_of
+from tests.training.report.synthetic import Recipe, settings, study_of
 from training.report.means import BOTH, MEAN
 from training.report.statistics import StudyFigures, measure
 from training.study.predictions import Predictions, Run
@@ -42,18 +42,18 @@ def test_systems_are_compared_by_their_speaker_data(figures: StudyFigures) -> No
         "all speech": {"Kanjo", "egemaps-svm"},
     }
     plain = figures.by_corpus[figures.by_corpus["given"] == "nothing"]
-    assert set(plain[plain["name"] == "Kanjo"]["setup"]) == {"utterance/clean"}
-    assert set(plain[plain["name"] == "egemaps-svm"]["setup"]) == {"corpus/clean"}
+    assert set(plain[plain["name"] == "Kanjo"]["setting"]) == {"utterance/clean"}
+    assert set(plain[plain["name"] == "egemaps-svm"]["setting"]) == {"corpus/clean"}
 
 
 def test_urdu_counts_for_no_mean(tmp_path: Path) -> None:
-    predictions = Recipe(0.7, setups("utterance")).predictions(KANJO)
-    reference = Recipe(0.6, setups("corpus")).predictions(REFERENCE)
+    predictions = Recipe(0.7, settings("utterance")).predictions(KANJO)
+    reference = Recipe(0.6, settings("corpus")).predictions(REFERENCE)
     wrong = np.eye(4, dtype=np.float32)[(predictions.emotion + 1) % 4] * 9
     urdu = (predictions.corpus == "urdu")[:, None]
     spoilt = replace(
         predictions,
-        logits={setup: np.where(urdu, wrong, old) for setup, old in predictions.logits.items()},
+        logits={setting: np.where(urdu, wrong, old) for setting, old in predictions.logits.items()},
     )
     before = measure(study_of(tmp_path / "before", predictions, reference), 20)
     after = measure(study_of(tmp_path / "after", spoilt, reference), 20)
@@ -74,12 +74,12 @@ def test_urdu_counts_for_no_mean(tmp_path: Path) -> None:
 
 
 def test_kanjo_is_compared_with_the_best_reference_system_of_each_corpus(tmp_path: Path) -> None:
-    def right_in(run: Run, setup: str, *corpora: str) -> Predictions:
-        predictions = Recipe(0.6, (setup,)).predictions(run)
+    def right_in(run: Run, setting: str, *corpora: str) -> Predictions:
+        predictions = Recipe(0.6, (setting,)).predictions(run)
         recognised = np.where(
             np.isin(predictions.corpus, corpora), predictions.emotion, (predictions.emotion + 1) % 4
         )
-        return replace(predictions, logits={setup: np.eye(4, dtype=np.float32)[recognised]})
+        return replace(predictions, logits={setting: np.eye(4, dtype=np.float32)[recognised]})
 
     study = study_of(
         tmp_path,

@@ -102,7 +102,7 @@ def test_every_figure_is_there_as_json(report: Report) -> None:
 
 
 @pytest.mark.parametrize(
-    ("system", "network", "trained_on", "setup"),
+    ("system", "network", "trained_on", "setting"),
     [
         ("baseline", "compact", "acted", "utterance/clean"),
         ("kanjo", "compact", "both", "caller/mulaw"),
@@ -110,10 +110,10 @@ def test_every_figure_is_there_as_json(report: Report) -> None:
     ],
 )
 def test_one_finished_run_is_enough(
-    tmp_path: Path, system: str, network: str, trained_on: str, setup: str
+    tmp_path: Path, system: str, network: str, trained_on: str, setting: str
 ) -> None:
     run = replace(RUN, system=system, network=network, trained_on=trained_on)
-    Recipe(setups=(setup,)).predictions(run).save(tmp_path / "study" / run.name)
+    Recipe(settings=(setting,)).predictions(run).save(tmp_path / "study" / run.name)
     report = build(tmp_path / "study", tmp_path / "out", draws=10)
     Page(report.html.read_text())
     assert "No system has been trained with more than one λ." in report.markdown.read_text()
@@ -133,7 +133,7 @@ def test_a_report_can_be_remade_as_a_study_goes_on(tmp_path: Path) -> None:
 
 def test_names_with_markup_stay_text(tmp_path: Path) -> None:
     run = replace(RUN, system="a|b<i>", network="svm")
-    Recipe(setups=("corpus/clean",)).predictions(run).save(tmp_path / "study" / "run")
+    Recipe(settings=("corpus/clean",)).predictions(run).save(tmp_path / "study" / "run")
     report = build(tmp_path / "study", tmp_path / "out", draws=10)
     assert "<i>" not in report.html.read_text()
     assert "a\\|b&lt;i>" in report.markdown.read_text()

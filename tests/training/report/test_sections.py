@@ -162,7 +162,7 @@ def test_remarks_are_of_the_corpora_that_are_there(tmp_path: Path) -> None:
             },
         ),
         (
-            Recipe(setups=("caller/mulaw",)).predictions(replace(RUN, system="kanjo")),
+            Recipe(settings=("caller/mulaw",)).predictions(replace(RUN, system="kanjo")),
             {
                 "UA, mean of acted and spontaneous speech, %; minus baseline: points",
                 "Selective MTL minus baseline, percentage points of UA",
@@ -179,7 +179,7 @@ def test_remarks_are_of_the_corpora_that_are_there(tmp_path: Path) -> None:
         ),
         (
             replace(
-                Recipe(setups=("corpus/clean",)).predictions(
+                Recipe(settings=("corpus/clean",)).predictions(
                     replace(RUN, system="svm", network="svm")
                 ),
                 temperature={},
