@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from model.audio import SAMPLE_RATE, Pcm
 from model.gate import HOP_S, HOP_SAMPLES, GateSpec, speech_spans
 from model.labels import Emotion
-from training.data.dataset import read_recording
 from training.data.manifest import Utterance
+from training.data.recordings import read_recording
 
 HeldOutPart = Literal["valid", "test"]
 Span = tuple[float, float]  # least and most

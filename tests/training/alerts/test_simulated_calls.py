@@ -24,8 +24,8 @@ from training.alerts.simulated_calls import (
     held_out,
     make_calls,
 )
-from training.data.dataset import RecordingError
 from training.data.manifest import Utterance, read_corpora
+from training.data.recordings import RecordingError
 
 ANGER, HAPPINESS, SADNESS, NEUTRAL = EMOTIONS
 GATE = GateSpec()
