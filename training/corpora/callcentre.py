@@ -3,7 +3,7 @@
     recording,start,end,transcript,annotator_1,annotator_2,annotator_3
     calls/0001.wav,12.40,15.02,"いつまで待たせるんですか",angry,angry,disgust
 
-Every column whose name begins with `annotator` is one annotator. Optional columns: `start` and `end`
+Every column whose name begins with `annotator` is one annotator. Optional columns: `start`, `end`
 (seconds; without them the whole recording is one utterance), `transcript`, `speaker`, `channel`
 (0 or 1, in stereo recordings) and `language` (a BCP 47 tag).
 """

@@ -46,7 +46,7 @@ def is_backchannel(transcript: str, backchannels: Collection[str]) -> bool:
 
 @cache
 def _repeated(backchannels: frozenset[str]) -> re.Pattern[str]:
-    """Returns a pattern of one or more backchannels, because はいはい, without a space, is one token."""
+    """Returns a pattern of one or more backchannels: はいはい, without a space, is one token."""
     units = {"".join(_tokens(backchannel)) for backchannel in backchannels} - {""}
     return re.compile(f"(?:{'|'.join(map(re.escape, sorted(units)))})+")
 

@@ -66,9 +66,7 @@ def prepare(
     if not folder.is_dir():
         raise CorpusError(f"{folder}: no such folder")
     if labels is not None and name != "callcentre":
-        raise CorpusError(
-            f"labels {labels} for {name!r}, expected them only for callcentre: others have their own"
-        )
+        raise CorpusError(f"labels {labels} for {name!r}, expected them only for callcentre")
     if neutral is None and name == "callcentre":
         neutral = NEUTRAL_CALLS
     words = BACKCHANNELS if backchannels is None else read_backchannels(backchannels)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from model.network import EmotionNetwork
 from training import checkpoint
-from training.calibration import calibrate
+from training.calibration import Calibration, calibrate
 from training.data.channel import Channel
 from training.data.dataset import Dataset
 from training.data.enrolment import EnrolmentKind
@@ -42,7 +42,8 @@ def predict(
     valid = Dataset(split.valid, channels[:1], config.test_preparation, cache)
     data = Dataset(test, channels, config.test_preparation, cache)
     has_style = run.ser_weight < 1.0
-    logits, style_logits, calibrations = {}, {}, {}
+    logits, style_logits = {}, {}
+    calibrations: dict[str, Calibration] = {}
     for enrolment in ENROLMENTS if config.features.functionals else ENROLMENTS[:1]:
         on_valid = predict_logits(network, valid, enrolment).emotion
         calibrations[enrolment] = calibrate(on_valid, valid.emotion)
