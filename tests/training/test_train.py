@@ -34,7 +34,6 @@ from training.train import (
     answer,
     main,
     mean_ua,
-    temperature,
     train,
 )
 
@@ -376,11 +375,3 @@ def test_the_average_of_the_weights_is_the_model(
     }
     assert same(dict(best), average)
     assert same(dict(best), dict(last["network"])) == (averaging == 0.0)
-
-
-def test_the_temperature_makes_the_truth_most_likely() -> None:
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(4000, 4, generator=generator)
-    truth = torch.multinomial((logits / 1.5).softmax(1), 1, generator=generator)[:, 0]
-    assert temperature(logits, truth) == pytest.approx(1.5, rel=0.1)
-    assert temperature(3 * logits, truth) == pytest.approx(3 * temperature(logits, truth), rel=1e-3)
