@@ -157,8 +157,8 @@ def test_alerts_of_the_study_s_model_are_evaluated(
     model = tmp_path / "model.pt"
     never = {emotion: Thresholds(1.0, 1.0) for emotion in ALERTED}
     meta = export(best, model, name="smoke", version="0", commit="", licence="", thresholds=never)
-    held = meta.training["trained_on"]["stage"]
-    speakers = (*held["valid_speakers"], *held["test_speakers"])
+    held_out = meta.training["trained_on"]["stage"]
+    speakers = (*held_out["valid_speakers"], *held_out["test_speakers"])
     utterances = [
         recorded(tmp_path, speaker, emotion, take, 1.7)
         for speaker in speakers

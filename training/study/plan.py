@@ -31,6 +31,8 @@ class StudyError(ValueError):
 
 
 def _one_of(known: Mapping[str, Any]) -> AfterValidator:
+    """Returns a validator that accepts the keys of a mapping."""
+
     def check(name: str) -> str:
         if name not in known:
             raise ValueError(f"there is no such one, expected one of {', '.join(known)}")
@@ -119,12 +121,10 @@ def _changed(config: T, changes: Mapping[str, Any], where: str) -> T:
     for name, value in changes.items():
         here = f"{where}.{name}"
         if name not in known:
-            raise StudyError(
-                f"{here}: there is no such setting, expected one of {', '.join(known)}"
-            )
-        before = getattr(config, name)
-        if is_dataclass(before) and isinstance(value, Mapping):
-            values[name] = _changed(before, value, here)
+            raise StudyError(_no_such(here, known))
+        present = getattr(config, name)
+        if is_dataclass(present) and isinstance(value, Mapping):
+            values[name] = _changed(present, value, here)
             continue
         try:
             values[name] = TypeAdapter(types[name]).validate_python(value)

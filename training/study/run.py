@@ -71,7 +71,7 @@ def study(
         try:
             _run_processes(count, progress, config, utterances, out, cache, threads)
         except KeyboardInterrupt:
-            progress.print("stopped; the same command goes on")
+            progress.print("stopped; the same command continues it")
             raise
     found = outcome(list(trainings), out)
     _print_outcome(found, out)

@@ -80,8 +80,8 @@ def named_folder(folder: Path, names: Iterable[str], channels: int = 1) -> Path:
 def iemocap_folder(folder: Path, sessions: int = 5) -> Path:
     """Writes `IEMOCAP_full_release` and returns it.
 
-    Each session has two dialogues of seven utterances, one named after the woman, one after the man.
-    Five of the seven have one of the four emotions.
+    Each session has two dialogues, one named after the woman and one after the man. Five of the
+    seven utterances of a dialogue have one of the four emotions.
     """
     root = folder / "IEMOCAP_full_release"
     for session in range(1, sessions + 1):

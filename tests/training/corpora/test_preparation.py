@@ -98,11 +98,11 @@ def test_an_interrupted_preparation_continues(
     with pytest.raises(KeyboardInterrupt):
         prepare("emodb", folder, tmp_path / "out")
     assert not (tmp_path / "out" / "emodb" / "manifest.csv").exists()
-    made = times(tmp_path / "out")
-    assert len(made) == 2
+    written = times(tmp_path / "out")
+    assert len(written) == 2
     monkeypatch.setattr(preparation, "cut", cut)
     resumed = prepare("emodb", folder, tmp_path / "out")
-    assert times(tmp_path / "out").items() >= made.items()
+    assert times(tmp_path / "out").items() >= written.items()
     at_once = prepare("emodb", folder, tmp_path / "fresh")
     assert resumed.text() == at_once.text()
     for name in ("manifest.csv", "report.txt", *(str(u.path.name) for u in at_once.utterances)):

@@ -74,15 +74,15 @@ def test_features_are_extracted_once_and_then_read(
     utterances: list[Utterance], tmp_path: Path
 ) -> None:
     mine = copied(utterances[:3], tmp_path / "recordings")
-    made = build(mine, tmp_path / "cache")
+    extracted = build(mine, tmp_path / "cache")
     for utterance in mine:
         utterance.path.unlink()
     read = build(mine, tmp_path / "cache")
-    np.testing.assert_array_equal(read.spans, made.spans)
-    np.testing.assert_array_equal(read.functionals, made.functionals)
+    np.testing.assert_array_equal(read.spans, extracted.spans)
+    np.testing.assert_array_equal(read.functionals, extracted.functionals)
     for row in range(3):
         for cut in range(1 + CUT.cuts):
-            np.testing.assert_array_equal(read.frames(row, cut), made.frames(row, cut))
+            np.testing.assert_array_equal(read.frames(row, cut), extracted.frames(row, cut))
     assert len(list((tmp_path / "cache").glob("*.npy"))) == len(FeatureCache.ARRAYS)
 
 

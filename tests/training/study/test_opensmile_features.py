@@ -70,10 +70,10 @@ def test_every_utterance_has_its_functionals(
     utterances: list[Utterance], tmp_path: Path, kind: str, count: int
 ) -> None:
     some = utterances[38:42]
-    made = functionals_in(some, tmp_path, TELEPHONE, kind)
-    assert made.shape == (4, count)
-    assert np.isfinite(made).all()
-    for row, utterance in zip(made, some, strict=True):
+    extracted = functionals_in(some, tmp_path, TELEPHONE, kind)
+    assert extracted.shape == (4, count)
+    assert np.isfinite(extracted).all()
+    for row, utterance in zip(extracted, some, strict=True):
         own = functionals_of(utterance.path, kind, TELEPHONE)
         np.testing.assert_array_equal(row, own)
 
@@ -82,11 +82,11 @@ def test_functionals_are_extracted_once_and_then_read(
     utterances: list[Utterance], tmp_path: Path
 ) -> None:
     mine = copied(utterances[:3], tmp_path / "recordings")
-    made = functionals_in(mine, tmp_path / "cache")
+    extracted = functionals_in(mine, tmp_path / "cache")
     assert len(list((tmp_path / "cache").iterdir())) == 1
     for utterance in mine:
         utterance.path.unlink()
-    np.testing.assert_array_equal(functionals_in(mine, tmp_path / "cache"), made)
+    np.testing.assert_array_equal(functionals_in(mine, tmp_path / "cache"), extracted)
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
@@ -97,9 +97,9 @@ def test_each_setting_that_changes_the_functionals_has_its_own_file(
     for number, (listed, channel) in enumerate(
         [(few, CLEAN), (few, TELEPHONE), (few[::-1], CLEAN), (few[:1], CLEAN)], start=1
     ):
-        made = functionals_in(listed, tmp_path, channel)
+        extracted = functionals_in(listed, tmp_path, channel)
         assert len(list(tmp_path.iterdir())) == number
-        for row, utterance in zip(made, listed, strict=True):
+        for row, utterance in zip(extracted, listed, strict=True):
             own = functionals_of(utterance.path, "eGeMAPSv02", channel)
             np.testing.assert_array_equal(row, own)
 
@@ -117,7 +117,7 @@ def test_an_interrupted_extraction_continues(utterances: list[Utterance], tmp_pa
     # Rows of an earlier call, marked, and half a row that a kill cut off.
     marked = np.full((2, expected.shape[1]), 7, np.float32)
     begun.write_bytes(marked.tobytes() + marked[0, :40].tobytes())
-    made = functionals_in(mine, tmp_path / "cache")
-    np.testing.assert_array_equal(made[:2], marked)
-    np.testing.assert_array_equal(made[2:], expected[2:])
+    extracted = functionals_in(mine, tmp_path / "cache")
+    np.testing.assert_array_equal(extracted[:2], marked)
+    np.testing.assert_array_equal(extracted[2:], expected[2:])
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".npy"]

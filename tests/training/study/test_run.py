@@ -277,7 +277,7 @@ def test_ctrl_c_stops_all_processes_and_two_of_them_continue_to_the_same_bits(
         os.killpg(call.pid, signal.SIGINT)  # as a terminal does
         _, stderr = call.communicate(timeout=300)
         assert call.returncode != 0
-        assert "study: stopped; the same command goes on" in stderr
+        assert "study: stopped; the same command continues it" in stderr
         found = outcome(list(plan(config)), tmp_path)
         assert found.failed
         assert not found.elsewhere
