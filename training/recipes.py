@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from model.artifact import DEFAULT_SERVING
 from model.features import FeatureSpec
 from model.functionals import functional_count
 from model.gate import GateSpec
@@ -30,7 +31,8 @@ class TrainConfig:
     cap_per_speaker_emotion: int = 25  # utterances an epoch
     lines: tuple[Channel, ...] = (CLEAN,)  # channels, one drawn anew for each utterance
     cuts: int = 0  # of an utterance beside the whole; half of the examples are cuts then
-    least_s: float = 1.5  # shortest cut of a longer utterance; the service's first window
+    # Shortest cut of a longer utterance: as long as the first window of a stretch of speech.
+    least_s: float = DEFAULT_SERVING.first_s
     jitter: int = 0  # frames, at most, that either end of an example loses, drawn anew
     masks: MaskSpec = NO_MASKS
     soft_labels: bool = False  # annotators' votes in place of the label, where they are known
@@ -84,7 +86,7 @@ RECIPES = {
     "kanjo": TrainConfig(
         network=replace(
             PRESETS["compact"],
-            d_frame=_WITH_BASELINE.channels,
+            d_frame=_WITH_BASELINE.n_features,
             functionals=functional_count(_WITH_BASELINE),
             head_dropout=0.3,
             members=2,

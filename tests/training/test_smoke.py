@@ -12,13 +12,13 @@ import pytest
 from model import artifact
 from model.artifact import Thresholds
 from model.export import export
-from model.labels import EMOTIONS
+from model.labels import ALERTED_EMOTIONS, EMOTIONS
 from service.replay.simulation import CallSimulator
 from tests.paths import ROOT
 from tests.training.alerts.test_simulated_calls import recorded
 from training.alerts import page as alerts_page
 from training.alerts.simulated_calls import CallsConfig
-from training.alerts.thresholds import ALERTED, TradeoffConfig, evaluate
+from training.alerts.thresholds import TradeoffConfig, evaluate
 from training.corpora.preparation import prepare
 from training.data.manifest import Utterance, read_corpora
 from training.report import build
@@ -155,7 +155,7 @@ def test_alerts_of_the_study_s_model_are_evaluated(
     """As `kanjo export` and `kanjo evaluate-alerts --write` do, on calls of speakers held out."""
     best = done[0] / "kanjo_compact_both_full_0.8_fold0_seed0" / "best.pt"
     model = tmp_path / "model.pt"
-    never = {emotion: Thresholds(1.0, 1.0) for emotion in ALERTED}
+    never = {emotion: Thresholds(1.0, 1.0) for emotion in ALERTED_EMOTIONS}
     meta = export(best, model, name="smoke", version="0", commit="", licence="", thresholds=never)
     held_out = meta.training["trained_on"]["stage"]
     speakers = (*held_out["valid_speakers"], *held_out["test_speakers"])
@@ -173,13 +173,15 @@ def test_alerts_of_the_study_s_model_are_evaluated(
             hold_s=1.0,
             smooth_s=1.5,
             calls=CallsConfig(minutes=1.0, calls_per_speaker=4),
-            false_per_hour=dict.fromkeys(ALERTED, 10_000.0),  # after two epochs it is a poor model
+            false_per_hour=dict.fromkeys(
+                ALERTED_EMOTIONS, 10_000.0
+            ),  # after two epochs it is a poor model
             draws=20,
         ),
     )
     page = alerts_page.write(found, tmp_path / "alerts")
     assert "sounds angry" in page.read_text()
     assert page.with_suffix(".svg").stat().st_size > 0
-    assert set(found.thresholds) == set(ALERTED)
+    assert set(found.thresholds) == set(ALERTED_EMOTIONS)
     artifact.rewrite(model, replace(stage.meta, thresholds=dict(found.thresholds)))
     assert artifact.load(model).meta.thresholds == found.thresholds

@@ -94,7 +94,7 @@ def test_recipes_are_the_paper_s_and_the_shipped_model_s() -> None:
         "averaging",
     }
     for recipe in RECIPES.values():
-        assert recipe.network.d_frame == recipe.features.channels
+        assert recipe.network.d_frame == recipe.features.n_features
         assert recipe.network.functionals == functional_count(recipe.features)
 
 

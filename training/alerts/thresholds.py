@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from model.artifact import ArtifactMeta, Thresholds
 from model.audio import Pcm
-from model.labels import EMOTIONS, Emotion
+from model.labels import ALERTED_EMOTIONS, EMOTIONS, Emotion
 from training.alerts.simulated_calls import (
     EPISODE_S,
     CallsConfig,
@@ -28,7 +28,6 @@ from training.alerts.simulated_calls import (
 from training.data.manifest import Utterance
 
 PARTS: tuple[HeldOutPart, ...] = ("valid", "test")
-ALERTED = (Emotion.ANGER, Emotion.HAPPINESS)
 LATE_S = 1.0  # so long after its end an alert still tells of an episode
 SOON_S = 4.0  # from onset to alert: early enough for an operator
 FIRE_AT = tuple(round(0.01 * i, 2) for i in range(10, 99))
@@ -69,7 +68,7 @@ class TradeoffConfig:
     smooth_s: float
     calls: CallsConfig = CallsConfig()
     false_per_hour: Mapping[Emotion, float] = field(  # at most, on the validation speakers
-        default_factory=lambda: dict.fromkeys(ALERTED, 2.0)
+        default_factory=lambda: dict.fromkeys(ALERTED_EMOTIONS, 2.0)
     )
     clear_ratio: float = 0.75  # an alert clears below this part of where it fires
     draws: int = 1000  # of the bootstrap
@@ -77,10 +76,11 @@ class TradeoffConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.clear_ratio <= 1:
             raise TradeoffError(f"got clear_ratio {self.clear_ratio}, expected 0 to 1")
-        if set(self.false_per_hour) != set(ALERTED):
+        if set(self.false_per_hour) != set(ALERTED_EMOTIONS):
             got = ", ".join(self.false_per_hour) or "none"
             raise TradeoffError(
-                f"got limits of false alerts for {got}, expected them for {', '.join(ALERTED)}"
+                f"got limits of false alerts for {got}, "
+                f"expected them for {', '.join(ALERTED_EMOTIONS)}"
             )
         for emotion, limit in self.false_per_hour.items():
             if not limit >= 0:
@@ -346,12 +346,12 @@ def evaluate(
     }
     chosen = {
         emotion: choose(curves["valid"][emotion], emotion, config.false_per_hour[emotion]).rule
-        for emotion in ALERTED
+        for emotion in ALERTED_EMOTIONS
     }
     found = {
         emotion: replace(chosen[emotion], fire_at=at.fire_at, clear_at=at.clear_at)
         for emotion, at in stage.meta.thresholds.items()
-        if emotion in ALERTED
+        if emotion in ALERTED_EMOTIONS
     }
     others = [
         _curves(played["valid"], stage, replace(config, draws=0), hold_s, smooth_s, "valid")
@@ -400,7 +400,7 @@ def evaluate(
                     if (point := best(by_emotion[emotion], config.false_per_hour[emotion]))
                 ],
             )
-            for emotion in ALERTED
+            for emotion in ALERTED_EMOTIONS
         },
     )
 
@@ -483,11 +483,11 @@ def _curves(
     part: HeldOutPart,
 ) -> dict[Emotion, list[AlertFigures]]:
     """Every emotion at every threshold."""
-    curves: dict[Emotion, list[AlertFigures]] = {emotion: [] for emotion in ALERTED}
+    curves: dict[Emotion, list[AlertFigures]] = {emotion: [] for emotion in ALERTED_EMOTIONS}
     name = f"{part}, hold {hold_s:g} s, smooth {smooth_s:g} s"
     for fire_at in tqdm(FIRE_AT, name, unit="threshold", leave=False, disable=None):
         rule = ThresholdRule(fire_at, round(fire_at * config.clear_ratio, 4), hold_s, smooth_s)
-        at = _at(played, stage, dict.fromkeys(ALERTED, rule), config.draws)
-        for emotion in ALERTED:
+        at = _at(played, stage, dict.fromkeys(ALERTED_EMOTIONS, rule), config.draws)
+        for emotion in ALERTED_EMOTIONS:
             curves[emotion].append(at[emotion])
     return curves

@@ -195,7 +195,7 @@ class Dataset:
     def _batch(self, examples: Sequence[_Example]) -> Batch:
         rows = np.array([example.row for example in examples])
         lengths = [len(example.frames) for example in examples]
-        frames = np.zeros((len(rows), max(lengths), self.spec.channels), np.float32)
+        frames = np.zeros((len(rows), max(lengths), self.spec.n_features), np.float32)
         for padded, example in zip(frames, examples, strict=True):
             padded[: len(example.frames)] = example.frames
         return Batch(

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from model.labels import Emotion
+from model.speaker_baseline import BASELINE_UTTERANCES
 from training.data.manifest import Utterance, rows_by_voice
 
 # `utterance`: none, only the utterance itself is given; `caller`: some earlier utterances, as in a
@@ -18,7 +19,6 @@ EnrolmentKind = Literal["utterance", "caller", "speaker"]
 Enrolments = list[list[int]]  # of each utterance, the rows of its enrolment
 
 CALM_UTTERANCES = 4  # about ten seconds
-MOST_UTTERANCES = 8
 NEUTRAL_SHARE = 0.8  # of the utterances of a training enrolment
 WHOLE_SHARE = 0.3  # of the training enrolments are all utterances of the voice
 
@@ -54,7 +54,7 @@ class TrainingEnrolments:
     def draw(self, row: int, rng: np.random.Generator) -> list[int]:
         """Returns the rows of one utterance's enrolment.
 
-        With probability WHOLE_SHARE these are all rows of the voice, else up to MOST_UTTERANCES,
+        With probability WHOLE_SHARE these are all rows of the voice, else up to BASELINE_UTTERANCES,
         mostly neutral ones, without the utterance itself.
         """
         voice = self._voice[row]
@@ -62,7 +62,7 @@ class TrainingEnrolments:
         if rng.random() < WHOLE_SHARE:
             return everything
         drawn = []
-        for _ in range(rng.integers(MOST_UTTERANCES + 1)):
+        for _ in range(rng.integers(BASELINE_UTTERANCES + 1)):
             drawn_from = neutral if neutral and rng.random() < NEUTRAL_SHARE else everything
             drawn.append(drawn_from[rng.integers(len(drawn_from))])
         return [other for other in drawn if other != row]

@@ -13,6 +13,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from model.artifact import DEFAULT_SERVING
 from model.features import FeatureSpec, Frames
 from model.functionals import Functionals, functional_count, functionals
 from model.gate import GateSpec
@@ -30,7 +31,7 @@ class Preparation:
     spec: FeatureSpec
     gate: GateSpec
     cuts: int = 0  # spans of the utterance beside the whole, as the service might cut windows
-    least_s: float = 1.5  # shortest cut of a longer utterance
+    least_s: float = DEFAULT_SERVING.first_s  # shortest cut of a longer utterance
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class FeatureCache:
         arrays: Sequence[NDArray[Any]] = (
             np.concatenate([one.frames for one in each])
             if each
-            else np.zeros((0, spec.channels), np.float32),
+            else np.zeros((0, spec.n_features), np.float32),
             np.cumsum([0, *(len(one.frames) for one in each)]),
             np.array([one.spans for one in each], np.int64).reshape(len(each), count, 2),
             np.array([one.functionals for one in each], np.float32).reshape(

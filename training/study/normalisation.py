@@ -6,7 +6,8 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 
 from model.labels import Emotion
-from training.data.enrolment import MOST_UTTERANCES, Enrolments
+from model.speaker_baseline import BASELINE_UTTERANCES
+from training.data.enrolment import Enrolments
 from training.data.manifest import Utterance, rows_by_voice
 from training.study.opensmile_features import FunctionalsTable
 
@@ -72,7 +73,7 @@ def by_caller(scaled: FunctionalsTable, enrolments: Enrolments, shrink: float) -
 
 
 def training_enrolments(utterances: Sequence[Utterance], rng: np.random.Generator) -> Enrolments:
-    """Draws for every utterance up to MOST_UTTERANCES others of its voice, mostly neutral ones.
+    """Draws for every utterance up to BASELINE_UTTERANCES others of its voice, mostly neutral ones.
 
     Other than a network's training enrolments these are never all utterances of the voice, because
     a machine is trained for one normalisation only.
@@ -82,7 +83,7 @@ def training_enrolments(utterances: Sequence[Utterance], rng: np.random.Generato
     for own in rows_by_voice(utterances).values():
         for row in own:
             others = [other for other in own if other != row]
-            count = min(int(rng.integers(MOST_UTTERANCES + 1)), len(others))
+            count = min(int(rng.integers(BASELINE_UTTERANCES + 1)), len(others))
             if count:
                 weights = odds[others] / odds[others].sum()
                 drawn[row] = rng.choice(others, count, replace=False, p=weights).tolist()

@@ -294,7 +294,9 @@ async def test_one_packet_in_ten_may_be_lost_without_ending_a_sentence() -> None
             else:
                 await spoken.stream.hear(Audio(CALLER, frame))
         summary = await spoken.end()
-        concealed = calls.context.metrics.registry.get_sample_value("kanjo_concealed_audio_seconds_total")
+        concealed = calls.context.metrics.registry.get_sample_value(
+            "kanjo_concealed_audio_seconds_total"
+        )
     assert concealed == pytest.approx(2)
     assert summary.duration_s == pytest.approx(20)
     assert abs(len(spoken.readings) - len(whole)) <= 1
@@ -363,7 +365,7 @@ async def test_audio_faster_than_it_can_be_read_is_kept_waiting_and_nothing_is_l
 @pytest.mark.parametrize(("waiting", "windows"), [(0, 19), (1900, 19), (5000, 8), (8000, 5)])
 async def test_the_hop_grows_under_pressure(waiting: int, windows: int) -> None:
     nothing = SpeakerBaseline(META.features).features(
-        np.zeros((1, META.features.channels), np.float32)
+        np.zeros((1, META.features.n_features), np.float32)
     )
     async with service(Loudness(), gate=False, queue_max=8000, scoring=False) as calls:
         for _ in range(waiting):

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from model.labels import EMOTIONS, Emotion
+from model.labels import ALERTED_EMOTIONS, EMOTIONS, Emotion
 from training.alerts.page import draw, markdown, write
 from training.alerts.simulated_calls import Skipped
 from training.alerts.thresholds import (
-    ALERTED,
     PARTS,
     AlertFigures,
     CallOutcome,
@@ -63,7 +62,7 @@ def tradeoff() -> Tradeoff:
         version="1.2.3",
         config=TradeoffConfig(hold_s=2.5, smooth_s=3.0),
         cast=dict.fromkeys(PARTS, cast),
-        emotions=dict.fromkeys(ALERTED, findings),
+        emotions=dict.fromkeys(ALERTED_EMOTIONS, findings),
     )
 
 

@@ -12,12 +12,11 @@ import pytest
 from model import SHIPPED
 from model.artifact import Thresholds, load, rewrite
 from model.audio import Pcm
-from model.labels import EMOTIONS, Emotion
+from model.labels import ALERTED_EMOTIONS, EMOTIONS, Emotion
 from service.replay.simulation import CallSimulator, TimedReading
 from tests.training.alerts.test_simulated_calls import recorded
 from training.alerts.simulated_calls import CallsConfig, CallsError, Episode, held_out, make_calls
 from training.alerts.thresholds import (
-    ALERTED,
     FIRE_AT,
     AlertFigures,
     CallOutcome,
@@ -212,7 +211,7 @@ def stage(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Counted:
 
 
 # So high that some threshold keeps it, whatever these voices sound like.
-GENEROUS = replace(CONFIG, false_per_hour=dict.fromkeys(ALERTED, 1000.0))
+GENEROUS = replace(CONFIG, false_per_hour=dict.fromkeys(ALERTED_EMOTIONS, 1000.0))
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +230,7 @@ def test_every_call_is_played_once(found: Tradeoff, stage: Counted) -> None:
 
 
 def test_thresholds_are_chosen_on_the_validation_speakers(found: Tradeoff) -> None:
-    for emotion in ALERTED:
+    for emotion in ALERTED_EMOTIONS:
         one = found.emotions[emotion]
         assert [p.rule.fire_at for p in one.curve["valid"]] == list(FIRE_AT)
         assert one.chosen == choose(one.curve["valid"], emotion, 1000.0).rule
@@ -248,14 +247,16 @@ def test_figures_are_those_of_the_calls_played_alone(
 ) -> None:
     trained_on = stage.meta.training["trained_on"]
     callers, _ = held_out(utterances, trained_on, "test")
-    outcomes: dict[Emotion, list[tuple[str, float, CallOutcome]]] = {e: [] for e in ALERTED}
+    outcomes: dict[Emotion, list[tuple[str, float, CallOutcome]]] = {
+        e: [] for e in ALERTED_EMOTIONS
+    }
     now = stage.meta.thresholds
     for call in make_calls(callers, CONFIG.calls, stage.meta.gate):
         fired = stage.fired(CallSimulator.play(stage, call.call_id, call.pcm), now, 2.5, 3.0)
         for emotion, told_s in fired.items():
             judged = judge(call.episodes, emotion, told_s)
             outcomes[emotion].append((call.speaker, call.duration_s / 3600, judged))
-    for emotion in ALERTED:
+    for emotion in ALERTED_EMOTIONS:
         rule = ThresholdRule(now[emotion].fire_at, now[emotion].clear_at, 2.5, 3.0)
         assert found.emotions[emotion].as_found["test"] == figures(rule, outcomes[emotion], 50)
 

@@ -12,7 +12,7 @@ MASKS = MaskSpec()
 
 def frames_of(count: int, spec: FeatureSpec = SPEC) -> Frames:
     """Returns frames (count, n_features) without a zero."""
-    drawn = np.random.default_rng(count).uniform(1, 9, (count, spec.channels))
+    drawn = np.random.default_rng(count).uniform(1, 9, (count, spec.n_features))
     return drawn.astype(np.float32)
 
 

@@ -44,7 +44,7 @@ def data(utterances: list[Utterance], cache: Path, preparation: Preparation) -> 
 
 def is_labelled_and_padded(batch: Batch, data: Dataset) -> bool:
     count = len(batch.rows)
-    assert batch.frames.shape == (count, int(batch.lengths.max()), data.spec.channels)
+    assert batch.frames.shape == (count, int(batch.lengths.max()), data.spec.n_features)
     assert batch.functionals.shape == (count, functional_count(data.spec)) == batch.baseline.shape
     assert [tensor.dtype for tensor in batch.inputs] == [
         torch.float32,

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.labels import EMOTIONS, Emotion, Style
+from model.speaker_baseline import BASELINE_UTTERANCES
 from training.data.enrolment import (
     CALM_UTTERANCES,
-    MOST_UTTERANCES,
     NEUTRAL_SHARE,
     WHOLE_SHARE,
     EnrolmentKind,
@@ -120,18 +120,18 @@ def test_a_training_enrolment_is_some_of_the_voice_without_the_utterance_or_all_
             if enrolment != voice:
                 assert row not in enrolment
                 assert set(enrolment) <= set(voice)
-                assert len(enrolment) <= MOST_UTTERANCES
+                assert len(enrolment) <= BASELINE_UTTERANCES
 
 
 def test_training_enrolments_are_as_varied_as_calls_are() -> None:
     utterances = one_voice(neutral=10, angry=30)
     drawn_from, rng = TrainingEnrolments(utterances), np.random.default_rng(0)
     drawn = [drawn_from.draw(35, rng) for _ in range(4000)]
-    some = [enrolment for enrolment in drawn if len(enrolment) <= MOST_UTTERANCES]
+    some = [enrolment for enrolment in drawn if len(enrolment) <= BASELINE_UTTERANCES]
     assert 1 - len(some) / len(drawn) == pytest.approx(WHOLE_SHARE, abs=0.02)
     lengths = Counter(map(len, some))
-    assert set(lengths) == set(range(MOST_UTTERANCES + 1))
-    assert min(lengths.values()) > len(some) / (MOST_UTTERANCES + 1) / 2
+    assert set(lengths) == set(range(BASELINE_UTTERANCES + 1))
+    assert min(lengths.values()) > len(some) / (BASELINE_UTTERANCES + 1) / 2
     neutral = np.mean([row < 10 for enrolment in some for row in enrolment])
     # The others are drawn from everything but the utterance itself: 10 of 39 are neutral there.
     assert neutral == pytest.approx(NEUTRAL_SHARE + (1 - NEUTRAL_SHARE) * 10 / 39, abs=0.02)

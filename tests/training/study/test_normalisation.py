@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from model.labels import EMOTIONS, Emotion, Style
-from training.data.enrolment import MOST_UTTERANCES, enrolments
+from model.speaker_baseline import BASELINE_UTTERANCES
+from training.data.enrolment import enrolments
 from training.data.manifest import Utterance, rows_by_voice
 from training.study.normalisation import (
     FURTHEST,
@@ -119,8 +120,8 @@ def test_training_enrolments_are_of_any_length_and_mostly_neutral() -> None:
     utterances = labelled(5, 8)
     drawn = training_enrolments(utterances, np.random.default_rng(0))
     lengths = Counter(map(len, drawn))
-    assert set(lengths) == set(range(MOST_UTTERANCES + 1))
-    assert min(lengths.values()) > len(utterances) / (MOST_UTTERANCES + 1) / 2
+    assert set(lengths) == set(range(BASELINE_UTTERANCES + 1))
+    assert min(lengths.values()) > len(utterances) / (BASELINE_UTTERANCES + 1) / 2
     emotions = Counter(utterances[row].emotion for enrolment in drawn for row in enrolment)
     assert emotions[Emotion.NEUTRAL] > emotions.total() / 2
     assert len(emotions) == len(EMOTIONS)
