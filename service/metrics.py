@@ -11,9 +11,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self.calls_started = Counter(
-            "kanjo_calls_started", "Calls taken", ["bridge"], registry=registry
-        )
+        self.calls_started = Counter("kanjo_calls_started", "Calls taken", ["bridge"], registry=registry)
         self.calls_refused = Counter(
             "kanjo_calls_refused", "Calls refused", ["bridge", "reason"], registry=registry
         )
@@ -44,10 +42,7 @@ class Metrics:
             "kanjo_batch_windows", "Windows scored together", buckets=BATCH, registry=registry
         )
         self.scoring_seconds = Histogram(
-            "kanjo_scoring_duration_seconds",
-            "Time to score a batch",
-            buckets=LATENESS_S,
-            registry=registry,
+            "kanjo_scoring_duration_seconds", "Time to score a batch", buckets=LATENESS_S, registry=registry
         )
         self.reading_lateness = Histogram(
             "kanjo_reading_lateness_seconds",
@@ -59,9 +54,7 @@ class Metrics:
             "kanjo_alert_transitions", "Steps of alerts", ["emotion", "state"], registry=registry
         )
         self.queued_windows = Gauge("kanjo_queued_windows", "Windows waiting", registry=registry)
-        self.outbox_pending = Gauge(
-            "kanjo_outbox_pending_writes", "Writes waiting for Redis", registry=registry
-        )
+        self.outbox_pending = Gauge("kanjo_outbox_pending_writes", "Writes waiting for Redis", registry=registry)
         self.outbox_dropped = Gauge(
             "kanjo_outbox_dropped_readings", "Readings given up for lack of room", registry=registry
         )

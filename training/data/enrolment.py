@@ -54,8 +54,8 @@ class TrainingEnrolments:
     def draw(self, row: int, rng: np.random.Generator) -> list[int]:
         """Returns the rows of one utterance's enrolment.
 
-        With probability WHOLE_SHARE these are all rows of the voice, else up to BASELINE_UTTERANCES,
-        mostly neutral ones, without the utterance itself.
+        With probability WHOLE_SHARE these are all rows of the voice, else up to
+        BASELINE_UTTERANCES, mostly neutral ones, without the utterance itself.
         """
         voice = self._voice[row]
         everything, neutral = self._all[voice], self._neutral.get(voice, [])
