@@ -1,7 +1,7 @@
-"""The trained model as the service gets it: one TorchScript file with its `meta.json` inside.
+"""The trained model as the service loads it: one TorchScript file with its `meta.json` inside.
 
-The file is the contract between training and the service: whoever can load it needs none of the
-code that built it.
+The file is the contract between training and service: to load it, none of the code that built it is
+needed.
 """
 
 import hashlib
@@ -23,10 +23,13 @@ from model.functionals import functional_count
 from model.gate import GateSpec
 from model.labels import EMOTIONS, STYLES, Emotion
 
-FORMAT = 4  # of the file; a change that older services can't read counts up
+FORMAT = 4  # of the file; it counts up with every change that makes this version unable to load one
 
 PROBE_FRAMES = 300
-PROBE_TOLERANCE = 1e-3  # between machines; on one machine export holds 1e-5
+PROBE_TOLERANCE = 1e-3  # between machines; on one machine `export` holds 1e-5
+
+FIRST_RANGE_S = (0.5, 7.5)  # of a `ServingSpec`, and of the service's settings
+HOP_RANGE_S = (0.25, 7.5)
 
 
 class ArtifactError(ValueError):
@@ -38,17 +41,49 @@ class ArtifactError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """When an emotion's alert fires and clears, in smoothed probability."""
+    """The smoothed probabilities at which an emotion's alert fires and below which it clears."""
 
     fire_at: float
     clear_at: float
 
 
 @dataclass(frozen=True, slots=True)
-class ArtifactMeta:
-    """What a model says of itself."""
+class ServingSpec:
+    """When the windows of a stretch of speech are scored, in seconds of speech.
 
-    # A field that nobody here knows could change what a frame is; the specs inside inherit this.
+    Training cuts no utterance shorter than the first window.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+
+    first_s: float = 1.5  # before the first window
+    hop_s: float = 1.0  # from one window to the next
+
+    def __post_init__(self) -> None:
+        for name, seconds, (least, most) in (
+            ("first_s", self.first_s, FIRST_RANGE_S),
+            ("hop_s", self.hop_s, HOP_RANGE_S),
+        ):
+            if not (isinstance(seconds, int | float) and least <= seconds <= most):
+                raise ValueError(f"serving: {name} is {seconds!r}, expected {least} to {most}")
+
+    def override(self, first_s: float | None, hop_s: float | None) -> "ServingSpec":
+        """Returns this spec with the given values in place of its own; None keeps its own."""
+        return ServingSpec(
+            self.first_s if first_s is None else first_s,
+            self.hop_s if hop_s is None else hop_s,
+        )
+
+
+DEFAULT_SERVING = ServingSpec()
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactMeta:
+    """The description of a model, stored inside its artifact as `meta.json`."""
+
+    # Unknown fields are refused, here and in the specs inside: one could change what a frame is.
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     format: int
@@ -65,12 +100,13 @@ class ArtifactMeta:
     operations: int  # floating-point operations of a full window
     training: dict[str, Any]  # config, corpora, speakers held out, scores
     licence: str
-    probe: tuple[float, ...]  # what it answers to `probe`
+    probe: tuple[float, ...]  # the emotions' posteriors of the window `probe`
+    serving: ServingSpec = DEFAULT_SERVING  # older artifacts of this format have none
 
 
 @dataclass(frozen=True, slots=True)
 class _AnyMeta:
-    """Of a meta in whatever format: the rest of its fields may be others."""
+    """The one field that the meta of every format has."""
 
     format: int
 
@@ -81,7 +117,7 @@ _ANY_META = TypeAdapter(_AnyMeta)
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A model ready to answer."""
+    """A loaded and verified model."""
 
     meta: ArtifactMeta
     module: torch.jit.ScriptModule
@@ -90,51 +126,54 @@ class Artifact:
 
     def __call__(
         self,
-        frames: Tensor,  # (B, T, channels), normalised
+        frames: Tensor,  # (B, T, n_features), normalised
         lengths: Tensor,  # (B,) int64
         functionals: Tensor,  # (B, F) of the same frames, not normalised
-        before: Tensor,  # (B, F) mean of those of the caller's utterances before
-        utterances: Tensor,  # (B,) float, how many those were
+        baseline: Tensor,  # (B, F) mean functionals of the caller's earlier utterances
+        baseline_utterances: Tensor,  # (B,) float, how many those are
     ) -> tuple[Tensor, Tensor]:
-        """Posteriors (B, 4) and (B, 2)."""
-        emotion, style = self.module(frames, lengths, functionals, before, utterances)
+        """Returns the posteriors of the emotions (B, 4) and of the styles (B, 2)."""
+        emotion, style = self.module(frames, lengths, functionals, baseline, baseline_utterances)
         return emotion, style
 
 
-Input = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # what an artifact is called with
+Input = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # the arguments of an artifact
 
 
 def noise(spec: FeatureSpec, lengths: Sequence[int], seed: int = 0) -> Input:
-    """The same windows everywhere, of noise, padded to the longest: to see how a model answers."""
+    """Returns windows of noise, padded to the longest: the same on every machine.
+
+    Row i has a baseline of i utterances.
+    """
     rng = np.random.default_rng(seed)
-    frames = rng.standard_normal((len(lengths), max(lengths), spec.channels)).astype(np.float32)
-    told = rng.standard_normal((2, len(lengths), functional_count(spec))).astype(np.float32)
+    frames = rng.standard_normal((len(lengths), max(lengths), spec.n_features)).astype(np.float32)
+    voices = rng.standard_normal((2, len(lengths), functional_count(spec))).astype(np.float32)
     return (
         torch.from_numpy(frames),
         torch.tensor(lengths),
-        torch.from_numpy(told[0]),
-        torch.from_numpy(told[1]),
+        torch.from_numpy(voices[0]),
+        torch.from_numpy(voices[1]),
         torch.arange(len(lengths), dtype=torch.float32),
     )
 
 
 def probe(spec: FeatureSpec) -> Input:
-    """What every artifact is asked when it is exported, and again when it is loaded."""
+    """Returns the window on which an artifact is tested at export and again whenever it loads."""
     return noise(spec, [PROBE_FRAMES])
 
 
 def save(module: torch.jit.ScriptModule, meta: ArtifactMeta, path: Path) -> None:
-    """Writes the artifact, its meta inside."""
+    """Writes an artifact with its meta inside."""
     torch.jit.save(module, path, _extra_files={"meta.json": _META.dump_json(meta, indent=2)})
 
 
 def rewrite(path: Path, meta: ArtifactMeta) -> Artifact:
-    """Gives an artifact another meta; all else in the file stays bit for bit.
+    """Replaces the meta of an artifact; all else in the file stays bit for bit.
 
-    Written beside, then renamed, once it has been verified.
+    The new file is written beside the old one, verified, and then renamed.
 
     Raises:
-        ArtifactError: as `load`, and then the file stays as it was.
+        ArtifactError: as `load`; the file then stays as it was.
     """
     load(path)
     unfinished = path.with_suffix(".part")
@@ -154,18 +193,31 @@ def load(path: Path, device: torch.device | str = "cpu") -> Artifact:
     """Reads and verifies an artifact.
 
     Raises:
-        ArtifactError: there is no such file, it is truncated or something else, of another
-            format, for other labels or features, or doesn't answer as it did when exported.
+        ArtifactError: there is no such file; it is truncated or no artifact; it is of another
+            format, or for other labels or features; or its answer to the probe is not the one
+            recorded at export.
     """
     device = torch.device(device)
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ArtifactError(path, str(error.strerror), "a readable file") from error
-    extra = {"meta.json": ""}
+    module, meta_json = _unpack(path, data, device)
+    artifact = Artifact(
+        _read_meta(path, meta_json), module.eval(), device, hashlib.sha256(data).hexdigest()
+    )
+    _verify_probe(path, artifact)
+    return artifact
+
+
+def _unpack(
+    path: Path, data: bytes, device: torch.device
+) -> tuple[torch.jit.ScriptModule, str | bytes]:
+    """Returns the module and the text of the `meta.json` in an artifact's bytes."""
+    extra: dict[str, str | bytes] = {"meta.json": ""}
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
-            damaged = file.testzip()  # torch itself looks at no checksum
+            damaged = file.testzip()  # torch itself verifies no checksum
         if damaged:
             raise ArtifactError(path, f"damage in {damaged}", "a whole TorchScript file")
         module = torch.jit.load(io.BytesIO(data), map_location=device, _extra_files=extra)  # type: ignore[no-untyped-call]
@@ -174,35 +226,39 @@ def load(path: Path, device: torch.device | str = "cpu") -> Artifact:
         raise ArtifactError(path, first_line, "a whole TorchScript file") from error
     if not extra["meta.json"]:
         raise ArtifactError(path, "no meta.json inside", "an artifact made by `kanjo export`")
+    return module, extra["meta.json"]
+
+
+def _read_meta(path: Path, meta_json: str | bytes) -> ArtifactMeta:
     try:
-        written_in = _ANY_META.validate_json(extra["meta.json"]).format
-        if written_in != FORMAT:
-            raise ArtifactError(path, f"format {written_in}", str(FORMAT))
-        meta = _META.validate_json(extra["meta.json"])
+        written_format = _ANY_META.validate_json(meta_json).format
+        if written_format != FORMAT:
+            raise ArtifactError(path, f"format {written_format}", str(FORMAT))
+        meta = _META.validate_json(meta_json)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        field = ".".join(str(name) for name in first["loc"])
         raise ArtifactError(
-            path, f"meta.json: {where}: {first['msg']}", f"that of format {FORMAT}"
+            path, f"meta.json: {field}: {first['msg']}", f"that of format {FORMAT}"
         ) from error
-    for what, found, expected in (
+    for labels, found, expected in (
         ("emotions", list(meta.emotions), [e.value for e in EMOTIONS]),
         ("styles", list(meta.styles), [s.value for s in STYLES]),
     ):
         if found != expected:
-            raise ArtifactError(path, f"{what} {found}", str(expected))
-    digest = hashlib.sha256(data).hexdigest()
-    artifact = Artifact(meta, module.eval(), device, digest)
+            raise ArtifactError(path, f"{labels} {found}", str(expected))
+    return meta
+
+
+def _verify_probe(path: Path, artifact: Artifact) -> None:
+    meta = artifact.meta
     try:
         with torch.inference_mode():
-            answered, _ = artifact(*(tensor.to(device) for tensor in probe(meta.features)))
+            emotion, _ = artifact(*(tensor.to(artifact.device) for tensor in probe(meta.features)))
     except RuntimeError as error:
-        told = (
-            f"{meta.features.channels} channels and {functional_count(meta.features)} functionals"
-        )
+        sizes = f"{meta.features.n_features} features and {functional_count(meta.features)}"
         last_line = str(error).splitlines()[-1]
-        raise ArtifactError(path, last_line, f"a network that is told {told}") from error
-    if not np.allclose(answered[0].cpu().numpy(), meta.probe, atol=PROBE_TOLERANCE):
-        said = [round(p, 4) for p in answered[0].tolist()]
-        raise ArtifactError(path, f"answer {said} to the probe", f"{meta.probe}")
-    return artifact
+        raise ArtifactError(path, last_line, f"a network for {sizes} functionals") from error
+    if not np.allclose(emotion[0].cpu().numpy(), meta.probe, atol=PROBE_TOLERANCE):
+        answer = [round(p, 4) for p in emotion[0].tolist()]
+        raise ArtifactError(path, f"answer {answer} to the probe", f"{meta.probe}")

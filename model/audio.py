@@ -8,7 +8,11 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-SAMPLE_RATE = 8000  # Hz, of everything that the network hears
+SAMPLE_RATE = 8000  # Hz, of all audio that the gate and the network are given
+# A telephone frame: what most providers send in one message. (A frame of features is another
+# thing: `FeatureSpec.frame_samples`.)
+FRAME_S = 0.02
+FRAME_SAMPLES = 160
 
 Pcm = NDArray[np.int16]
 
@@ -31,8 +35,8 @@ def _alaw_table() -> Pcm:
 
 
 def _nearest_codes(table: Pcm) -> NDArray[np.uint8]:
-    """For every int16 value, seen as uint16, the code word whose decoded value is nearest."""
-    # Of mu-law's two zeros the later code word, 0xFF, is a silent line's.
+    """Returns, for every int16 value viewed as uint16, the code word that decodes nearest to it."""
+    # Mu-law has two zeros; the later code word, 0xFF, is the one that a silent line carries.
     codes = 255 - np.argsort(table[::-1], kind="stable")
     levels = table[codes].astype(np.int32)
     borders = (levels[1:] + levels[:-1]) / 2
@@ -47,29 +51,29 @@ _TO_ALAW = _nearest_codes(_ALAW)
 
 
 def mulaw_decode(data: bytes | NDArray[np.uint8]) -> Pcm:
-    """G.711 mu-law code words (n,) to int16 samples (n,)."""
+    """Decodes G.711 mu-law code words (n,) to int16 samples (n,)."""
     return _MULAW[np.frombuffer(data, np.uint8)]
 
 
 def alaw_decode(data: bytes | NDArray[np.uint8]) -> Pcm:
-    """G.711 A-law code words (n,) to int16 samples (n,)."""
+    """Decodes G.711 A-law code words (n,) to int16 samples (n,)."""
     return _ALAW[np.frombuffer(data, np.uint8)]
 
 
 def mulaw_encode(pcm: Pcm) -> NDArray[np.uint8]:
-    """int16 samples (n,) to the nearest mu-law code words (n,)."""
+    """Encodes int16 samples (n,) as the nearest mu-law code words (n,)."""
     assert pcm.dtype == np.int16, pcm.dtype
     return _TO_MULAW[pcm.view(np.uint16)]
 
 
 def alaw_encode(pcm: Pcm) -> NDArray[np.uint8]:
-    """int16 samples (n,) to the nearest A-law code words (n,)."""
+    """Encodes int16 samples (n,) as the nearest A-law code words (n,)."""
     assert pcm.dtype == np.int16, pcm.dtype
     return _TO_ALAW[pcm.view(np.uint16)]
 
 
 class Resampler:
-    """One track of a call to 8 kHz, piece by piece: the same samples however it is cut."""
+    """Brings one track to 8 kHz piece by piece: the samples do not depend on how it is cut."""
 
     def __init__(self, rate: int) -> None:
         # In float, because soxr dithers int16, which depends on the pieces.
@@ -80,19 +84,19 @@ class Resampler:
         )
 
     def feed(self, pcm: Pcm, *, last: bool = False) -> Pcm:
-        """The samples at 8 kHz that are final by now; with `last`, all that is left."""
+        """Returns the samples at 8 kHz that are final by now; with `last`, all that are left."""
         if self._stream is None:
             return pcm
         levels = self._stream.resample_chunk(pcm.astype(np.float32), last)
-        heard: Pcm = np.rint(levels).clip(-32768, 32767).astype(np.int16)
-        return heard
+        resampled: Pcm = np.rint(levels).clip(-32768, 32767).astype(np.int16)
+        return resampled
 
 
 def quantised(samples: NDArray[np.float32]) -> Pcm:
-    """Samples from -1 to 1, any shape, to int16: libsndfile doesn't scale float files by itself."""
+    """Scales samples from -1 to 1, of any shape, to int16; libsndfile does not for float files."""
     return np.clip(np.rint(samples * 32_768), -32_768, 32_767).astype(np.int16)
 
 
 def resample(pcm: Pcm, rate: int) -> Pcm:
-    """A whole recording at `rate` Hz to 8 kHz."""
+    """Resamples a whole recording at `rate` Hz to 8 kHz."""
     return Resampler(rate).feed(pcm, last=True)

@@ -1,8 +1,8 @@
-"""A training's checkpoint to the artifact that the service loads.
+"""Exports a training's checkpoint as the artifact that the service loads.
 
-TorchScript, though PyTorch has deprecated it, because one file then holds weights and code, loads
-without ours and takes any length and batch. Another format would touch this file and `artifact`,
-nothing else.
+The format is TorchScript, although PyTorch has deprecated it: one file holds weights and code,
+loads without the code that built it, and takes any length and batch size. Another format would
+change this module and `artifact`, nothing else.
 """
 
 import os
@@ -15,24 +15,24 @@ import torch
 from torch import Tensor, nn
 
 from model import artifact
-from model.artifact import ArtifactMeta, Thresholds
+from model.artifact import DEFAULT_SERVING, ArtifactMeta, ServingSpec, Thresholds
 from model.features import FeatureSpec
 from model.functionals import functional_count
 from model.gate import GateSpec
 from model.labels import EMOTIONS, STYLES, Emotion
 from model.network import EmotionNetwork, NetworkConfig, operations
 
-TOLERANCE = 1e-5  # largest difference of a probability between checkpoint and artifact
+TOLERANCE = 1e-5  # largest accepted difference of a probability between checkpoint and artifact
 
 Config = TypeVar("Config")
 
 
 class ExportError(ValueError):
-    """A checkpoint can't become an artifact; the message says why."""
+    """A checkpoint cannot be exported; the message says what was found and what was expected."""
 
 
 class CalibratedNetwork(nn.Module):
-    """The network as it is served: calibrated posteriors instead of logits."""
+    """The network as it is served: it returns calibrated posteriors instead of logits."""
 
     def __init__(self, network: EmotionNetwork, temperature: float) -> None:
         super().__init__()
@@ -44,35 +44,38 @@ class CalibratedNetwork(nn.Module):
         frames: Tensor,
         lengths: Tensor,
         functionals: Tensor,
-        before: Tensor,
-        utterances: Tensor,
+        baseline: Tensor,
+        baseline_utterances: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        emotion, style = self.network(frames, lengths, functionals, before, utterances)
+        """Returns posteriors (B, 4) and (B, 2); the arguments are those of the network."""
+        emotion, style = self.network(frames, lengths, functionals, baseline, baseline_utterances)
         return (emotion / self.temperature).softmax(1), style.softmax(1)
 
 
 def released(state: Mapping[str, Any]) -> CalibratedNetwork:
-    """The network of a finished training's checkpoint, in evaluation mode.
+    """Returns the network of a finished training's checkpoint, in evaluation mode.
 
     Raises:
-        ExportError: the checkpoint lacks something, its weights are another network's, or not all
-            of them are numbers.
+        ExportError: the checkpoint lacks a field, its weights are another network's, or some of
+            them are not finite.
     """
     missing = {"config", "network", "temperature", "scores", "trained_on", "epoch"} - set(state)
     if missing:
         raise ExportError(f"checkpoint without {sorted(missing)}, expected a finished training's")
-    network = EmotionNetwork(_part(state["config"], "network", NetworkConfig))
+    network = EmotionNetwork(_config_of(state["config"], "network", NetworkConfig))
     try:
         network.load_state_dict(state["network"])
     except RuntimeError as error:
         raise ExportError(f"weights of another network: {error}") from error
     for name, weight in network.state_dict().items():
         if not weight.isfinite().all():
-            raise ExportError(f"weights {name} are not all finite, expected a training that held")
+            raise ExportError(
+                f"weights {name} are not all finite, expected a training that converged"
+            )
     return CalibratedNetwork(network, state["temperature"]).eval()
 
 
-def _part(config: Mapping[str, Any], name: str, kind: type[Config]) -> Config:
+def _config_of(config: Mapping[str, Any], name: str, kind: type[Config]) -> Config:
     try:
         return kind(**config[name])
     except (KeyError, TypeError, ValueError) as error:
@@ -81,14 +84,17 @@ def _part(config: Mapping[str, Any], name: str, kind: type[Config]) -> Config:
 
 @torch.inference_mode()
 def largest_difference(one: nn.Module, other: nn.Module, spec: FeatureSpec) -> float:
-    """Of any probability, over windows of several lengths, alone and in a padded batch."""
+    """Returns the largest difference of any probability between two networks.
+
+    They are compared on windows of several lengths, alone and in a padded batch.
+    """
     longest = spec.window_frames
-    worst = 0.0
+    largest = 0.0
     for lengths in ([longest], [50], [longest, longest // 2, 150, 50]):
         windows = artifact.noise(spec, lengths)
         for a, b in zip(one(*windows), other(*windows), strict=True):
-            worst = max(worst, float((a - b).abs().max()))
-    return worst
+            largest = max(largest, float((a - b).abs().max()))
+    return largest
 
 
 def export(
@@ -100,11 +106,13 @@ def export(
     commit: str,
     licence: str,
     thresholds: Mapping[Emotion, Thresholds],
+    serving: ServingSpec = DEFAULT_SERVING,
 ) -> ArtifactMeta:
-    """Writes the artifact of a finished training, if it answers like the checkpoint.
+    """Writes the artifact of a finished training and returns its meta.
 
     Raises:
-        ExportError: the checkpoint is unreadable or unfinished, or the artifact answers otherwise.
+        ExportError: the checkpoint is unreadable or unfinished, or the artifact's answers differ
+            from the checkpoint's; nothing is written then.
     """
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -114,14 +122,14 @@ def export(
         raise ExportError(f"{checkpoint}: found {type(state).__name__}, expected a checkpoint")
     original = released(state)
     config = state["config"]
-    spec = _part(config, "features", FeatureSpec)
-    gate = _part(config, "gate", GateSpec)
-    told = (original.network.config.d_frame, original.network.config.functionals)
-    made = (spec.channels, functional_count(spec))
-    if told != made:
+    spec = _config_of(config, "features", FeatureSpec)
+    gate = _config_of(config, "gate", GateSpec)
+    network_sizes = (original.network.config.d_frame, original.network.config.functionals)
+    spec_sizes = (spec.n_features, functional_count(spec))
+    if network_sizes != spec_sizes:
         raise ExportError(
-            f"{checkpoint}: a network that is told {told[0]} channels and {told[1]} functionals, "
-            f"expected the {made[0]} and {made[1]} of its features"
+            f"{checkpoint}: a network for {network_sizes[0]} features and {network_sizes[1]} "
+            f"functionals, expected the {spec_sizes[0]} and {spec_sizes[1]} of its feature spec"
         )
     scripted = torch.jit.freeze(torch.jit.script(original))
     with torch.inference_mode():
@@ -142,6 +150,7 @@ def export(
         training={key: state[key] for key in ("config", "scores", "trained_on", "epoch")},
         licence=licence,
         probe=tuple(probed[0].tolist()),
+        serving=serving,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".part")
@@ -151,7 +160,7 @@ def export(
         difference = largest_difference(original, written.module, spec)
         if not difference <= TOLERANCE:
             raise ExportError(
-                f"{checkpoint}: the artifact answers otherwise by {difference:.1e}, "
+                f"{checkpoint}: the artifact's answers differ by {difference:.1e}, "
                 f"expected at most {TOLERANCE:.0e}"
             )
         os.replace(unfinished, path)

@@ -1,6 +1,6 @@
 """Functionals: means, spreads and quantiles of a stretch of speech, as phoneticians measure it.
 
-The set follows Eyben et al. 2016 (GeMAPS). Training and service compute them with this code.
+The set follows Eyben et al. 2016 (GeMAPS). Training and the service compute them with this code.
 """
 
 from typing import Any
@@ -18,8 +18,8 @@ LOW_BANDS, HIGH_BANDS = slice(5, 15), slice(25, 40)  # about 250 to 900 Hz, 1.9 
 LAG_STEP = 3  # every third autocorrelation is enough
 QUANTILES = (0.1, 0.5, 0.9)
 QUIET_SHARE = 0.3  # of the frames, not counted among the loud ones
-LOUD = 3.0  # within so much of the loudest frame's log energy
-SHORTEST_FRAMES = 2  # of which there can be functionals
+LOUD = 3.0  # largest distance of a loud frame's log energy from the loudest frame's
+SHORTEST_FRAMES = 2  # fewer have no functionals
 
 _OF_SERIES = 6 + len(QUANTILES)  # functionals of each series
 _OF_PITCH = 3 + len(QUANTILES)
@@ -27,7 +27,7 @@ _OF_RHYTHM = 3
 
 
 def functional_count(spec: FeatureSpec) -> int:
-    """F: 0 where the network is told none."""
+    """Returns F, the number of functionals of a window; 0 if the network is given none."""
     if not spec.functionals:
         return 0
     series = CEPSTRA + 2
@@ -37,11 +37,14 @@ def functional_count(spec: FeatureSpec) -> int:
 
 
 def functionals(frames: Frames, spec: FeatureSpec) -> Functionals:
-    """(F,) of frames (T, channels), not normalised; fewer than two frames say nothing: zeros."""
+    """Returns the functionals (F,) of frames (T, n_features) that are not normalised.
+
+    They are zeros where there are fewer than SHORTEST_FRAMES frames.
+    """
     if not spec.functionals or len(frames) < SHORTEST_FRAMES:
         return np.zeros(functional_count(spec), np.float32)
-    channels = np.ascontiguousarray(frames.T)  # (channels, T)
-    energies, lags = channels[: spec.n_mels], channels[spec.n_mels :]
+    features = np.ascontiguousarray(frames.T)  # (n_features, T)
+    energies, lags = features[: spec.n_mels], features[spec.n_mels :]
     level = energies.max(0)  # (T,)
     tilt = energies[HIGH_BANDS].mean(0) - energies[LOW_BANDS].mean(0)
     cepstra = dct(energies, axis=0, norm="ortho")[:CEPSTRA]
@@ -50,15 +53,15 @@ def functionals(frames: Frames, spec: FeatureSpec) -> Functionals:
         rows += [lags.max(0)[None], lags[::LAG_STEP]]
     series = np.concatenate(rows)  # (S, T)
     in_order = np.sort(series)
-    moved = np.diff(series)
+    changes = np.diff(series)
     levels = np.sort(level)
     loud = series[:, level >= _quantile(levels, QUIET_SHARE)]
     of_series = (
         series.mean(1),
         series.std(1),
         *(_quantile(in_order, share) for share in QUANTILES),
-        np.abs(moved).mean(1),
-        moved.std(1),
+        np.abs(changes).mean(1),
+        changes.std(1),
         loud.mean(1),
         loud.std(1),
     )
@@ -73,12 +76,15 @@ def functionals(frames: Frames, spec: FeatureSpec) -> Functionals:
 
 
 def _quantile(in_order: NDArray[Any], share: float) -> Any:
-    """(..., T), sorted along the last axis, to (...)."""
+    """Returns a quantile (...) of values (..., T) that are sorted along the last axis."""
     return in_order[..., round(share * (in_order.shape[-1] - 1))]
 
 
 def _pitch(lags: NDArray[np.float32], spec: FeatureSpec) -> tuple[float, ...]:
-    """Six in octaves, of the more voiced half of the frames; lags are (pitch_lags, T)."""
+    """Returns six functionals of the pitch, in octaves; `lags` are (pitch_lags, T).
+
+    Only the more voiced half of the frames counts.
+    """
     voicing = lags.max(0)
     voiced = voicing >= _quantile(np.sort(voicing), 0.5)
     octaves = np.log2(spec.sample_rate / pitch_lags_of(spec))[lags.argmax(0)[voiced]]

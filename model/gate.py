@@ -1,11 +1,11 @@
-"""Where somebody speaks, found as the samples come: one gate for live calls and for training.
+"""The speech gate: finds stretches of speech in a stream. Live calls and training share it.
 
-WebRTC's voice activity detector sits on the event loop for hundreds of calls: the whole gate costs
-a quarter of Silero's model, needs no second inference runtime, and keeps as much of recorded
-speech. What Silero's refuses and WebRTC's lets through, steady noise and the tones of the telephone
-network, doesn't change in level from moment to moment as a voice does, and is refused for that.
-Melodies, and keypad tones dialled in quick succession, still pass.
-`python -m tests.benchmarks gate` measures all of this.
+It is built on WebRTC's voice activity detector. On the event loop, for hundreds of calls, the whole
+gate costs a quarter of Silero's model, needs no second inference runtime, and keeps as much of
+recorded speech. What Silero's model rejects and WebRTC's detector accepts are steady noise and the
+tones of the telephone network. Their level does not change from moment to moment as a voice's does,
+so the gate rejects them for that. Melodies, and keypad tones dialled in quick succession, still
+pass. `python -m tests.benchmarks gate` measures all of this.
 """
 
 import math
@@ -19,36 +19,44 @@ from numpy.typing import NDArray
 
 from model.audio import SAMPLE_RATE, Pcm
 
-HOP_SAMPLES = 80  # 10 ms: the step of the log-mel frames, and the least that the detector takes
+HOP_SAMPLES = 80  # 10 ms: the step of the log-mel frames, and the detector's shortest input
 HOP_S = HOP_SAMPLES / SAMPLE_RATE
 
-# Level is that of the last three hops, because two would show the 40 Hz beat of an American
-# ringback tone; movement is its difference to two hops before.
+# The level is measured over three hops, because over two it would show the 40 Hz beat of an
+# American ringback tone; the movement is its difference from two hops before.
 _LEVEL_HOPS = 3
 _FULL_SCALE = _LEVEL_HOPS * HOP_SAMPLES * 32768.0**2
-_QUIET = 1e-7  # of full scale's power: below -70 dBFS nothing moves
+_QUIET = 1e-7  # of full scale's power: below -70 dBFS the level counts as constant
 _NOISE_HOPS = 1000  # ten seconds
-_CAP_DB = 2.5  # so that one jump, a click or where a tone begins or ends, isn't taken for a voice
+_CAP_DB = 2.5  # a single jump, such as a click or the start of a tone, is not a voice
 
 
 @dataclass(frozen=True, slots=True)
 class GateSpec:
-    """What counts as speech. Saved with the model: calls pass the gate that its training passed."""
+    """What counts as speech.
 
-    # Of WebRTC's detector, from 0, which lets most through, to 3, which loses quiet voices.
+    It is saved in every artifact, where its field names are fixed: a call passes the gate that the
+    training of its model passed.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+
+    # Mode of WebRTC's detector, from 0, which accepts most, to 3, which loses quiet voices.
     aggressiveness: int = 2
-    # Mean movement of the level within 20 ms from which on it can be a voice (0: anything can), and
-    # the time constant of that mean.
+    # Least mean movement of the level within 20 ms for a voice (0: any sound may be one), and the
+    # time constant of that mean.
     lively_db: float = 0.65
     lively_s: float = 0.2
-    open_s: float = 0.1  # uninterrupted voice that opens the gate, or keeps it open
-    lead_s: float = 0.3  # how much before the moment of opening belongs to the stretch of speech
-    # Stretches begin on multiples of this: where another codec opens the gate a hop sooner, the
-    # window is mostly the same. Eight hops, because the network halves the frame rate three times.
+    open_s: float = 0.1  # uninterrupted voice that opens the gate or keeps it open
+    lead_s: float = 0.3  # the stretch of speech begins so long before the gate opens
+    # Stretches begin on multiples of this, so that the window is mostly the same where another
+    # codec opens the gate a hop earlier. Eight hops, because the network halves the frame rate
+    # three times.
     grid_s: float = 0.08
     close_s: float = 0.6  # a pause this long ends the stretch
-    # RMS of the noise, about that of a quiet line, in which everything is heard here. Without it
-    # the detector hears what a codec leaves of a pause, and opens and closes elsewhere over each.
+    # RMS of the noise, about that of a quiet line, that is added to the samples. Without it, the
+    # detector reacts to what a codec leaves of a pause, and stretches differ between codecs.
     noise_rms: float = 16.0
 
     def __post_init__(self) -> None:
@@ -71,10 +79,10 @@ class GateSpec:
 
 
 class Stretch(NamedTuple):
-    """One stretch of speech, short pauses included: the hops from `start` up to, without, `end`.
+    """One stretch of speech, short pauses included: the hops in [start, end).
 
-    Hop j is the samples from 80 j up to, without, 80 (j + 1). A log-mel frame hears two and a half
-    hops, so the frames wholly inside are those from `start` up to, without, `end` - 2.
+    Hop j is the samples in [80 j, 80 (j + 1)). A log-mel frame covers two and a half hops, so the
+    frames wholly inside are those in [start, end - 2).
     """
 
     start: int
@@ -83,17 +91,17 @@ class Stretch(NamedTuple):
 
 @cache
 def _line_noise(rms: float) -> NDArray[np.int32]:
-    """(_NOISE_HOPS, HOP_SAMPLES), the same in every call, again and again."""
+    """Returns noise (_NOISE_HOPS, HOP_SAMPLES), the same for every call, which repeats it."""
     noise = np.random.default_rng(0).normal(0, rms, (_NOISE_HOPS, HOP_SAMPLES))
     return np.rint(noise).astype(np.int32)
 
 
 class SpeechGate:
-    """One speaker's samples into, for every hop, the stretch of speech then under way.
+    """Finds, for every hop of one speaker's samples, the stretch of speech at that hop.
 
-    Nothing is held back: an opening is told once it is certain, with a `start` that lies `lead_s`
-    before. In a pause the stretch stays as it is, its `end` where the voice was last heard, until
-    it has lasted `close_s`.
+    Results are immediate: a stretch is returned from the hop at which its voice is certain, with a
+    `start` that is `lead_s` earlier. In a pause it stays the same, with its `end` at the last
+    voiced hop, until the pause has lasted `close_s`.
     """
 
     def __init__(self, spec: GateSpec) -> None:
@@ -115,9 +123,12 @@ class SpeechGate:
         self._stretch: Stretch | None = None
 
     def feed(self, pcm: Pcm) -> list[Stretch | None]:
-        """The next samples (n,): for each hop that they complete, the stretch as it then stands.
+        """Takes the next samples (n,); returns the stretch at each hop that they complete.
 
-        None is no speech. However the samples are cut into pieces, the answers are the same.
+        None is no speech. The result does not depend on how the samples are cut into pieces.
+
+        Raises:
+            TypeError: the samples are not int16 (n,); the state stays as it was.
         """
         if pcm.dtype != np.int16 or pcm.ndim != 1:
             raise TypeError(f"gate: got {pcm.dtype} samples {pcm.shape}, expected int16 (n,)")
@@ -131,25 +142,25 @@ class SpeechGate:
         samples = hops.astype(np.float64)  # sums of squared int16 are exact in it, in any order
         energies: list[float] = np.vecdot(samples, samples).tolist()
         return [
-            self._hear(self._has_voice(hop.tobytes(), SAMPLE_RATE), energy)
+            self._step(self._has_voice(hop.tobytes(), SAMPLE_RATE), energy)
             for hop, energy in zip(hops, energies, strict=True)
         ]
 
-    def _hear(self, has_voice: bool, energy: float) -> Stretch | None:
+    def _step(self, has_voice: bool, energy: float) -> Stretch | None:
         self._hops += 1
         older, old = self._energies
         self._energies = old, energy
         level_db = 10 * math.log10((older + old + energy) / _FULL_SCALE + _QUIET)
         before_db, last_db = self._levels_db
         self._levels_db = last_db, level_db
-        moved_db = min(abs(level_db - before_db), _CAP_DB)
-        self._movement_db += self._weight * (moved_db - self._movement_db)
+        change_db = min(abs(level_db - before_db), _CAP_DB)
+        self._movement_db += self._weight * (change_db - self._movement_db)
 
         voiced = has_voice and self._movement_db >= self._lively_db
         self._voiced_hops = self._voiced_hops + 1 if voiced else 0
         if self._voiced_hops >= self._open_hops:
-            led = self._hops - self._lead_hops
-            opened = max(self._end, led - led % self._grid_hops)
+            lead_start = self._hops - self._lead_hops
+            opened = max(self._end, lead_start - lead_start % self._grid_hops)
             start = self._stretch.start if self._stretch else opened
             self._end = self._hops
             self._stretch = Stretch(start, self._end)
@@ -159,6 +170,6 @@ class SpeechGate:
 
 
 def speech_spans(pcm: Pcm, spec: GateSpec) -> list[Stretch]:
-    """The stretches of speech in a whole recording, int16 (n,) at 8 kHz."""
+    """Returns the stretches of speech in a whole recording, int16 (n,) at 8 kHz."""
     latest = {stretch.start: stretch for stretch in SpeechGate(spec).feed(pcm) if stretch}
     return list(latest.values())

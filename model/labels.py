@@ -1,4 +1,4 @@
-"""The words the network answers in, in the order of its outputs (paper section 3)."""
+"""The labels of the network's answers, in the order of its outputs (paper section 3)."""
 
 from enum import StrEnum
 
@@ -13,13 +13,17 @@ class Emotion(StrEnum):
 
 
 class Style(StrEnum):
-    """How an utterance came to be: prompted in a studio, or spoken for its own sake."""
+    """How an utterance was made: prompted in a studio, or spoken of the speaker's own accord."""
 
     ACTED = "acted"
     SPONTANEOUS = "spontaneous"
 
 
-# A voice only ever *sounds* so.
+EMOTIONS = tuple(Emotion)
+STYLES = tuple(Style)
+ALERTED_EMOTIONS = (Emotion.ANGER, Emotion.HAPPINESS)  # the others never raise an alert
+
+# A voice only ever *sounds* so; what a person feels is never stated.
 ADJECTIVES = {
     Emotion.ANGER: "angry",
     Emotion.HAPPINESS: "happy",
@@ -29,9 +33,5 @@ ADJECTIVES = {
 
 
 def sounds(emotion: Emotion, probability: float) -> str:
-    """In words for people: `sounds angry (0.83)`."""
+    """Returns a reading in words for people: `sounds angry (0.83)`."""
     return f"sounds {ADJECTIVES[emotion]} ({probability:.2f})"
-
-
-EMOTIONS = tuple(Emotion)
-STYLES = tuple(Style)

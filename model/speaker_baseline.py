@@ -1,7 +1,7 @@
-"""The speaker baseline: the mean functionals of what a caller said earlier in the call.
+"""The speaker baseline: the mean functionals of a caller's first utterances in a call.
 
 Anger shows as the distance of a voice from its own baseline, and a call provides that baseline.
-Training and service compute it with this code.
+Training and the service compute it with this code.
 """
 
 from dataclasses import dataclass
@@ -11,25 +11,26 @@ import numpy as np
 from model.features import FeatureSpec, Frames
 from model.functionals import SHORTEST_FRAMES, Functionals, functional_count, functionals
 
-BASELINE_UTTERANCES = 8  # at the beginning of a call, before which few callers are angry
+# A baseline is complete after so many utterances: in the beginning of a call few callers are angry.
+BASELINE_UTTERANCES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInput:
     """All that the network is given of one window."""
 
-    frames: Frames  # (T, channels), not normalised
+    frames: Frames  # (T, n_features), not normalised
     functionals: Functionals  # (F,) of these frames
-    baseline: Functionals  # (F,) mean of those of what the caller said before; zeros if nothing
-    baseline_utterances: int  # how many that was
+    baseline: Functionals  # (F,) mean of the caller's utterances before the window; zeros if none
+    baseline_utterances: int  # how many those are
 
 
 class SpeakerBaseline:
-    """One caller's own voice: the mean functionals of the first utterances of a call.
+    """The mean functionals of one caller's first utterances in a call.
 
-    Only the past counts, and no label is needed. The baseline stays when there are enough of them,
-    so that anger that lasts doesn't become the measure of itself. Nothing of what was said can be
-    had back from it.
+    A window is measured against utterances before it only, and no label is needed. The baseline
+    stays as it is once it is complete, so that lasting anger does not become its own measure. What
+    was spoken cannot be recovered from it.
     """
 
     def __init__(self, spec: FeatureSpec) -> None:
@@ -38,12 +39,15 @@ class SpeakerBaseline:
         self._utterances = 0
 
     def features(self, frames: Frames) -> ModelInput:
-        """A window (T, channels) against what was said before it."""
-        before = (self._sum / max(1, self._utterances)).astype(np.float32)
-        return ModelInput(frames, functionals(frames, self._spec), before, self._utterances)
+        """Returns a window (T, n_features) together with the baseline as it stands."""
+        baseline = (self._sum / max(1, self._utterances)).astype(np.float32)
+        return ModelInput(frames, functionals(frames, self._spec), baseline, self._utterances)
 
     def update(self, frames: Frames) -> None:
-        """An utterance (T, channels) is over, and part of the past from now on."""
+        """Adds a finished utterance (T, n_features) to the baseline, unless it is complete.
+
+        Utterances of fewer than SHORTEST_FRAMES frames are left out.
+        """
         if not self._spec.functionals or self._utterances == BASELINE_UTTERANCES:
             return
         if len(frames) >= SHORTEST_FRAMES:

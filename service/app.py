@@ -14,7 +14,7 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from model.artifact import ArtifactMeta, Thresholds
-from model.labels import Emotion
+from model.labels import ALERTED_EMOTIONS
 from service.alerts.policy import AlertRule
 from service.api import audiosocket, calls, classify, events, health, problem
 from service.api import telephony as bridges
@@ -33,7 +33,6 @@ from service.telephony.shared.no_credentials import AcceptAll, RejectAll
 log = structlog.get_logger()
 
 DASHBOARD = Path(__file__).parent / "dashboard"
-ALERTED = (Emotion.ANGER, Emotion.HAPPINESS)
 DAY_S = 86_400
 FLUSH_S = 5.0  # at a stop, for Redis to take what calls have left
 
@@ -41,7 +40,7 @@ FLUSH_S = 5.0  # at a stop, for Redis to take what calls have left
 def alert_rules(settings: Settings, meta: ArtifactMeta) -> list[AlertRule]:
     """The model's thresholds, where the settings have none."""
     rules = []
-    for emotion in ALERTED:
+    for emotion in ALERTED_EMOTIONS:
         at = meta.thresholds[emotion]
         fire_at = getattr(settings, f"{emotion}_fire_at")
         if fire_at is not None:
@@ -74,6 +73,7 @@ def _services(settings: Settings, scorer: TorchScorer) -> Services:
         outbox_path=settings.state_dir / "outbox.sqlite3",
         retention_s=settings.retention_days * DAY_S,
     )
+    serving = scorer.meta.serving.override(settings.first_s, settings.hop_s)
     context = CallContext(
         meta=scorer.meta,
         batcher=batcher,
@@ -81,8 +81,8 @@ def _services(settings: Settings, scorer: TorchScorer) -> Services:
         metrics=metrics,
         rules=alert_rules(settings, scorer.meta),
         gate=settings.gate,
-        first_s=settings.first_s,
-        hop_s=settings.hop_s,
+        first_s=serving.first_s,
+        hop_s=serving.hop_s,
     )
     live = CallRegistry(context, settings.max_calls)
     metrics.queued_windows.set_function(lambda: len(batcher))

@@ -162,8 +162,18 @@ class Settings(BaseModel):
     )
     freeswitch_alerts: bool = Field(False, description="send FreeSWITCH alerts, as events `::json`")
     gate: bool = Field(True, description="score speech only; off: sliding 7.5 s of everything")
-    first_s: float = Field(1.5, ge=0.5, le=7.5, description="speech before its first reading")
-    hop_s: float = Field(1.0, ge=0.25, le=7.5, description="speech from one reading to the next")
+    first_s: float | None = Field(
+        None,
+        ge=0.5,
+        le=7.5,
+        description="speech before its first reading; without it, the model's own",
+    )
+    hop_s: float | None = Field(
+        None,
+        ge=0.25,
+        le=7.5,
+        description="speech from one reading to the next; without it, the model's own",
+    )
     max_calls: int = Field(200, ge=1, description="live calls; one more is refused")
     max_frame_bytes: int = Field(524_288, ge=1024, description="largest message of audio")
 

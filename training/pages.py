@@ -1,7 +1,6 @@
-"""What all generated pages share: their Jinja environment, and files that are replaced whole."""
+"""What all generated pages share: their Jinja environment, and numbers as JSON values."""
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,6 @@ def environment(templates: Path) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Writes a file beside its place and renames it, so that no half-written one is ever there."""
-    unfinished = path.with_name(f"{path.name}.part")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
 
 
 def without_nan(value: Any) -> Any:

@@ -129,8 +129,9 @@ async def classify(
             ) from error
         except (EmptyRecording, BadRecording) as error:
             raise HttpProblem(HTTPStatus.BAD_REQUEST, error.got, error.expected) from error
+        context = services.calls.context
         windows = await asyncio.to_thread(
-            cut, pcm, meta, settings.first_s, settings.hop_s, settings.gate
+            cut, pcm, meta, context.first_s, context.hop_s, settings.gate
         )
         posteriors: list[Posterior] = []
         try:

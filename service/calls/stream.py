@@ -6,8 +6,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from model.audio import SAMPLE_RATE, Resampler
 from service.calls.call import Call
 from service.calls.track import NO_SAMPLES, TrackPipeline
@@ -28,7 +26,6 @@ from service.scoring.scorer import Posterior
 SLICE_S = 1.0  # of audio at most between two turns of the event loop
 IN_FLIGHT_MAX = 64  # windows of one call; audio so much faster than real time is kept waiting
 TICK_S = 1.0  # of silence
-REPEATED_S = 0.02  # of what came before
 AT_EASE = 0.25  # pressure up to which the hop stays as it is
 UNDER_PRESSURE = 3.0  # how many hops wider it is when windows are about to be dropped
 
@@ -84,9 +81,11 @@ class CallStream:
             return
         arrived = time.monotonic()
         pipeline = self._tracks.get(fact.track) or self._listen(fact.track, arrived)
-        if isinstance(fact, Gap) and pipeline.can_conceal(fact):
-            self._context.metrics.concealed_seconds.inc(fact.samples / pipeline.rate)
-            fact = Audio(fact.track, np.resize(pipeline.latest, fact.samples))
+        if isinstance(fact, Gap):
+            filled = pipeline.concealment.fill(fact.samples)
+            if filled is not None:
+                self._context.metrics.concealed_seconds.inc(fact.samples / pipeline.rate)
+                fact = Audio(fact.track, filled)
         if isinstance(fact, Gap):
             rest = pipeline.resampler.feed(NO_SAMPLES, last=True)
             pipeline.resampler = Resampler(pipeline.rate)
@@ -96,7 +95,7 @@ class CallStream:
             ]
             self._submit(fact.track, windows, arrived)
         else:
-            pipeline.latest = fact.pcm[-round(REPEATED_S * pipeline.rate) :]
+            pipeline.concealment.receive(fact.pcm)
             slice_samples = round(SLICE_S * pipeline.rate)
             for start in range(0, len(fact.pcm), slice_samples):
                 if start:

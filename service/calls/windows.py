@@ -62,7 +62,7 @@ class WindowCutter:
         # What has left it by then, and is remembered, is as much again at most.
         close_frames = round(self._gate_spec.close_s / HOP_S) if self._gate_spec else 0
         kept = 2 * self._spec.window_frames + close_frames
-        self._recent = _Recent(kept, self._spec.channels)
+        self._recent = _Recent(kept, self._spec.n_features)
         self._stretch: Stretch | None = None
         self._cut_to = 0  # hop up to which the stretch has been in a window
         self._remembered_to = 0  # hop up to which the caller's voice is known

@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
-from model.audio import SAMPLE_RATE
+from model.audio import FRAME_SAMPLES, SAMPLE_RATE
 from service.errors import ServiceFailed, ServiceRefused, ServiceUnreachable
 from service.events import AlertState
 from service.telephony.asterisk.client import AsteriskClient
@@ -47,7 +47,6 @@ from service.telephony.telnyx.client import TelnyxClient
 from service.telephony.twilio.client import TwilioClient
 from service.telephony.vonage.client import VonageClient
 
-FRAME_SAMPLES = 160  # 20 ms
 STOPPED_WITHIN_S = 10.0  # from our stop to the service's answer
 CALLS_PER_S = 100  # new calls, where there are many
 GOLDEN = 0.618034  # multiples of it, modulo 1, are spread evenly however many there are

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from model.artifact import ArtifactMeta, Thresholds
-from model.audio import SAMPLE_RATE
+from model.audio import FRAME_SAMPLES
 from model.labels import Emotion
 from service.alerts.policy import AlertPolicy, AlertRule
 from service.calls.windows import WindowCutter
@@ -25,8 +25,6 @@ from service.telephony.native.bridge import NativeBridge
 from service.telephony.native.client import NativeClient
 from service.telephony.shared.interleaved import Encoding
 from service.telephony.shared.recording import Recording
-
-FRAME_SAMPLES = SAMPLE_RATE // 50  # 20 ms, as telephony sends them
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +57,17 @@ class CallSimulator:
         *,
         device: str = "auto",
         threads: int = 1,
-        first_s: float,
-        hop_s: float,
+        first_s: float | None = None,
+        hop_s: float | None = None,
         release_s: float,
     ) -> None:
         self._scorer = TorchScorer.load(model, device, threads)
         self._keep_in = keep_in
         self._kept: set[Path] = set()
-        self._first_s = first_s
-        self._hop_s = hop_s
+        self._serving = self._scorer.meta.serving.override(first_s, hop_s)
         self._release_s = release_s
-        self._key = f"{hashlib.sha256(model.read_bytes()).hexdigest()} {first_s} {hop_s}"
+        digest = hashlib.sha256(model.read_bytes()).hexdigest()
+        self._key = f"{digest} {self._serving.first_s} {self._serving.hop_s}"
 
     @property
     def meta(self) -> ArtifactMeta:
@@ -96,7 +94,9 @@ class CallSimulator:
         self._kept.clear()
 
     def _listen(self, call_id: str, pcm: Pcm) -> list[TimedReading]:
-        cutter = WindowCutter(self.meta.features, self.meta.gate, self._first_s, self._hop_s)
+        cutter = WindowCutter(
+            self.meta.features, self.meta.gate, self._serving.first_s, self._serving.hop_s
+        )
         cuts = list(cut_pieces(_caller(call_id, pcm), cutter))
         posteriors = self._scorer.score([window.model_input for window, _ in cuts])
         return [

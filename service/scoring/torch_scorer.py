@@ -74,7 +74,8 @@ class TorchScorer:
         """Meets every shape there is; until then the first calls would wait seconds."""
         spec = self.meta.features
         for length in self._lengths:
-            nothing = SpeakerBaseline(spec).features(np.zeros((length, spec.channels), np.float32))
+            frames = np.zeros((length, spec.n_features), np.float32)
+            nothing = SpeakerBaseline(spec).features(frames)
             for size in self._batches:
                 for _ in range(WARM_UPS):
                     self._answer([nothing] * size, length)
@@ -104,7 +105,7 @@ class TorchScorer:
     def _answer(self, windows: Sequence[ModelInput], length: int) -> list[Posterior]:
         spec = self.meta.features
         size = next(size for size in self._batches if len(windows) <= size)
-        frames = np.zeros((size, length, spec.channels), np.float32)
+        frames = np.zeros((size, length, spec.n_features), np.float32)
         lengths = np.ones(size, np.int64)  # empty rows hear one frame of nothing
         functionals = np.zeros((size, *windows[0].functionals.shape), np.float32)
         before = np.zeros_like(functionals)

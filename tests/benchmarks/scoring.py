@@ -44,7 +44,7 @@ def tables() -> Iterator[Table]:
     )
     best = 0.0
     for size in BATCHES:
-        frames = (spec.window_frames, spec.channels)
+        frames = (spec.window_frames, spec.n_features)
         windows = [
             SpeakerBaseline(spec).features(generator.standard_normal(frames).astype(np.float32))
             for _ in range(size)

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from model.audio import FRAME_SAMPLES
 from service.events import Track
 from service.replay.demo import SAMPLES
 from service.replay.player import CLIENTS
@@ -20,7 +21,6 @@ from service.telephony.shared.recording import Recording
 from tests.e2e.service import Service, until
 from tests.redis_server import RedisServer
 
-FRAME_SAMPLES = 160
 STEREO = Recording.read(SAMPLES[0])
 MONO = Recording("caller", (Track.CALLER,), STEREO.pcm[:, :1])
 HEARD_S = 8

@@ -21,22 +21,22 @@ settings.load_profile("busy machine")
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    """Sums are added up in one order only, and small networks are quicker without company."""
+    """Fixes the order of additions; small networks are also faster on one thread."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
 
 
-# A network is told of the window alone, as in the paper, or of the caller's own voice as well.
-SPECS = {"plain": FeatureSpec(), "with voice": FeatureSpec(pitch_lags=5, functionals=True)}
+# A network is given the window alone, as in the paper, or the speaker baseline as well.
+SPECS = {"plain": FeatureSpec(), "with baseline": FeatureSpec(pitch_lags=5, functionals=True)}
 both_kinds = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS, scope="session")
 
 
 def network_config(spec: FeatureSpec) -> NetworkConfig:
-    """A small network of the compact kind."""
+    """Returns the sizes of a small network of the compact kind."""
     return NetworkConfig(
-        d_frame=spec.channels,
+        d_frame=spec.n_features,
         d_lstm=6,
         d_att=8,
         d_den1=10,
@@ -52,18 +52,18 @@ def network_config(spec: FeatureSpec) -> NetworkConfig:
 
 @pytest.fixture(scope="session")
 def spec() -> FeatureSpec:
-    """Of the kind that can do more; what the two do differently is tested with `both_kinds`."""
-    return SPECS["with voice"]
+    """The spec with a baseline; tests of what the two kinds do differently use `both_kinds`."""
+    return SPECS["with baseline"]
 
 
 def finished_training(spec: FeatureSpec) -> dict[str, Any]:
-    """What a finished training leaves."""
+    """Returns the checkpoint of a finished training."""
     config = network_config(spec)
     torch.manual_seed(0)
     network = EmotionNetwork(config)
     for name, parameter in network.named_parameters():
         if ".voice." not in name:
-            parameter.data *= 3  # answers that a change would show in
+            parameter.data *= 3  # so that a change shows in the answers
     for name, buffer in network.named_buffers():
         if name.endswith("mean"):
             buffer.normal_()

@@ -81,10 +81,10 @@ def test_every_sample_becomes_the_nearest_code_word(
     above = np.searchsorted(levels, samples).clip(1, 255)
     nearest = np.minimum(np.abs(levels[above] - samples), np.abs(levels[above - 1] - samples))
     np.testing.assert_array_equal(np.abs(decode(encode(LEVELS)) - samples), nearest)
-    theirs = np.abs(
+    libsndfile_errors = np.abs(
         libsndfile_decode(libsndfile_encode(LEVELS, subtype).tobytes(), subtype) - samples
     )
-    assert (nearest <= theirs).all()
+    assert (nearest <= libsndfile_errors).all()
 
 
 def test_code_words_survive_a_round_trip_but_for_the_second_zero_of_mulaw() -> None:
@@ -111,36 +111,36 @@ def test_a_resampled_stream_in_any_pieces_equals_the_whole(
     noise = np.random.default_rng(seed).integers(-32768, 32768, rate // 10).astype(np.int16)
     stream = Resampler(rate)
     pieces = np.split(noise, sorted(round(cut * len(noise)) for cut in cuts))
-    heard = [stream.feed(piece) for piece in pieces]
-    heard.append(stream.feed(np.zeros(0, np.int16), last=True))
-    np.testing.assert_array_equal(np.concatenate(heard), resample(noise, rate))
+    resampled = [stream.feed(piece) for piece in pieces]
+    resampled.append(stream.feed(np.zeros(0, np.int16), last=True))
+    np.testing.assert_array_equal(np.concatenate(resampled), resample(noise, rate))
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_resampling_keeps_what_a_telephone_carries(rate: int) -> None:
-    heard, expected = resample(chord(rate), rate), chord(SAMPLE_RATE)
-    assert heard.dtype == np.int16
-    assert len(heard) == len(expected)
-    inside = slice(200, -200)  # at the ends the filter hears the silence around
-    assert np.abs(heard[inside].astype(np.int32) - expected[inside]).max() <= 3
+def test_resampling_keeps_the_telephone_band(rate: int) -> None:
+    resampled, expected = resample(chord(rate), rate), chord(SAMPLE_RATE)
+    assert resampled.dtype == np.int16
+    assert len(resampled) == len(expected)
+    inside = slice(200, -200)  # at the ends the filter covers the silence around
+    assert np.abs(resampled[inside].astype(np.int32) - expected[inside]).max() <= 3
 
 
 @pytest.mark.parametrize("rate", [rate for rate in RATES if rate > 11025])
-def test_resampling_removes_what_8_khz_would_alias(rate: int) -> None:
+def test_resampling_removes_what_would_alias_at_8_khz(rate: int) -> None:
     at_s = np.arange(rate) / rate
     whistle = np.round(20000 * np.sin(2 * np.pi * 5500 * at_s)).astype(np.int16)
     inside = resample(whistle, rate)[400:-400]
     assert np.abs(inside).max() <= 2
 
 
-def test_resampling_clips_instead_of_wrapping_round() -> None:
+def test_resampling_clips_instead_of_wrapping_around() -> None:
     square = np.where(np.arange(16000) // 80 % 2, 32767, -32768).astype(np.int16)
-    heard = resample(square, 16000).astype(np.int32)
+    resampled = resample(square, 16000).astype(np.int32)
     expected = square[::2].astype(np.int32)
-    assert heard.max() == 32767
-    assert heard.min() == -32768
-    middle_of_steps = np.arange(len(heard)) % 40 == 20
-    assert (np.sign(heard) == np.sign(expected))[middle_of_steps].all()
+    assert resampled.max() == 32767
+    assert resampled.min() == -32768
+    middle_of_steps = np.arange(len(resampled)) % 40 == 20
+    assert (np.sign(resampled) == np.sign(expected))[middle_of_steps].all()
 
 
 def test_8_khz_passes_unchanged() -> None:

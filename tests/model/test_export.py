@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from model.artifact import ArtifactMeta, Input, Thresholds, load, noise
+from model.artifact import DEFAULT_SERVING, ArtifactMeta, Input, Thresholds, load, noise
 from model.export import TOLERANCE, ExportError, export, largest_difference, released
 from model.features import FeatureSpec, log_mel, normalise
 from model.functionals import functional_count
 from model.gate import GateSpec
 from model.labels import Emotion
 from model.network import NetworkConfig, operations
-from model.speaker_baseline import SpeakerBaseline
+from model.speaker_baseline import ModelInput, SpeakerBaseline
 from tests.model.conftest import both_kinds
 
 
@@ -36,29 +36,33 @@ def exported_from(state: Any, folder: Path) -> tuple[Path, ArtifactMeta]:
 def refusal(state: Any, folder: Path) -> str:
     with pytest.raises(ExportError) as refused:
         exported_from(state, folder)
-    left = list((folder / "out").iterdir()) if (folder / "out").exists() else []
-    assert left == [], "a refused export leaves nothing behind"
+    files = list((folder / "out").iterdir()) if (folder / "out").exists() else []
+    assert files == [], "a refused export leaves nothing behind"
     return str(refused.value)
 
 
-def noises(spec: FeatureSpec, lengths: list[int]) -> Input:
-    """Windows of noise that swells and fades, padded to the longest, of callers known and not."""
-    frames = np.zeros((len(lengths), max(lengths), spec.channels), np.float32)
-    caller, heard = SpeakerBaseline(spec), []
+def noise_windows(spec: FeatureSpec, lengths: list[int]) -> Input:
+    """Returns windows of noise that swells and fades, padded to the longest.
+
+    Each adds to the baseline of the next; the first has none.
+    """
+    frames = np.zeros((len(lengths), max(lengths), spec.n_features), np.float32)
+    baseline = SpeakerBaseline(spec)
+    inputs: list[ModelInput] = []
     for row, length in zip(frames, lengths, strict=True):
         samples = spec.frame_samples + (length - 1) * spec.hop_samples
         level = 3000 * (1 + np.sin(np.arange(samples) / 2000))
         pcm = np.round(level * np.random.default_rng(length).normal(0, 1, samples))
         window = log_mel(pcm.clip(-32768, 32767).astype(np.int16), spec)
         row[:length] = normalise(window, spec)
-        heard.append(caller.features(window))
-        caller.update(window)
+        inputs.append(baseline.features(window))
+        baseline.update(window)
     return (
         torch.from_numpy(frames),
         torch.tensor(lengths),
-        torch.from_numpy(np.stack([one.functionals for one in heard])),
-        torch.from_numpy(np.stack([one.baseline for one in heard])),
-        torch.tensor([float(one.baseline_utterances) for one in heard]),
+        torch.from_numpy(np.stack([one.functionals for one in inputs])),
+        torch.from_numpy(np.stack([one.baseline for one in inputs])),
+        torch.tensor([float(one.baseline_utterances) for one in inputs]),
     )
 
 
@@ -70,13 +74,13 @@ def test_the_artifact_answers_like_the_checkpoint(
     original, artifact = released(finished), load(path)
     with torch.inference_mode():
         for lengths in ([748], [1], [150, 300, 748, 2], [33] * 5):
-            windows = noises(spec, lengths)
+            windows = noise_windows(spec, lengths)
             for expected, found in zip(original(*windows), artifact(*windows), strict=True):
                 assert expected.std() > 0 or len(lengths) == 1
                 torch.testing.assert_close(found, expected, rtol=0, atol=TOLERANCE)
 
 
-def test_the_paper_s_kind_of_network_can_be_exported(
+def test_a_network_of_the_paper_s_kind_can_be_exported(
     finished: dict[str, Any], tmp_path: Path
 ) -> None:
     spec = FeatureSpec()
@@ -89,24 +93,24 @@ def test_the_paper_s_kind_of_network_can_be_exported(
     finished["network"] = network.state_dict()
     path, meta = exported_from(finished, tmp_path)
     assert meta.operations == operations(config, spec.window_frames)
-    alone, _ = load(path)(*noises(spec, [200]))
-    in_a_longer_batch, _ = load(path)(*noises(spec, [200, 748]))
+    alone, _ = load(path)(*noise_windows(spec, [200]))
+    in_a_longer_batch, _ = load(path)(*noise_windows(spec, [200, 748]))
     torch.testing.assert_close(in_a_longer_batch[:1], alone, rtol=0, atol=1e-5)
 
 
-def test_the_temperature_is_inside(
+def test_the_posteriors_are_calibrated_by_the_temperature(
     finished: dict[str, Any], spec: FeatureSpec, tmp_path: Path
 ) -> None:
     path, _ = exported_from(finished, tmp_path)
-    windows = noises(spec, [100])
+    windows = noise_windows(spec, [100])
     with torch.inference_mode():
-        logits, style = released(finished).network(*windows)
-        emotion_told, style_told = load(path)(*windows)
-    torch.testing.assert_close(emotion_told, (logits / 1.25).softmax(1))
-    torch.testing.assert_close(style_told, style.softmax(1))
+        emotion_logits, style_logits = released(finished).network(*windows)
+        emotion, style = load(path)(*windows)
+    torch.testing.assert_close(emotion, (emotion_logits / 1.25).softmax(1))
+    torch.testing.assert_close(style, style_logits.softmax(1))
 
 
-def test_the_artifact_says_what_the_training_was(
+def test_the_meta_describes_the_training(
     finished: dict[str, Any], spec: FeatureSpec, tmp_path: Path
 ) -> None:
     path, meta = exported_from(finished, tmp_path)
@@ -119,13 +123,14 @@ def test_the_artifact_says_what_the_training_was(
     )
     assert (meta.features, meta.gate) == (spec, GateSpec())
     assert meta.temperature == 1.25
+    assert meta.serving == DEFAULT_SERVING
     assert meta.thresholds == {Emotion.ANGER: Thresholds(0.7, 0.5)}
     expected = {key: finished[key] for key in ("config", "scores", "trained_on", "epoch")}
     assert meta.training == json.loads(json.dumps(expected))
     assert meta.operations == operations(released(finished).network.config, spec.window_frames)
 
 
-def test_an_existing_artifact_stays_until_the_new_one_is_whole(
+def test_an_existing_artifact_stays_until_the_new_one_is_complete(
     finished: dict[str, Any], tmp_path: Path
 ) -> None:
     path, _ = exported_from(finished, tmp_path)
@@ -152,12 +157,12 @@ def test_weights_of_another_network_are_refused(finished: dict[str, Any], tmp_pa
     assert "weights of another network" in refusal(finished, tmp_path)
 
 
-@pytest.mark.parametrize("part", ["network", "features", "gate"])
+@pytest.mark.parametrize("name", ["network", "features", "gate"])
 def test_a_config_of_other_code_is_refused(
-    finished: dict[str, Any], tmp_path: Path, part: str
+    finished: dict[str, Any], tmp_path: Path, name: str
 ) -> None:
-    finished["config"][part]["flux"] = 3
-    assert f"config of {part}" in refusal(finished, tmp_path)
+    finished["config"][name]["flux"] = 3
+    assert f"config of {name}" in refusal(finished, tmp_path)
     assert "flux" in refusal(finished, tmp_path)
 
 
@@ -168,17 +173,17 @@ def test_features_that_the_network_was_not_built_for_are_refused(
     finished["config"]["features"] |= other
     spec, network = FeatureSpec(**finished["config"]["features"]), finished["config"]["network"]
     assert (
-        f"told {network['d_frame']} channels and {network['functionals']} functionals, "
-        f"expected the {spec.channels} and {functional_count(spec)} of its features"
+        f"a network for {network['d_frame']} features and {network['functionals']} functionals, "
+        f"expected the {spec.n_features} and {functional_count(spec)} of its feature spec"
     ) in refusal(finished, tmp_path)
 
 
-def test_a_training_that_ran_away_is_refused(finished: dict[str, Any], tmp_path: Path) -> None:
+def test_a_training_that_diverged_is_refused(finished: dict[str, Any], tmp_path: Path) -> None:
     finished["network"]["members.0.emotion.5.bias"][2] = float("nan")
     assert "weights members.0.emotion.5.bias are not all finite" in refusal(finished, tmp_path)
 
 
-def test_something_else_than_a_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     assert "found Tensor, expected a checkpoint" in refusal(torch.zeros(3), tmp_path)
     (tmp_path / "text.pt").write_text("no checkpoint")
     with pytest.raises(ExportError, match="text.pt"):
@@ -193,18 +198,18 @@ def test_something_else_than_a_checkpoint_is_refused(tmp_path: Path) -> None:
         )
 
 
-def test_an_artifact_that_answers_otherwise_is_refused(
+def test_an_artifact_whose_answers_differ_is_refused(
     finished: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Freezing folds the batch statistics into the convolution before it: with a bias and a mean
-    this far off, the checkpoint's own sums lose the digits that the folded ones keep."""
+    """Freezing folds the batch statistics into the convolution before them: with a bias and a mean
+    this large, the checkpoint's own sums lose digits that the folded ones keep."""
     finished["network"]["members.0.convolutions.0.0.bias"] += 3e6
     finished["network"]["members.0.convolutions.0.1.running_mean"] += 3e6
-    assert "the artifact answers otherwise by" in refusal(finished, tmp_path)
+    assert "the artifact's answers differ by" in refusal(finished, tmp_path)
 
 
 @both_kinds
-def test_the_largest_difference_is_that_of_the_worst_answer(
+def test_the_largest_difference_is_over_all_windows_and_answers(
     finished: dict[str, Any], spec: FeatureSpec
 ) -> None:
     original = released(finished)

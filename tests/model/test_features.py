@@ -41,7 +41,7 @@ SIGNALS = st.one_of(
 
 
 def voice_like(samples: int, level: float = 4000, seed: int = 0, breath: float = 0.05) -> Pcm:
-    """Harmonics of a gliding pitch, up to 3 kHz, under a moving envelope, in a little noise."""
+    """Returns harmonics of a gliding pitch, up to 3 kHz, with an envelope and a little noise."""
     at_s = np.arange(samples) / SPEC.sample_rate
     pitch_hz = 140 + 30 * np.sin(2 * np.pi * 0.7 * at_s)
     phase = 2 * np.pi * np.cumsum(pitch_hz) / SPEC.sample_rate
@@ -52,7 +52,7 @@ def voice_like(samples: int, level: float = 4000, seed: int = 0, breath: float =
 
 
 def by_the_library(pcm: Pcm, spec: FeatureSpec) -> Frames:
-    """Full frames only: the library pads the last one."""
+    """Returns the library's full frames: it also pads the last one, which is left out."""
     energies = logfbank(
         pcm,
         spec.sample_rate,
@@ -75,28 +75,28 @@ def test_a_stream_in_any_chunks_equals_the_whole_bit_for_bit(
     spec: FeatureSpec, pcm: Pcm, cuts: list[float], flushes: set[int]
 ) -> None:
     stream = LogMelStream(spec)
-    heard = []
+    frames = []
     for number, piece in enumerate(np.split(pcm, sorted(round(cut * len(pcm)) for cut in cuts))):
-        heard.append(stream.feed(piece))
+        frames.append(stream.feed(piece))
         if number in flushes:
-            heard.append(stream.flush())
-    heard.append(stream.flush())
+            frames.append(stream.flush())
+    frames.append(stream.flush())
     whole = log_mel(pcm, spec)
     assert whole.dtype == np.float32
-    assert whole.shape == (spec.frames_in(len(pcm)), spec.channels)
-    np.testing.assert_array_equal(np.concatenate(heard), whole)
+    assert whole.shape == (spec.frames_in(len(pcm)), spec.n_features)
+    np.testing.assert_array_equal(np.concatenate(frames), whole)
 
 
 @all_specs
 @pytest.mark.parametrize("chunk", [1, 79, 80, 160, 200, 1000])
-def test_a_call_in_packets_equals_the_recording(spec: FeatureSpec, chunk: int) -> None:
+def test_a_stream_in_packets_equals_the_recording(spec: FeatureSpec, chunk: int) -> None:
     pcm = voice_like(9000)
     stream = LogMelStream(spec)
-    heard = [stream.feed(pcm[at : at + chunk]) for at in range(0, len(pcm), chunk)]
-    np.testing.assert_array_equal(np.concatenate((*heard, stream.flush())), log_mel(pcm, spec))
+    frames = [stream.feed(pcm[at : at + chunk]) for at in range(0, len(pcm), chunk)]
+    np.testing.assert_array_equal(np.concatenate((*frames, stream.flush())), log_mel(pcm, spec))
 
 
-def test_frames_come_within_a_block_and_at_once_when_flushed() -> None:
+def test_frames_are_returned_by_blocks_and_all_of_them_by_a_flush() -> None:
     stream = LogMelStream(SPEC)
     samples = voice_like(SPEC.frame_samples + 9 * SPEC.hop_samples)  # ten frames
     assert len(stream.feed(samples[:-1])) == 0
@@ -119,7 +119,7 @@ def test_frames_come_within_a_block_and_at_once_when_flushed() -> None:
     ],
     ids=["voice", "quiet voice", "voice over mu-law", "noise", "full-scale noise", "in silence"],
 )
-def test_frames_are_those_of_python_speech_features(pcm: Pcm) -> None:
+def test_frames_equal_those_of_python_speech_features(pcm: Pcm) -> None:
     np.testing.assert_allclose(log_mel(pcm, SPEC), by_the_library(pcm, SPEC), rtol=0, atol=1e-4)
 
 
@@ -136,8 +136,8 @@ def test_seven_and_a_half_seconds_are_748_frames() -> None:
 
 @all_specs
 @pytest.mark.parametrize("samples", [0, 1, 199])
-def test_less_than_a_frame_gives_none(spec: FeatureSpec, samples: int) -> None:
-    assert log_mel(voice_like(samples), spec).shape == (0, spec.channels)
+def test_samples_shorter_than_a_frame_give_none(spec: FeatureSpec, samples: int) -> None:
+    assert log_mel(voice_like(samples), spec).shape == (0, spec.n_features)
 
 
 def test_digital_silence_gives_the_floor() -> None:
@@ -151,7 +151,7 @@ def test_nothing_is_below_the_floor() -> None:
 
 
 @pytest.mark.parametrize("gain", [0.25, 0.5, 2.0])
-def test_normalised_frames_do_not_tell_the_level_of_the_line(gain: float) -> None:
+def test_normalised_frames_do_not_depend_on_the_level(gain: float) -> None:
     pcm = np.random.default_rng(0).normal(0, 4000, 16_000)
     loud, soft = (log_mel(np.round(pcm * g).astype(np.int16), SPEC) for g in (1.0, gain))
     assert min(loud.min(), soft.min()) > SPEC.log_floor  # nothing is cut off
@@ -160,7 +160,7 @@ def test_normalised_frames_do_not_tell_the_level_of_the_line(gain: float) -> Non
 
 
 @all_specs
-def test_normalised_channels_have_no_mean(spec: FeatureSpec) -> None:
+def test_normalised_features_have_a_mean_of_zero(spec: FeatureSpec) -> None:
     normalised = normalise(log_mel(voice_like(20_000), spec), spec)
     assert normalised.dtype == np.float32
     np.testing.assert_allclose(normalised.mean(axis=0), 0, atol=1e-4)
@@ -185,9 +185,11 @@ def test_another_spec_gives_other_frames() -> None:
 # Masking.
 
 
-def test_what_masks_a_tone_is_white_noise_of_its_power() -> None:
+def test_the_mask_of_a_tone_is_white_noise_relative_to_its_power() -> None:
     tone = np.rint(8000 * np.sin(2 * np.pi * 1000 / 8000 * np.arange(40_000))).astype(np.int16)
-    noise = np.random.default_rng(0).normal(0, 8000 / np.sqrt(2) / 10, 40_000)  # 20 dB less
+    noise = np.random.default_rng(0).normal(
+        0, 8000 / np.sqrt(2) / 10, 40_000
+    )  # 20 dB below the tone
     of_noise = np.log(np.exp(log_mel(np.rint(noise).astype(np.int16), SPEC)).mean(0))  # (40,)
     masked = log_mel(tone, replace(SPEC, masking_db=20.0))
     loudest = masked.mean(0).argmax()
@@ -197,7 +199,7 @@ def test_what_masks_a_tone_is_white_noise_of_its_power() -> None:
     np.testing.assert_allclose(masked[:, loudest], bare[:, loudest], atol=1e-6)
 
 
-def test_masking_only_ever_adds_and_the_less_the_lower_it_lies() -> None:
+def test_masking_only_adds_energy_and_less_at_a_lower_level() -> None:
     pcm = voice_like(20_000, breath=0.001)
     bare, low, high = (
         log_mel(pcm, replace(SPEC, masking_db=db)) for db in (None, 60.0, MASKED.masking_db)
@@ -210,7 +212,9 @@ def test_masking_only_ever_adds_and_the_less_the_lower_it_lies() -> None:
 
 @pytest.mark.parametrize("codec", [mulaw, alaw])
 @pytest.mark.parametrize("level", [1000, 4000, 16_000])
-def test_masking_hides_most_of_what_a_codec_adds(level: float, codec: Callable[[Pcm], Pcm]) -> None:
+def test_masking_hides_most_of_the_noise_of_a_codec(
+    level: float, codec: Callable[[Pcm], Pcm]
+) -> None:
     pcm = voice_like(40_000, level, breath=0.001)
     moved, masked = (
         np.sqrt(np.mean((log_mel(codec(pcm), spec) - log_mel(pcm, spec)) ** 2))
@@ -223,7 +227,7 @@ def test_masking_hides_most_of_what_a_codec_adds(level: float, codec: Callable[[
 
 
 def harmonics(pitch_hz: float, samples: int = 8000) -> Pcm:
-    """A steady voice: every harmonic up to 4 kHz in whatever phase, the higher the softer."""
+    """Returns a steady voice: harmonics up to 4 kHz of random phase, the higher the softer."""
     at_s = np.arange(samples) / SPEC.sample_rate
     count = int(3900 / pitch_hz)
     phases = np.random.default_rng(0).uniform(0, 2 * np.pi, count)
@@ -239,7 +243,7 @@ def test_the_energies_beside_autocorrelations_are_the_plain_ones_bit_for_bit(pcm
     np.testing.assert_array_equal(log_mel(pcm, PITCHED)[:, : SPEC.n_mels], log_mel(pcm, SPEC))
 
 
-def test_lags_go_from_450_to_70_hz_evenly_by_ear() -> None:
+def test_lags_go_from_450_to_70_hz_evenly_in_octaves() -> None:
     lags = pitch_lags_of(PITCHED)
     assert lags.shape == (24,)
     assert (lags[0], lags[-1]) == (18, 114)
@@ -271,7 +275,7 @@ def test_autocorrelations_are_those_of_the_magnitude_spectrum_without_hum() -> N
 
 @settings(max_examples=30)
 @given(pcm=SIGNALS)
-def test_autocorrelations_of_whatever_comes_are_within_their_scale(pcm: Pcm) -> None:
+def test_autocorrelations_of_any_samples_are_within_their_scale(pcm: Pcm) -> None:
     lags = log_mel(pcm, PITCHED)[:, SPEC.n_mels :]
     assert (np.abs(lags) <= PITCH_SCALE * 1.001).all()
 
@@ -282,7 +286,7 @@ def test_silence_has_no_pitch() -> None:
 
 @pytest.mark.parametrize("codec", [mulaw, alaw])
 @pytest.mark.parametrize("level", [2.0, 4.0])  # RMS, about that of the codecs' own noise
-def test_what_a_codec_leaves_of_silence_has_hardly_a_pitch(
+def test_the_noise_of_a_codec_in_silence_has_hardly_any_pitch(
     level: float, codec: Callable[[Pcm], Pcm]
 ) -> None:
     noise = np.random.default_rng(0).normal(scale=level, size=8000)

@@ -27,12 +27,12 @@ def silence(s: float) -> Pcm:
 
 
 def idle(s: float) -> Pcm:
-    """An open line on which nobody speaks."""
+    """Returns an open telephone line on which nobody speaks."""
     return np.random.default_rng(0).integers(-8, 9, seconds(s)).astype(np.int16)
 
 
 def voice(s: float) -> Pcm:
-    """A voice made of harmonics: four syllables a second, pitch and two formants on the move."""
+    """Returns harmonics as of a voice: four syllables a second, moving pitch and formants."""
     at_s = np.arange(seconds(s)) / SAMPLE_RATE
     pitch_hz = 140 + 30 * np.sin(2 * np.pi * 0.7 * at_s)
     phase = 2 * np.pi * np.cumsum(pitch_hz) / SAMPLE_RATE
@@ -59,38 +59,39 @@ CALL = np.concatenate(
 )
 
 
-def told(pcm: Pcm, spec: GateSpec = SPEC) -> list[Stretch | None]:
+def stretches(pcm: Pcm, spec: GateSpec = SPEC) -> list[Stretch | None]:
+    """Returns the stretch of speech at each hop."""
     return SpeechGate(spec).feed(pcm)
 
 
 @given(st.lists(st.integers(0, 900), max_size=40))
-def test_any_chunking_gives_the_same_and_one_answer_for_each_full_hop(sizes: list[int]) -> None:
+def test_any_chunking_gives_the_same_stretches_one_for_each_full_hop(sizes: list[int]) -> None:
     gate = SpeechGate(SPEC)
     pieces = np.split(CALL, np.minimum(np.cumsum(sizes, dtype=int), len(CALL)))
-    answers = [answer for piece in pieces for answer in gate.feed(piece)]
-    assert len(answers) == len(CALL) // HOP_SAMPLES
-    assert answers == told(CALL)
+    found = [stretch for piece in pieces for stretch in gate.feed(piece)]
+    assert len(found) == len(CALL) // HOP_SAMPLES
+    assert found == stretches(CALL)
 
 
-def test_single_samples_are_enough() -> None:
+def test_samples_may_be_fed_singly() -> None:
     gate, pcm = SpeechGate(SPEC), CALL[: seconds(1.2)]
-    answers = [answer for sample in pcm for answer in gate.feed(np.array([sample], np.int16))]
-    assert answers == told(pcm)
-    assert answers[-1]
+    found = [stretch for sample in pcm for stretch in gate.feed(np.array([sample], np.int16))]
+    assert found == stretches(pcm)
+    assert found[-1]
 
 
-def test_a_piece_may_be_reused_by_its_owner_after_it_was_fed() -> None:
-    gate, buffer, answers = SpeechGate(SPEC), np.zeros(110, np.int16), []
+def test_a_buffer_may_be_reused_after_it_was_fed() -> None:
+    gate, buffer, found = SpeechGate(SPEC), np.zeros(110, np.int16), []
     whole = CALL[: len(CALL) // 110 * 110]
     for piece in whole.reshape(-1, 110):
         buffer[:] = piece
-        answers += gate.feed(buffer)
-    assert answers == told(whole)
+        found += gate.feed(buffer)
+    assert found == stretches(whole)
 
 
-def test_every_second_sample_of_an_interleaved_array_is_heard_like_a_plain_one() -> None:
+def test_a_channel_of_an_interleaved_array_gives_the_same_as_a_plain_one() -> None:
     interleaved = np.stack((CALL, np.zeros_like(CALL)), axis=1)
-    assert told(interleaved[:, 0]) == told(CALL)
+    assert stretches(interleaved[:, 0]) == stretches(CALL)
 
 
 @pytest.mark.parametrize(
@@ -109,12 +110,12 @@ def test_every_second_sample_of_an_interleaved_array_is_heard_like_a_plain_one()
         pytest.param(np.concatenate((idle(0.5), tone(0.2, 770, 1336)) * 4), id="keypad"),
     ],
 )
-def test_what_nobody_speaks_never_opens_it(pcm: Pcm) -> None:
-    for heard in (pcm, mulaw(pcm), alaw(pcm)):
-        assert not any(told(heard))
+def test_sounds_other_than_voices_never_open_it(pcm: Pcm) -> None:
+    for received in (pcm, mulaw(pcm), alaw(pcm)):
+        assert not any(stretches(received))
 
 
-def test_a_tone_is_refused_for_its_steady_level() -> None:
+def test_a_tone_is_rejected_for_its_steady_level() -> None:
     pcm = np.concatenate((idle(1), tone(3, 425)))
     assert speech_spans(pcm, GateSpec(lively_db=0))
     assert not speech_spans(pcm, GateSpec())
@@ -124,18 +125,18 @@ def test_a_click_does_not_open_it() -> None:
     pcm = idle(3)
     for at_s in (0.5, 1.5, 1.6, 2.5):
         pcm[seconds(at_s) : seconds(at_s) + 40] = 20_000
-    assert not any(told(pcm))
+    assert not any(stretches(pcm))
 
 
-def test_a_voice_opens_it_and_what_was_said_meanwhile_belongs_to_the_stretch() -> None:
+def test_a_voice_opens_it_and_the_stretch_begins_earlier() -> None:
     pcm = np.concatenate((idle(1), voice(2), idle(1)))
     [(start, end)] = speech_spans(pcm, SPEC)
     assert 1 - SPEC.lead_s - SPEC.grid_s <= start * HOP_S <= 1
     assert 3 <= end * HOP_S <= 3.2
 
-    opened = next(hop for hop, stretch in enumerate(told(pcm)) if stretch)
-    led, grid = opened + 1 - round(SPEC.lead_s / HOP_S), round(SPEC.grid_s / HOP_S)
-    assert start == led // grid * grid
+    opened = next(hop for hop, stretch in enumerate(stretches(pcm)) if stretch)
+    lead_start, grid = opened + 1 - round(SPEC.lead_s / HOP_S), round(SPEC.grid_s / HOP_S)
+    assert start == lead_start // grid * grid
     assert opened * HOP_S < 1.3
 
 
@@ -143,11 +144,11 @@ def test_a_voice_at_the_very_start_begins_at_hop_0() -> None:
     assert speech_spans(voice(1), SPEC)[0].start == 0
 
 
-def test_while_the_voice_goes_on_the_stretch_reaches_up_to_now() -> None:
-    answers = told(np.concatenate((idle(1), voice(2))))
-    opened = next(hop for hop, stretch in enumerate(answers) if stretch)
-    now = [(hop + 1, stretch.end) for hop, stretch in enumerate(answers) if stretch]
-    assert len(now) == len(answers) - opened
+def test_while_the_voice_continues_the_stretch_ends_now() -> None:
+    found = stretches(np.concatenate((idle(1), voice(2))))
+    opened = next(hop for hop, stretch in enumerate(found) if stretch)
+    now = [(hop + 1, stretch.end) for hop, stretch in enumerate(found) if stretch]
+    assert len(now) == len(found) - opened
     assert all(end <= hop for hop, end in now)
     assert np.mean([end == hop for hop, end in now]) > 0.8
 
@@ -166,12 +167,12 @@ def test_a_pause_longer_than_close_s_ends_it() -> None:
 
 
 def test_it_closes_after_exactly_close_s_without_voice() -> None:
-    answers = told(np.concatenate((voice(1), silence(2))))
-    last = max(hop for hop, stretch in enumerate(answers) if stretch)
-    stretch = answers[last]
+    found = stretches(np.concatenate((voice(1), silence(2))))
+    last = max(hop for hop, stretch in enumerate(found) if stretch)
+    stretch = found[last]
     assert stretch
     assert last + 1 - stretch.end == round(SPEC.close_s / HOP_S) - 1
-    assert not any(answers[last + 1 :])
+    assert not any(found[last + 1 :])
 
 
 @given(
@@ -182,22 +183,22 @@ def test_it_closes_after_exactly_close_s_without_voice() -> None:
     ),
     st.sampled_from([SPEC, GateSpec(close_s=0.05, lead_s=2.0), GateSpec(open_s=0.01, lead_s=0.01)]),
 )
-def test_stretches_are_in_order_apart_and_within_what_was_heard(parts, spec: GateSpec) -> None:
-    pcm = np.concatenate([part(tenths / 10) for part, tenths in parts])
-    heard = told(pcm, spec)
-    for hop, stretch in enumerate(heard):
+def test_stretches_are_in_order_and_apart_and_end_by_now(sections, spec: GateSpec) -> None:
+    pcm = np.concatenate([section(tenths / 10) for section, tenths in sections])
+    at_hops = stretches(pcm, spec)
+    for hop, stretch in enumerate(at_hops):
         assert stretch is None or 0 <= stretch.start < stretch.end <= hop + 1
     spans = speech_spans(pcm, spec)
     assert all(before.end <= after.start for before, after in zip(spans, spans[1:], strict=False))
-    assert {stretch.start for stretch in heard if stretch} == {span.start for span in spans}
+    assert {stretch.start for stretch in at_hops if stretch} == {span.start for span in spans}
     grid = round(spec.grid_s / HOP_S)
     ends = [0, *(span.end for span in spans)]
     assert all(s.start % grid == 0 or s.start == end for s, end in zip(spans, ends, strict=False))
 
 
-def test_nothing_heard_is_no_speech() -> None:
-    assert told(silence(0)) == []
-    assert told(silence(0.009)) == []
+def test_without_a_full_hop_there_is_no_speech() -> None:
+    assert stretches(silence(0)) == []
+    assert stretches(silence(0.009)) == []
     assert speech_spans(silence(0), SPEC) == []
 
 
@@ -211,12 +212,12 @@ def test_nothing_heard_is_no_speech() -> None:
         (np.zeros((), np.int16), r"int16 samples \(\)"),
     ],
 )
-def test_other_samples_are_refused_and_change_nothing(pcm, got: str) -> None:
+def test_samples_of_other_types_are_refused_and_change_nothing(pcm, got: str) -> None:
     gate = SpeechGate(SPEC)
-    answers = gate.feed(CALL[:5000])
+    found = gate.feed(CALL[:5000])
     with pytest.raises(TypeError, match=rf"gate: got {got}, expected int16 \(n,\)"):
         gate.feed(pcm)
-    assert answers + gate.feed(CALL[5000:]) == told(CALL)
+    assert found + gate.feed(CALL[5000:]) == stretches(CALL)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +246,7 @@ def test_a_spec_survives_json() -> None:
 
 
 def recorded() -> Iterator[tuple[str, Pcm]]:
-    """Ten utterances or so of each corpus."""
+    """Yields about ten utterances of each corpus."""
     manifests = sorted(Path(os.environ["KANJO_CORPORA"]).glob("*/manifest.csv"))
     assert manifests
     for manifest in manifests:
@@ -266,10 +267,13 @@ def test_no_recorded_utterance_is_lost() -> None:
 
 @pytest.mark.corpora
 @pytest.mark.parametrize("codec", [mulaw, alaw])
-def test_over_a_codec_speech_begins_where_it_begins_without(codec: Callable[[Pcm], Pcm]) -> None:
-    call = np.concatenate([part for _, pcm in recorded() for part in (idle(1.0), pcm)])
+def test_speech_begins_at_the_same_place_with_and_without_a_codec(
+    codec: Callable[[Pcm], Pcm],
+) -> None:
+    call = np.concatenate([piece for _, pcm in recorded() for piece in (idle(1.0), pcm)])
 
     def moved(spec: GateSpec) -> float:
+        """Returns the share of stretches that begin elsewhere over the codec."""
         bare, coded = (
             {stretch.start for stretch in speech_spans(pcm, spec)} for pcm in (call, codec(call))
         )

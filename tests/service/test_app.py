@@ -76,7 +76,8 @@ def only_this_task() -> bool:
 
 def window(services: Services) -> ModelInput:
     spec = services.scorer.meta.features
-    return SpeakerBaseline(spec).features(np.zeros((spec.window_frames, spec.channels), np.float32))
+    frames = np.zeros((spec.window_frames, spec.n_features), np.float32)
+    return SpeakerBaseline(spec).features(frames)
 
 
 async def _work() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +14,9 @@ from training.alerts.performance import SOON_S, AlertPerformance
 from training.alerts.picture import SET_NAMES, draw
 from training.alerts.simulated_calls import EPISODE_S
 from training.alerts.thresholds import EmotionTradeoff, Tradeoff
+from training.files import atomic_write
 from training.metrics import Estimate
-from training.pages import environment, replace_text
+from training.pages import environment
 
 SHOWN = tuple(i / 10 for i in range(1, 10))  # thresholds in the tables
 NOTHING = "–"
@@ -28,13 +28,16 @@ Row = tuple[str, ...]
 def write(tradeoff: Tradeoff, folder: Path) -> Path:
     """Writes `alerts.md`, `alerts.svg` and `alerts.json`; returns the path of the page."""
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / "alerts.part.svg"
-    with matplotlib.rc_context({"svg.hashsalt": "kanjo"}):  # the same ids in every picture
+    with (
+        matplotlib.rc_context({"svg.hashsalt": "kanjo"}),  # the same ids in every picture
+        atomic_write(folder / "alerts.svg") as unfinished,
+    ):
         draw(tradeoff).savefig(unfinished, format="svg", metadata={"Date": None})
-    os.replace(unfinished, folder / "alerts.svg")
-    replace_text(folder / "alerts.json", f"{json.dumps(tradeoff.as_dict(), indent=1)}\n")
+    with atomic_write(folder / "alerts.json") as unfinished:
+        unfinished.write_text(f"{json.dumps(tradeoff.as_dict(), indent=1)}\n", encoding="utf-8")
     page = folder / "alerts.md"
-    replace_text(page, markdown(tradeoff))
+    with atomic_write(page) as unfinished:
+        unfinished.write_text(markdown(tradeoff), encoding="utf-8")
     return page
 
 

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from tqdm import tqdm
-
 from model.artifact import ArtifactMeta, Thresholds
 from model.audio import Pcm
 from model.labels import EMOTIONS, Emotion
 from training.alerts.callers import HELD_OUT_SETS, ExcludedSpeaker, HeldOutSet, held_out_callers
 from training.alerts.simulated_calls import CallsConfig, Episode, make_calls
 from training.data.manifest import Utterance
+from training.progress import ProgressBar
 
 TimedReadingT = TypeVar("TimedReadingT")
 
@@ -75,10 +74,9 @@ def play_calls(
     callers_of = {name: held_out_callers(utterances, trained_on, name) for name in HELD_OUT_SETS}
     played: dict[HeldOutSet, list[PlayedCall[TimedReadingT]]] = {name: [] for name in HELD_OUT_SETS}
     count = sum(len(callers) for callers, _ in callers_of.values()) * config.calls_per_speaker
-    with tqdm(total=count, desc="calls", unit="call", mininterval=1) as progress:
+    with ProgressBar("calls", count) as bar:
         for name, (callers, _) in callers_of.items():
             for call in make_calls(callers, config, simulator.meta.gate):
-                progress.set_postfix_str(f"{name} {call.call_id}")
                 played[name].append(
                     PlayedCall(
                         corpus=call.corpus,
@@ -90,7 +88,7 @@ def play_calls(
                         readings=simulator.play(call.call_id, call.pcm),
                     )
                 )
-                progress.update()
+                bar.advance(f"{name} {call.call_id}")
     return played, {
         name: _summary(played[name], excluded) for name, (_, excluded) in callers_of.items()
     }

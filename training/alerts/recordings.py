@@ -11,8 +11,8 @@ from model.audio import SAMPLE_RATE, Pcm
 from model.gate import HOP_S, HOP_SAMPLES, GateSpec, speech_spans
 from model.labels import Emotion
 from training.alerts.callers import SimulatedCaller
-from training.data.dataset import read_recording
 from training.data.manifest import Utterance
+from training.data.recordings import read_recording
 
 Span = tuple[float, float]  # smallest and largest value of a uniform draw
 

@@ -8,10 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from tqdm import tqdm
-
 from model.artifact import Thresholds
-from model.labels import Emotion
+from model.labels import ALERTED_EMOTIONS, Emotion
 from training.alerts.callers import HELD_OUT_SETS, HeldOutSet
 from training.alerts.matching import match_alerts
 from training.alerts.performance import (
@@ -30,8 +28,8 @@ from training.alerts.playing import (
 from training.alerts.simulated_calls import CallsConfig
 from training.data.manifest import Utterance
 from training.pages import without_nan
+from training.progress import ProgressBar
 
-ALERTED = (Emotion.ANGER, Emotion.HAPPINESS)
 FIRE_AT = tuple(round(0.01 * i, 2) for i in range(10, 99))
 # Also tried on the validation speakers, to show what other settings of the service would give.
 HOLDS_S = (0.0, 1.0, 2.5)
@@ -56,7 +54,7 @@ class TradeoffConfig:
     smooth_s: float
     calls: CallsConfig = CallsConfig()
     false_per_hour: Mapping[Emotion, float] = field(  # limit, on the validation speakers
-        default_factory=lambda: dict.fromkeys(ALERTED, 2.0)
+        default_factory=lambda: dict.fromkeys(ALERTED_EMOTIONS, 2.0)
     )
     clear_ratio: float = 0.75  # an alert clears below this share of the threshold that it fires at
     draws: int = 1000  # of the bootstrap
@@ -64,10 +62,11 @@ class TradeoffConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.clear_ratio <= 1:
             raise TradeoffError(f"got clear_ratio {self.clear_ratio}, expected 0 to 1")
-        if set(self.false_per_hour) != set(ALERTED):
+        if set(self.false_per_hour) != set(ALERTED_EMOTIONS):
             got = ", ".join(self.false_per_hour) or "none"
             raise TradeoffError(
-                f"got limits of false alerts for {got}, expected them for {', '.join(ALERTED)}"
+                f"got limits of false alerts for {got}, "
+                f"expected them for {', '.join(ALERTED_EMOTIONS)}"
             )
         for emotion, limit in self.false_per_hour.items():
             if not limit >= 0:
@@ -172,29 +171,31 @@ def evaluate(
         TradeoffError: no thresholds can be chosen.
     """
     played, summaries = play_calls(utterances, simulator, config.calls)
-    curves = {
-        name: _curves(played[name], simulator, config, fire_at, name) for name in HELD_OUT_SETS
-    }
-    chosen = {
-        emotion: choose(curves["valid"][emotion], emotion, config.false_per_hour[emotion]).rule
-        for emotion in ALERTED
-    }
+    curves_to_measure = len(HELD_OUT_SETS) + len(holds_s) * len(smooths_s)
+    with ProgressBar("thresholds", curves_to_measure * len(fire_at)) as bar:
+        curves = {
+            name: _curves(played[name], simulator, config, fire_at, bar) for name in HELD_OUT_SETS
+        }
+        chosen = {
+            emotion: choose(curves["valid"][emotion], emotion, config.false_per_hour[emotion]).rule
+            for emotion in ALERTED_EMOTIONS
+        }
+        others = [
+            _curves(
+                played["valid"],
+                simulator,
+                replace(config, draws=0, hold_s=hold_s, smooth_s=smooth_s),
+                fire_at,
+                bar,
+            )
+            for hold_s in holds_s
+            for smooth_s in smooths_s
+        ]
     present = {
         emotion: replace(chosen[emotion], fire_at=at.fire_at, clear_at=at.clear_at)
         for emotion, at in simulator.meta.thresholds.items()
-        if emotion in ALERTED
+        if emotion in ALERTED_EMOTIONS
     }
-    others = [
-        _curves(
-            played["valid"],
-            simulator,
-            replace(config, draws=0, hold_s=hold_s, smooth_s=smooth_s),
-            fire_at,
-            "valid",
-        )
-        for hold_s in holds_s
-        for smooth_s in smooths_s
-    ]
 
     def measure(
         rules: Mapping[Emotion, AlertParameters], corpus: str | None = None
@@ -239,7 +240,7 @@ def evaluate(
                     if (point := best(by_emotion[emotion], config.false_per_hour[emotion]))
                 ],
             )
-            for emotion in ALERTED
+            for emotion in ALERTED_EMOTIONS
         },
     )
 
@@ -269,15 +270,15 @@ def _curves(
     simulator: Simulator[TimedReadingT],
     config: TradeoffConfig,
     fire_at: Sequence[float],
-    name: HeldOutSet,
+    bar: ProgressBar,
 ) -> dict[Emotion, list[AlertPerformance]]:
     """Measures every emotion at every threshold."""
-    curves: dict[Emotion, list[AlertPerformance]] = {emotion: [] for emotion in ALERTED}
-    title = f"{name}, hold {config.hold_s:g} s, smooth {config.smooth_s:g} s"
-    for at in tqdm(fire_at, title, unit="threshold", leave=False, disable=None):
+    curves: dict[Emotion, list[AlertPerformance]] = {emotion: [] for emotion in ALERTED_EMOTIONS}
+    for at in fire_at:
         clear_at = round(at * config.clear_ratio, 4)
         rule = AlertParameters(at, clear_at, config.hold_s, config.smooth_s)
-        found = _measure(played, simulator, dict.fromkeys(ALERTED, rule), config.draws)
-        for emotion in ALERTED:
+        found = _measure(played, simulator, dict.fromkeys(ALERTED_EMOTIONS, rule), config.draws)
+        for emotion in ALERTED_EMOTIONS:
             curves[emotion].append(found[emotion])
+        bar.advance(f"hold {config.hold_s:g} s, smooth {config.smooth_s:g} s")
     return curves

@@ -7,9 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
-from training.pages import replace_text
+from training.files import atomic_write
 from training.report import prose
 from training.report.results import ReportError, Study
 from training.report.sections import sections
@@ -40,16 +38,21 @@ def build(study: Path, out: Path, draws: int = 1000) -> Report:
         raise ReportError(f"{draws} draws of the bootstrap, expected 0 or more")
     loaded = Study.load(study)
     figures = measure(loaded, draws)
-    done = list(tqdm(sections(loaded, figures, draws), "sections", unit="section"))
+    done = list(sections(loaded, figures, draws))
     out.mkdir(parents=True, exist_ok=True)
     for picture in (picture for section in done for picture in section.pictures):
-        replace_text(out / f"{picture.name}.svg", picture.svg)
+        _write(out / f"{picture.name}.svg", picture.svg)
     for name in ("report.html", "report.md"):
-        replace_text(out / name, prose.page(name, title=TITLE, sections=done))
+        _write(out / name, prose.page(name, title=TITLE, sections=done))
     records = json.dumps({"draws": draws, **figures.as_records()}, indent=1, allow_nan=False)
-    replace_text(out / "figures.json", records + "\n")
+    _write(out / "figures.json", records + "\n")
     return Report(
         html=out / "report.html",
         markdown=out / "report.md",
         figures=out / "figures.json",
     )
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")

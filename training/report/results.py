@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import softmax
-from tqdm import tqdm
 
 from model.labels import EMOTIONS, STYLES, Style
+from training.progress import track
 from training.report.systems import GIVEN, PAPER, SystemKey, display_name, normalisation
 from training.report.tally import CLASSES, Tally, Task, labelled_and_recognised
 from training.study.predictions import Predictions, finished
@@ -42,7 +42,7 @@ class Study:
         folders = finished(folder)
         if not folders:
             raise ReportError(f"{folder}: found no RUN/run.json, expected a finished run")
-        predictions = tuple(Predictions.load(path) for path in tqdm(folders, "runs", unit="run"))
+        predictions = tuple(map(Predictions.load, track(folders, "runs", len(folders))))
         return cls(predictions, _utterances(predictions))
 
     @cached_property

@@ -363,7 +363,7 @@ async def test_audio_faster_than_it_can_be_read_is_kept_waiting_and_nothing_is_l
 @pytest.mark.parametrize(("waiting", "windows"), [(0, 19), (1900, 19), (5000, 8), (8000, 5)])
 async def test_the_hop_grows_under_pressure(waiting: int, windows: int) -> None:
     nothing = SpeakerBaseline(META.features).features(
-        np.zeros((1, META.features.channels), np.float32)
+        np.zeros((1, META.features.n_features), np.float32)
     )
     async with service(Loudness(), gate=False, queue_max=8000, scoring=False) as calls:
         for _ in range(waiting):

@@ -8,7 +8,7 @@ import soundfile
 
 from model import SHIPPED
 from model.artifact import ArtifactError, Thresholds
-from model.audio import Pcm, mulaw_decode, mulaw_encode
+from model.audio import FRAME_S, FRAME_SAMPLES, Pcm, mulaw_decode, mulaw_encode
 from model.labels import Emotion
 from service.alerts.policy import AlertRule
 from service.calls.context import CallContext
@@ -17,14 +17,13 @@ from service.classification import cut
 from service.events import AlertState, Audio, CallStarted, Reading, Track, Transition
 from service.metrics import Metrics
 from service.replay import simulation as module
-from service.replay.simulation import FRAME_SAMPLES, CallSimulator
+from service.replay.simulation import CallSimulator
 from service.scoring.batcher import Batcher
 from service.scoring.torch_scorer import TorchScorer
 from service.store.store import Store
 from tests.paths import SAMPLES
 
 FIRST_S, HOP_S, RELEASE_S, HOLD_S, SMOOTH_S = 1.5, 1.0, 4.0, 2.5, 3.0
-FRAME_S = 0.02
 ANGER, HAPPINESS = Emotion.ANGER, Emotion.HAPPINESS
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from model.labels import EMOTIONS, Emotion
+from model.labels import ALERTED_EMOTIONS, EMOTIONS, Emotion
 from tests.training.alerts.recordings import recorded
 from tests.training.alerts.rules import CHOSEN
 from training.alerts.callers import HELD_OUT_SETS, ExcludedSpeaker, SimulatedCaller
@@ -15,7 +15,7 @@ from training.alerts.performance import (
     alert_performance,
 )
 from training.alerts.playing import CallsSummary
-from training.alerts.thresholds import ALERTED, EmotionTradeoff, Tradeoff, TradeoffConfig
+from training.alerts.thresholds import EmotionTradeoff, Tradeoff, TradeoffConfig
 from training.data.manifest import Utterance
 
 
@@ -76,5 +76,5 @@ def tradeoff() -> Tradeoff:
         version="1.2.3",
         config=TradeoffConfig(hold_s=2.5, smooth_s=3.0),
         calls=dict.fromkeys(HELD_OUT_SETS, summary),
-        emotions=dict.fromkeys(ALERTED, found),
+        emotions=dict.fromkeys(ALERTED_EMOTIONS, found),
     )

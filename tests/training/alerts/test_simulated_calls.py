@@ -22,8 +22,8 @@ from training.alerts.simulated_calls import (
     SimulatedCall,
     make_calls,
 )
-from training.data.dataset import RecordingError
 from training.data.manifest import read_corpora
+from training.data.recordings import RecordingError
 
 ANGER, HAPPINESS, SADNESS, NEUTRAL = EMOTIONS
 GATE = GateSpec()

@@ -11,7 +11,7 @@ import pytest
 from model import SHIPPED
 from model.artifact import Thresholds, load, rewrite
 from model.audio import Pcm
-from model.labels import EMOTIONS, Emotion
+from model.labels import ALERTED_EMOTIONS, EMOTIONS, Emotion
 from service.replay.simulation import CallSimulator, TimedReading
 from tests.training.alerts.recordings import recorded
 from tests.training.alerts.rules import CHOSEN, call
@@ -25,7 +25,6 @@ from training.alerts.performance import (
 )
 from training.alerts.simulated_calls import CallsConfig, make_calls
 from training.alerts.thresholds import (
-    ALERTED,
     FIRE_AT,
     Tradeoff,
     TradeoffConfig,
@@ -142,7 +141,7 @@ def simulator(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Counted:
 
 
 # So high that some threshold is within the limit, whatever these voices sound like.
-GENEROUS = replace(CONFIG, false_per_hour=dict.fromkeys(ALERTED, 1000.0))
+GENEROUS = replace(CONFIG, false_per_hour=dict.fromkeys(ALERTED_EMOTIONS, 1000.0))
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +160,7 @@ def test_every_call_is_played_once(found: Tradeoff, simulator: Counted) -> None:
 
 
 def test_thresholds_are_chosen_on_the_validation_speakers(found: Tradeoff) -> None:
-    for emotion in ALERTED:
+    for emotion in ALERTED_EMOTIONS:
         one = found.emotions[emotion]
         assert [p.rule.fire_at for p in one.curve["valid"]] == list(FIRE_AT)
         assert one.chosen == choose(one.curve["valid"], emotion, 1000.0).rule
@@ -179,14 +178,14 @@ def test_figures_are_those_of_the_calls_played_one_by_one(
 ) -> None:
     trained_on = simulator.meta.training["trained_on"]
     callers, _ = held_out_callers(utterances, trained_on, "test")
-    calls: dict[Emotion, list[MatchedCall]] = {e: [] for e in ALERTED}
+    calls: dict[Emotion, list[MatchedCall]] = {e: [] for e in ALERTED_EMOTIONS}
     now = simulator.meta.thresholds
     for one in make_calls(callers, CONFIG.calls, simulator.meta.gate):
         readings = CallSimulator.play(simulator, one.call_id, one.pcm)
         for emotion, fired_s in simulator.fired(readings, now, 2.5, 3.0).items():
             matched = match_alerts(one.episodes, emotion, fired_s)
             calls[emotion].append(MatchedCall(one.speaker, one.duration_s / 3600, matched))
-    for emotion in ALERTED:
+    for emotion in ALERTED_EMOTIONS:
         rule = AlertParameters(now[emotion].fire_at, now[emotion].clear_at, 2.5, 3.0)
         expected = alert_performance(rule, calls[emotion], 50)
         assert plain(found.emotions[emotion].at_present["test"]) == plain(expected)
