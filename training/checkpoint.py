@@ -1,12 +1,13 @@
-"""Checkpoints: everything a training needs to go on as if it had never stopped."""
+"""Checkpoints: the complete state from which a training continues to the same weights."""
 
-import os
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from training.differences import differences
+from training.files import atomic_write
 
 
 class CheckpointError(ValueError):
@@ -14,17 +15,16 @@ class CheckpointError(ValueError):
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Written beside, then renamed: whoever reads sees the old one or the new, never half of it."""
-    unfinished = path.with_suffix(".part")
-    torch.save(state, unfinished)
-    os.replace(unfinished, path)
+    """Writes a checkpoint; a failed write leaves the previous one in place."""
+    with atomic_write(path) as unfinished:
+        torch.save(state, unfinished)
 
 
 def load(path: Path) -> dict[str, Any]:
-    """What `save` wrote, on the CPU.
+    """Returns what `save` wrote, with all tensors on the CPU.
 
     Raises:
-        CheckpointError: there is none, or it is not one of ours.
+        CheckpointError: the file is missing, damaged or not a checkpoint.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -38,23 +38,10 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def same_config(state: dict[str, Any], config: Any, path: Path) -> None:
-    """Raises CheckpointError, naming the fields, if the checkpoint was made with another config."""
-    found, expected = _by_name(state["config"]), _by_name(asdict(config))
-    differing = [
-        f"{name} {found.get(name)!r}, expected {expected.get(name)!r}"
-        for name in sorted(found.keys() | expected.keys())
-        if found.get(name) != expected.get(name)
-    ]
-    if differing:
+    """Compares a checkpoint's config with a dataclass, field by field.
+
+    Raises:
+        CheckpointError: they differ; the message names the fields.
+    """
+    if differing := differences(state["config"], asdict(config)):
         raise CheckpointError(f"{path} was made with another config: {'; '.join(differing)}")
-
-
-def _by_name(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Every value of a nested config by its full name: `network.d_lstm`."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, dict):
-            flat |= _by_name(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat

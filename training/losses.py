@@ -19,10 +19,10 @@ def multi_task_loss(
     label_smoothing: float = 0.0,
     soft: Tensor | None = None,  # (B, 4) shares of the annotators' votes, in place of `emotion`
 ) -> Tensor:
-    """Mean over the batch of lambda * CE_emotion + (1 - lambda) * CE_style.
+    """Returns the mean over the batch of lambda * CE_emotion + (1 - lambda) * CE_style.
 
-    lambda is `ser_weight`; with `selective` it is 1 where the label is neutral, because neutral
-    speech is held to sound the same in either style. `ser_weight` 1 leaves the style out.
+    lambda is `ser_weight`; with `selective` it is 1 where the label is neutral, because the paper
+    assumes that neutral speech sounds the same in both styles. `ser_weight` 1 ignores the style.
     """
     target = emotion if soft is None else soft
     of_emotion = cross_entropy(
@@ -36,10 +36,10 @@ def multi_task_loss(
 
 
 def divergence(emotion_logits: Tensor) -> Tensor:
-    """How far the two hearings of each utterance are from each other (Liang et al. 2021, R-Drop).
+    """Returns how far the two views of each utterance diverge (Liang et al. 2021, R-Drop).
 
-    The symmetric Kullback-Leibler divergence, mean over a batch whose second half are the
-    utterances of its first, heard over other lines: logits (2 * B, 4), in the same order.
+    This is the symmetric Kullback-Leibler divergence, mean over the batch. The logits (2 * B, 4)
+    hold all utterances in one channel and then, in the same order, in another.
     """
     first, second = emotion_logits.log_softmax(1).chunk(2)
     return 0.5 * (

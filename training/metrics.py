@@ -1,13 +1,13 @@
-"""How well emotions are told: unweighted and weighted accuracy (UA, WA), corpora apart."""
+"""Scores predicted emotions: unweighted and weighted accuracy (UA, WA), each corpus apart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, roc_curve
+from sklearn.metrics import confusion_matrix
 
 from model.labels import EMOTIONS, Emotion
 from training.data.manifest import Utterance
@@ -17,7 +17,7 @@ ANGER = EMOTIONS.index(Emotion.ANGER)
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure with its 95 % interval; NaN where there is nothing to take it from."""
+    """A figure with its 95 % interval; NaN where nothing was measured."""
 
     value: float
     low: float
@@ -26,15 +26,15 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """How often answers of like confidence are right."""
+    """The share of correct predictions among those of similar confidence, bin by bin."""
 
-    confidence: NDArray[np.float64]  # (bins,) mean; NaN in a bin without answers
+    confidence: NDArray[np.float64]  # (bins,) mean; NaN in a bin without predictions
     accuracy: NDArray[np.float64]  # (bins,)
-    share: NDArray[np.float64]  # (bins,) of all answers
+    share: NDArray[np.float64]  # (bins,) of all predictions
 
     @property
     def error(self) -> float:
-        """Expected calibration error: how far accuracy is from confidence, answer by answer."""
+        """The expected calibration error: mean distance of accuracy from confidence."""
         return float(np.nansum(self.share * np.abs(self.accuracy - self.confidence)))
 
 
@@ -46,17 +46,23 @@ class Score:
     ua: float  # mean recall of the emotions that occur
     ua_low: float  # 95 % interval of `ua`, by bootstrap over speakers
     ua_high: float
-    wa: float  # share of utterances told rightly
+    wa: float  # share of utterances predicted correctly
     anger_ua: float  # UA of anger against the rest
     style: float  # accuracy of the style task
-    confusion: list[list[int]]  # rows: what it was, columns: what was told; as in EMOTIONS
+    confusion: list[list[int]]  # rows: true emotion, columns: predicted; as in EMOTIONS
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
 
 
+# ---- accuracies --------------------------------------------------------------------------------
+
+
 def unweighted_accuracy(confusion: NDArray[Any]) -> NDArray[np.float64]:
-    """Mean recall over the classes that occur: (..., C, C), rows what it was, to (...,)."""
+    """Returns the mean recall of the classes that occur.
+
+    Confusions (..., C, C), rows the true class, give accuracies (...,).
+    """
     occurred = confusion.sum(-1)  # (..., C)
     right = confusion.diagonal(axis1=-2, axis2=-1)  # (..., C)
     recall = right / np.where(occurred > 0, occurred, 1)
@@ -65,24 +71,51 @@ def unweighted_accuracy(confusion: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def weighted_accuracy(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share told rightly: (..., C, C) to (...,)."""
-    told: NDArray[np.float64] = confusion.trace(axis1=-2, axis2=-1) / confusion.sum((-2, -1))
-    return told
+    """Returns the share of correct predictions: (..., C, C) to (...,)."""
+    right: NDArray[np.float64] = confusion.trace(axis1=-2, axis2=-1) / confusion.sum((-2, -1))
+    return right
 
 
 def row_shares(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each row by its sum, recalls on the diagonal: (..., C, C); NaN where a class is absent."""
+    """Divides each row by its sum, which puts recalls on the diagonal; NaN if a class is absent.
+
+    The shape is (..., C, C).
+    """
     occurred = confusion.sum(-1, keepdims=True)  # (..., C, 1)
     shares: NDArray[np.float64] = confusion / np.where(occurred > 0, occurred, np.nan)
     return shares
 
 
+def corpus_ua(
+    utterances: Sequence[Utterance],
+    truth: NDArray[np.int64],  # (N,) emotions
+    predicted: NDArray[np.int64],  # (N,)
+) -> dict[str, float]:
+    """Returns the UA of every corpus, by name."""
+    labels = range(len(EMOTIONS))
+    return {
+        name: float(
+            unweighted_accuracy(confusion_matrix(truth[own], predicted[own], labels=labels))
+        )
+        for name, own in _rows_by_corpus(utterances).items()
+    }
+
+
+def mean_ua(by_corpus: Mapping[str, float]) -> float:
+    """Returns the mean over corpora, by which the best checkpoint or machine is chosen."""
+    return float(np.mean(list(by_corpus.values())))
+
+
+# ---- bootstrap over speakers -------------------------------------------------------------------
+
+
 @lru_cache(maxsize=256)
 def speaker_weights(count: int, draws: int, *seed: int) -> NDArray[np.float64]:
-    """How often each speaker is in the sample, once, and in each bootstrap draw of as many.
+    """Returns how often each of `count` speakers occurs in every bootstrap draw (1 + draws, count).
 
-    Of shape (1 + draws, count). Weights times whatever is counted by speaker are the counts of
-    the sample and of every draw. The same arguments give the same draws: that is what pairs them.
+    The first row is the sample itself: each speaker once. Weights times anything that is counted
+    by speaker give the counts of the sample and of every draw. The same arguments give the same
+    draws, so that differences between two systems are paired.
     """
     drawn = np.random.default_rng(seed).integers(count, size=(draws, count))
     weights = np.zeros((1 + draws, count))
@@ -93,7 +126,10 @@ def speaker_weights(count: int, draws: int, *seed: int) -> NDArray[np.float64]:
 
 
 def estimate(series: NDArray[np.float64]) -> Estimate:
-    """Of a figure as it is in the sample, first, and in every bootstrap draw: (1 + draws,)."""
+    """Returns the first value of (1 + draws,) with the 95 % interval of the others.
+
+    The first is the figure of the sample, the others those of the bootstrap draws.
+    """
     drawn = series[1:][np.isfinite(series[1:])]
     if not len(drawn) or not np.isfinite(series[0]):
         return Estimate(float(series[0]), np.nan, np.nan)
@@ -102,7 +138,10 @@ def estimate(series: NDArray[np.float64]) -> Estimate:
 
 
 def p_value(differences: NDArray[np.float64]) -> float:
-    """Two-sided, of a paired bootstrap: (1 + draws,), the sample's own difference first."""
+    """Returns the two-sided p of a paired bootstrap.
+
+    The first of the differences (1 + draws,) is the sample's own.
+    """
     drawn = differences[1:][np.isfinite(differences[1:])]
     if not len(drawn) or not np.isfinite(differences[0]):
         return np.nan
@@ -110,12 +149,15 @@ def p_value(differences: NDArray[np.float64]) -> float:
     return float(min(1.0, 2 * (1 + tail) / (1 + len(drawn))))
 
 
+# ---- scores ------------------------------------------------------------------------------------
+
+
 def reliability(
     probability: NDArray[np.float64],  # (N, C)
     truth: NDArray[np.int64],  # (N,)
     bins: int = 15,
 ) -> Reliability:
-    """Answers by the probability of what was told, in bins of one width (Guo et al. 2017)."""
+    """Groups predictions by their probability into bins of equal width (Guo et al. 2017)."""
     confidence = probability.max(1)
     own = np.minimum((confidence * bins).astype(np.int64), bins - 1)  # (N,)
     count = np.bincount(own, minlength=bins)
@@ -130,27 +172,27 @@ def reliability(
 
 def score(
     truth: NDArray[np.int64],  # (N,) emotions
-    told: NDArray[np.int64],  # (N,)
+    predicted: NDArray[np.int64],  # (N,)
     style_right: NDArray[np.bool_],  # (N,)
     speakers: Sequence[str],  # (N,)
     draws: int = 1000,
 ) -> Score:
-    """Accuracies of utterances whose emotions are known."""
+    """Returns the accuracies of predicted emotions, with the interval of their UA."""
     number = {speaker: i for i, speaker in enumerate(dict.fromkeys(speakers))}
     count = len(number)
-    of_speaker = np.zeros((count, len(EMOTIONS), len(EMOTIONS)), np.int64)
-    for speaker, was, said in zip(speakers, truth, told, strict=True):
-        of_speaker[number[speaker], was, said] += 1
-    drawn = np.tensordot(speaker_weights(count, draws, 0), of_speaker, 1)  # (1 + draws, C, C)
+    by_speaker = np.zeros((count, len(EMOTIONS), len(EMOTIONS)), np.int64)
+    for speaker, true, guess in zip(speakers, truth, predicted, strict=True):
+        by_speaker[number[speaker], true, guess] += 1
+    drawn = np.tensordot(speaker_weights(count, draws, 0), by_speaker, 1)  # (1 + draws, C, C)
     ua = estimate(unweighted_accuracy(drawn))
-    confusion = of_speaker.sum(0)
-    anger = confusion_matrix(truth == ANGER, told == ANGER, labels=[False, True])
+    confusion = by_speaker.sum(0)
+    anger = confusion_matrix(truth == ANGER, predicted == ANGER, labels=[False, True])
     return Score(
         utterances=len(truth),
         ua=ua.value,
         ua_low=ua.low,
         ua_high=ua.high,
-        wa=float(np.mean(truth == told)),
+        wa=float(np.mean(truth == predicted)),
         anger_ua=float(unweighted_accuracy(anger)),
         style=float(style_right.mean()),
         confusion=confusion.tolist(),
@@ -160,35 +202,18 @@ def score(
 def score_corpora(
     utterances: Sequence[Utterance],
     truth: NDArray[np.int64],
-    told: NDArray[np.int64],
+    predicted: NDArray[np.int64],
     style_right: NDArray[np.bool_],
     draws: int = 1000,
 ) -> dict[str, Score]:
-    """Every corpus apart, by name."""
-    corpora = np.array([u.corpus for u in utterances])
+    """Returns the score of every corpus, by name."""
     speakers = np.array([u.voice for u in utterances])
     return {
-        str(name): score(truth[own], told[own], style_right[own], speakers[own].tolist(), draws)
-        for name in np.unique(corpora)
-        for own in [np.flatnonzero(corpora == name)]
+        name: score(truth[own], predicted[own], style_right[own], speakers[own].tolist(), draws)
+        for name, own in _rows_by_corpus(utterances).items()
     }
 
 
-def anger_threshold(
-    probability: NDArray[np.float64],  # (N,) of anger
-    is_anger: NDArray[np.bool_],  # (N,)
-) -> float:
-    """From which probability of anger on anger and the rest are told apart with the highest UA.
-
-    Half-way between the two probabilities that it parts.
-
-    Raises:
-        ValueError: there is only anger, or none.
-    """
-    if is_anger.all() or not is_anger.any():
-        raise ValueError(f"found anger in {is_anger.sum()} of {len(is_anger)}, expected some")
-    false_alarms, found, at = roc_curve(is_anger, probability, drop_intermediate=False)
-    # The first, where nothing is anger, is no better than the last, where everything is.
-    best = int(np.argmax((found - false_alarms)[1:]))
-    borders = np.array([*at[1:], 0.0])
-    return float(borders[best : best + 2].mean())
+def _rows_by_corpus(utterances: Sequence[Utterance]) -> dict[str, NDArray[np.int64]]:
+    corpora = np.array([u.corpus for u in utterances])
+    return {str(name): np.flatnonzero(corpora == name) for name in np.unique(corpora)}

@@ -520,8 +520,8 @@ def evaluate_alerts(
         from training.alerts import page as alerts_page
         from training.alerts.simulated_calls import CallsConfig, CallsError
         from training.alerts.thresholds import TradeoffConfig, TradeoffError, evaluate
-        from training.data.dataset import RecordingError
         from training.data.manifest import ManifestError, read_corpora
+        from training.data.recordings import RecordingError
     settings = _settings()
     path = model or SHIPPED
     try:

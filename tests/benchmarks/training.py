@@ -23,7 +23,8 @@ from model.network import EmotionNetwork
 from training.data.dataset import Batch, Dataset
 from training.data.manifest import read_corpora
 from training.losses import multi_task_loss
-from training.train import RECIPES, TrainConfig, train_epoch
+from training.recipes import RECIPES, TrainConfig
+from training.train import train_epoch
 
 UTTERANCES = 1000
 ROUNDS = 3
@@ -47,7 +48,7 @@ def bare(
     network.train()
     for batch in batches:
         loss = multi_task_loss(
-            *network(*batch.heard),
+            *network(*batch.inputs),
             batch.emotion,
             batch.style,
             ser_weight=config.ser_weight,
@@ -75,7 +76,7 @@ def tables() -> Iterator[Table | str]:
     drawn = np.random.default_rng(0).permutation(len(utterances))[:UTTERANCES]
     with tempfile.TemporaryDirectory() as folder:
         listed = [utterances[row] for row in drawn]
-        data = Dataset(listed, config.lines, config.making, Path(folder))
+        data = Dataset(listed, config.lines, config.preparation, Path(folder))
         network = EmotionNetwork(config.network)
         ema = get_ema_multi_avg_fn(config.averaging)
         average = AveragedModel(network, multi_avg_fn=ema, use_buffers=True)
@@ -91,7 +92,7 @@ def tables() -> Iterator[Table | str]:
             )
     whole_s, bare_s = (min(times) for times in zip(*rounds, strict=True))
     table = Table(
-        f"{data.drawn(config.cap_per_speaker_emotion)} utterances",
+        f"{data.epoch_size(config.cap_per_speaker_emotion)} utterances",
         "s",
         title=f"Training, compact, {THREADS} thread",
     )

@@ -15,7 +15,7 @@ from model.network import NetworkConfig
 from training.data.channel import CLEAN, TELEPHONE
 from training.data.manifest import Utterance, read_corpora
 from training.data.splits import Split, speaker_split
-from training.train import RECIPES, TrainConfig
+from training.recipes import RECIPES, TrainConfig
 
 settings.register_profile("busy machine", deadline=None)
 settings.load_profile("busy machine")
@@ -42,7 +42,7 @@ TINY = replace(
     averaging=0.5,
 )
 _KANJO = RECIPES["kanjo"]
-TINY_WITH_VOICE = replace(
+TINY_WITH_BASELINE = replace(
     _KANJO,
     network=replace(
         TINY.network,
@@ -59,12 +59,12 @@ TINY_WITH_VOICE = replace(
     learning_rate=TINY.learning_rate,
     averaging=TINY.averaging,
 )
-TINIES = {"compact": TINY, "kanjo": TINY_WITH_VOICE}  # by the recipe that each is a small one of
+TINIES = {"compact": TINY, "kanjo": TINY_WITH_BASELINE}  # by the recipe that each reduces
 
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    """Sums are added up in one order only: the same training gives the same bits."""
+    """Sums have one order of addition, so that the same training gives the same bits."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -72,7 +72,7 @@ def one_thread() -> Iterator[None]:
 
 
 def sound(emotion: Emotion, speaker: int, take: int, rate: int) -> Pcm:
-    """Half a second or more that falls or rises, in level or in pitch, as the emotion says."""
+    """Returns 0.5 to 0.9 s that fall or rise, in level or in pitch, depending on the emotion."""
     rng = np.random.default_rng([EMOTIONS.index(emotion), speaker, take])
     at_s = np.arange(round(rate * rng.uniform(0.5, 0.9))) / rate
     along = 2 * at_s / at_s[-1] - 1  # -1 to 1
@@ -84,7 +84,7 @@ def sound(emotion: Emotion, speaker: int, take: int, rate: int) -> Pcm:
 
 
 def write_corpus(folder: Path, style: Style, rate: int) -> None:
-    """Recordings as FLAC with their manifest."""
+    """Writes recordings as FLAC with their manifest."""
     folder.mkdir(parents=True)
     columns = ("path", "corpus", "style", "language", "speaker", "session", "emotion", "duration_s")
     with (folder / "manifest.csv").open("w", newline="") as file:
@@ -112,7 +112,7 @@ def write_corpus(folder: Path, style: Style, rate: int) -> None:
 
 @pytest.fixture(scope="session")
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two corpora, one a style, whose speakers happen to have the same names."""
+    """Two corpora, one of each style, whose speakers have the same names."""
     folder = tmp_path_factory.mktemp("corpora")
     write_corpus(folder / "stage", Style.ACTED, 16000)
     write_corpus(folder / "street", Style.SPONTANEOUS, 8000)

@@ -7,7 +7,7 @@ import torch
 
 from tests.training.conftest import TINIES
 from training.checkpoint import CheckpointError, load, same_config, save
-from training.train import TrainConfig
+from training.recipes import TrainConfig
 
 
 @pytest.mark.parametrize("recipe", TINIES)
@@ -29,7 +29,7 @@ def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path: Path, recipe: str) ->
     assert os.listdir(tmp_path) == ["last.pt"]
 
 
-def test_saving_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+def test_a_failed_save_leaves_the_previous_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     save(path, {"network": {"w": torch.ones(2)}})
     with pytest.raises(Exception, match="pickle"):
@@ -37,13 +37,13 @@ def test_saving_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     assert torch.equal(load(path)["network"]["w"], torch.ones(2))
 
 
-def test_no_checkpoint_is_told(tmp_path: Path) -> None:
+def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="last.pt: there is no checkpoint"):
         load(tmp_path / "last.pt")
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
-def test_half_a_checkpoint_is_told(tmp_path: Path, kept: float) -> None:
+def test_half_a_checkpoint_is_refused(tmp_path: Path, kept: float) -> None:
     path = tmp_path / "last.pt"
     save(path, {"network": {"w": torch.randn(100)}})
     data = path.read_bytes()
@@ -52,7 +52,7 @@ def test_half_a_checkpoint_is_told(tmp_path: Path, kept: float) -> None:
         load(path)
 
 
-def test_something_else_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     torch.save(torch.zeros(2), path)
     with pytest.raises(CheckpointError, match="found Tensor, expected a checkpoint"):
@@ -66,7 +66,7 @@ def test_only_weights_and_plain_values_are_read(tmp_path: Path) -> None:
         load(path)
 
 
-def test_another_config_is_refused_by_the_names_of_what_differs(
+def test_another_config_is_refused_and_its_differences_are_named(
     tmp_path: Path, tiny: TrainConfig
 ) -> None:
     path = tmp_path / "last.pt"
@@ -82,7 +82,7 @@ def test_another_config_is_refused_by_the_names_of_what_differs(
         same_config(load(path), TINIES["kanjo"], path)
 
 
-def test_a_config_with_a_field_more_is_another(tmp_path: Path, tiny: TrainConfig) -> None:
+def test_a_config_with_another_field_is_refused(tmp_path: Path, tiny: TrainConfig) -> None:
     found = {"config": asdict(tiny) | {"warm_up": 2}}
     with pytest.raises(CheckpointError, match="warm_up 2, expected None"):
         same_config(found, tiny, tmp_path)

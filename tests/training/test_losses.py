@@ -55,7 +55,7 @@ def loss(
 
 
 @pytest.mark.parametrize("ser_weight", [0.0, 0.1, 0.8, 1.0])
-def test_multi_task_weighs_both_tasks_for_everybody(ser_weight: float) -> None:
+def test_multi_task_weighs_both_tasks_for_every_utterance(ser_weight: float) -> None:
     assert loss(ser_weight, selective=False) == pytest.approx(by_hand([ser_weight] * 3))
 
 
@@ -76,8 +76,8 @@ def test_smoothing_spreads_the_emotion_s_label_and_leaves_the_style_s() -> None:
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_votes_take_the_label_s_place(smoothing: float) -> None:
-    """But which speech is neutral is still the label's to say."""
+def test_votes_replace_the_label(smoothing: float) -> None:
+    """The label alone decides which speech is neutral."""
     expected = by_hand([0.8, 1.0, 0.8], smoothing, VOTES)
     assert loss(0.8, True, smoothing, VOTES) == pytest.approx(expected)
     assert expected != pytest.approx(by_hand([0.8, 1.0, 0.8], smoothing))
@@ -102,7 +102,7 @@ def test_the_style_head_learns_nothing_from_neutral_speech() -> None:
     assert moved.tolist() == [True, False, True]
 
 
-def test_two_hearings_are_as_far_apart_as_their_mean_divergence_both_ways() -> None:
+def test_divergence_is_the_mean_of_both_directions() -> None:
     first, second = (torch.tensor(EMOTION_LOGITS, dtype=torch.float64).roll(n, 0) for n in (0, 1))
     p, q = first.softmax(1), second.softmax(1)
     both_ways = ((p - q) * (p.log() - q.log())).sum(1)  # Kullback and Leibler's J

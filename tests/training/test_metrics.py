@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, recall_score
 
-from model.labels import Emotion, Style
+from model.labels import EMOTIONS, Emotion, Style
 from training.data.manifest import Utterance
 from training.metrics import (
-    anger_threshold,
+    corpus_ua,
     estimate,
+    mean_ua,
     p_value,
     reliability,
     row_shares,
@@ -25,13 +26,15 @@ ANGER, HAPPINESS, SADNESS, NEUTRAL = range(4)
 
 # Four angry, two happy, one sad, three neutral utterances.
 TRUTH = np.array([ANGER] * 4 + [HAPPINESS] * 2 + [SADNESS] + [NEUTRAL] * 3)
-TOLD = np.array([ANGER, ANGER, ANGER, NEUTRAL, HAPPINESS, ANGER, SADNESS, NEUTRAL, ANGER, SADNESS])
+PREDICTED = np.array(
+    [ANGER, ANGER, ANGER, NEUTRAL, HAPPINESS, ANGER, SADNESS, NEUTRAL, ANGER, SADNESS]
+)
 STYLE_RIGHT = np.array([True] * 7 + [False] * 3)
 SPEAKERS = ["a", "b"] * 5
 
 
 def test_a_case_worked_by_hand() -> None:
-    found = score(TRUTH, TOLD, STYLE_RIGHT, SPEAKERS)
+    found = score(TRUTH, PREDICTED, STYLE_RIGHT, SPEAKERS)
     assert found.utterances == 10
     assert found.ua == pytest.approx((3 / 4 + 1 / 2 + 1 / 1 + 1 / 3) / 4)
     assert found.wa == pytest.approx(6 / 10)
@@ -41,22 +44,22 @@ def test_a_case_worked_by_hand() -> None:
 
 
 def test_an_emotion_that_does_not_occur_counts_for_nothing() -> None:
-    truth, told = np.array([ANGER, ANGER, NEUTRAL]), np.array([ANGER, SADNESS, NEUTRAL])
-    found = score(truth, told, truth == told, ["a", "b", "c"])
+    truth, predicted = np.array([ANGER, ANGER, NEUTRAL]), np.array([ANGER, SADNESS, NEUTRAL])
+    found = score(truth, predicted, truth == predicted, ["a", "b", "c"])
     assert found.ua == pytest.approx((1 / 2 + 1) / 2)
     assert found.confusion[HAPPINESS] == [0, 0, 0, 0]
 
 
-def test_without_anger_only_its_absence_can_be_told() -> None:
-    truth, told = np.array([NEUTRAL] * 4), np.array([NEUTRAL, NEUTRAL, NEUTRAL, ANGER])
-    assert score(truth, told, truth == told, ["a"] * 4).anger_ua == pytest.approx(3 / 4)
+def test_without_anger_only_its_absence_is_scored() -> None:
+    truth, predicted = np.array([NEUTRAL] * 4), np.array([NEUTRAL, NEUTRAL, NEUTRAL, ANGER])
+    assert score(truth, predicted, truth == predicted, ["a"] * 4).anger_ua == pytest.approx(3 / 4)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60))
 def test_ua_is_the_macro_recall_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
-    truth, told = np.array(pairs).T
-    expected = recall_score(truth, told, labels=np.unique(truth), average="macro")
-    confusion = confusion_matrix(truth, told, labels=range(4))
+    truth, predicted = np.array(pairs).T
+    expected = recall_score(truth, predicted, labels=np.unique(truth), average="macro")
+    confusion = confusion_matrix(truth, predicted, labels=range(4))
     assert unweighted_accuracy(confusion) == pytest.approx(expected)
 
 
@@ -74,16 +77,18 @@ def test_ua_is_the_same_of_counts_halved() -> None:
 
 def test_the_interval_is_over_speakers_not_utterances() -> None:
     truth = np.tile([ANGER, NEUTRAL], 100)
-    told = np.concatenate((truth[:100], 3 - truth[100:]))  # one is always told rightly, one never
-    found = score(truth, told, truth == told, ["right"] * 100 + ["wrong"] * 100)
+    predicted = np.concatenate(
+        (truth[:100], 3 - truth[100:])
+    )  # one is always predicted correctly, one never
+    found = score(truth, predicted, truth == predicted, ["right"] * 100 + ["wrong"] * 100)
     assert (found.ua, found.ua_low, found.ua_high) == (0.5, 0.0, 1.0)
-    alone = score(truth, told, truth == told, ["both"] * 200)
+    alone = score(truth, predicted, truth == predicted, ["both"] * 200)
     assert (alone.ua, alone.ua_low, alone.ua_high) == (0.5, 0.5, 0.5)
 
 
 def test_the_interval_is_the_bootstrap_done_speaker_by_speaker() -> None:
     rng = np.random.default_rng(1)
-    truth, told = rng.integers(0, 4, 80), rng.integers(0, 4, 80)
+    truth, predicted = rng.integers(0, 4, 80), rng.integers(0, 4, 80)
     speakers = [f"s{number}" for number in rng.integers(0, 6, 80)]
     names = list(dict.fromkeys(speakers))
     drawn, resampled = np.random.default_rng(0), []
@@ -95,17 +100,17 @@ def test_the_interval_is_the_bootstrap_done_speaker_by_speaker() -> None:
             ]
         )
         recalls = [
-            np.mean(told[rows][truth[rows] == emotion] == emotion)
+            np.mean(predicted[rows][truth[rows] == emotion] == emotion)
             for emotion in np.unique(truth[rows])
         ]
         resampled.append(np.mean(recalls))
     low, high = np.quantile(resampled, [0.025, 0.975])
-    found = score(truth, told, truth == told, speakers)
+    found = score(truth, predicted, truth == predicted, speakers)
     assert (found.ua_low, found.ua_high) == pytest.approx((low, high))
 
 
 def test_without_draws_there_is_no_interval() -> None:
-    found = score(TRUTH, TOLD, STYLE_RIGHT, SPEAKERS, draws=0)
+    found = score(TRUTH, PREDICTED, STYLE_RIGHT, SPEAKERS, draws=0)
     assert np.isnan(found.ua_low)
     assert np.isnan(found.ua_high)
 
@@ -119,17 +124,33 @@ def test_corpora_are_scored_apart() -> None:
             corpora, ["a", "a", "b", "b", "c"] * 2, TRUTH, strict=True
         )
     ]
-    found = score_corpora(utterances, TRUTH, TOLD, STYLE_RIGHT)
+    found = score_corpora(utterances, TRUTH, PREDICTED, STYLE_RIGHT)
     assert list(found) == ["stage", "street"]
     for corpus, first in (("stage", 0), ("street", 1)):
         own = slice(first, None, 2)
         speakers = [u.speaker for u in utterances[own]]
-        assert found[corpus] == score(TRUTH[own], TOLD[own], STYLE_RIGHT[own], speakers)
+        assert found[corpus] == score(TRUTH[own], PREDICTED[own], STYLE_RIGHT[own], speakers)
 
 
-def test_wa_is_the_share_told_rightly() -> None:
-    confusion = confusion_matrix(TRUTH, TOLD, labels=range(4))
-    assert weighted_accuracy(confusion) == pytest.approx(np.mean(TRUTH == TOLD))
+def test_every_corpus_counts_the_same() -> None:
+    utterances = [
+        Utterance(Path(), corpus, Style.ACTED, "xx", "s", emotion, 1.0)
+        for corpus, takes in (("small", 1), ("large", 3))
+        for emotion in EMOTIONS
+        for _ in range(takes)
+    ]
+    truth = np.array([EMOTIONS.index(u.emotion) for u in utterances])
+    predicted = truth.copy()
+    assert corpus_ua(utterances, truth, predicted) == {"large": 1.0, "small": 1.0}
+    predicted[0] = (predicted[0] + 1) % 4
+    by_corpus = corpus_ua(utterances, truth, predicted)
+    assert by_corpus == {"large": 1.0, "small": 3 / 4}
+    assert mean_ua(by_corpus) == pytest.approx((3 / 4 + 1) / 2)
+
+
+def test_wa_is_the_share_of_correct_predictions() -> None:
+    confusion = confusion_matrix(TRUTH, PREDICTED, labels=range(4))
+    assert weighted_accuracy(confusion) == pytest.approx(np.mean(TRUTH == PREDICTED))
     both = np.stack([confusion, np.eye(4) * 3])
     np.testing.assert_allclose(weighted_accuracy(both), [6 / 10, 1.0])
 
@@ -209,29 +230,3 @@ def test_probabilities_that_come_true_have_no_calibration_error() -> None:
     sure = rng.uniform(0.5, 1, 40_000)
     truth = (rng.random(40_000) > sure).astype(np.int64)
     assert reliability(np.stack([sure, 1 - sure], axis=1), truth).error < 0.01
-
-
-def test_the_threshold_of_anger_is_where_its_ua_is_highest() -> None:
-    is_anger = np.array([True, True, True, False, False, False])
-    apart = np.array([0.9, 0.8, 0.6, 0.4, 0.2, 0.1])
-    assert anger_threshold(apart, is_anger) == pytest.approx(0.5)
-    one_quiet = np.array([0.9, 0.8, 0.15, 0.4, 0.2, 0.1])
-    assert anger_threshold(one_quiet, is_anger) == pytest.approx(0.6)
-    assert anger_threshold(1 - apart, is_anger) == pytest.approx(0.05)  # everything, then
-
-
-@given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=2, max_size=40))
-def test_no_other_threshold_of_anger_has_a_higher_ua(answers: list[tuple[int, bool]]) -> None:
-    probability = np.array([step / 20 for step, _ in answers])
-    is_anger = np.array([angry for _, angry in answers])
-    if is_anger.all() or not is_anger.any():
-        with pytest.raises(ValueError, match="found anger in .*, expected some"):
-            anger_threshold(probability, is_anger)
-        return
-
-    def ua(threshold: float) -> float:
-        angry = probability >= threshold
-        return float((angry[is_anger].mean() + (~angry[~is_anger]).mean()) / 2)
-
-    best = max(ua(step / 40) for step in range(42))
-    assert ua(anger_threshold(probability, is_anger)) == pytest.approx(best)

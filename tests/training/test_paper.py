@@ -1,4 +1,4 @@
-"""The paper's own comparison, from its two corpora as they lie on disk to a step of its network."""
+"""The paper's own comparison, from its two corpora as distributed to a step of its network."""
 
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from training.corpora.preparation import prepare
 from training.data.dataset import Dataset
 from training.data.manifest import read_corpora
 from training.data.splits import Split, speaker_split
-from training.train import RECIPES, answer, train_epoch
+from training.recipes import RECIPES
+from training.train import predict_logits, train_epoch
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def split(folder: Path) -> Split:
     return speaker_split(read_corpora(folder / "corpora"), test_fold=0, folds=5, seed=0)
 
 
-def test_both_corpora_are_on_every_side_and_nobody_is_on_two(split: Split) -> None:
+def test_both_corpora_are_in_every_part_and_no_speaker_is_in_two(split: Split) -> None:
     parts = (split.train, split.valid, split.test)
     for part in parts:
         assert {u.style for u in part} == set(Style)
@@ -51,7 +52,7 @@ def test_a_step_of_the_paper_s_network_lowers_its_loss(split: Split, folder: Pat
         *[u for u in split.train if u.style is Style.ACTED][:2],
         *[u for u in split.train if u.style is Style.SPONTANEOUS][:2],
     ]
-    data = Dataset(both, config.lines, config.making, folder / "cache")
+    data = Dataset(both, config.lines, config.preparation, folder / "cache")
     batches = list(data.in_order(config.batch_size))
     torch.manual_seed(0)
     network = EmotionNetwork(config.network)
@@ -62,6 +63,6 @@ def test_a_step_of_the_paper_s_network_lowers_its_loss(split: Split, folder: Pat
     first = train_epoch(network, average, optimizer, batches, config)
     second = train_epoch(network, average, optimizer, batches, config)
     assert second < first
-    told = answer(network, data, config.known)
-    assert told.emotion.shape == (4, 4)
-    assert told.style.shape == (4, len(STYLES))
+    logits = predict_logits(network, data, config.enrolment)
+    assert logits.emotion.shape == (4, 4)
+    assert logits.style.shape == (4, len(STYLES))

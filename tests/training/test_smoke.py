@@ -1,4 +1,4 @@
-"""The whole offline half at its smallest: corpora as distributed, a study of them, its report."""
+"""The complete offline half at its smallest: corpora, a study of them, its report, its alerts."""
 
 import json
 from collections import Counter
@@ -15,16 +15,17 @@ from model.export import export
 from model.labels import ALERTED_EMOTIONS, EMOTIONS
 from service.replay.simulation import CallSimulator
 from tests.paths import ROOT
-from tests.training.alerts.test_simulated_calls import recorded
+from tests.training.alerts.recordings import recorded
 from training.alerts import page as alerts_page
 from training.alerts.simulated_calls import CallsConfig
 from training.alerts.thresholds import TradeoffConfig, evaluate
 from training.corpora.preparation import prepare
 from training.data.manifest import Utterance, read_corpora
 from training.report import build
+from training.study.folder import StudyOutcome
 from training.study.plan import StudyConfig, chosen, plan
 from training.study.predictions import Predictions, Run
-from training.study.run import StudyOutcome, study
+from training.study.run import study
 
 SMOKE = ROOT / "training" / "studies" / "smoke.toml"
 
@@ -51,7 +52,7 @@ def done(
 
 
 @pytest.fixture(scope="module")
-def answers(done: tuple[Path, StudyOutcome], config: StudyConfig) -> dict[Run, Predictions]:
+def predictions(done: tuple[Path, StudyOutcome], config: StudyConfig) -> dict[Run, Predictions]:
     return {run: Predictions.load(done[0] / run.name) for run in plan(config)}
 
 
@@ -72,7 +73,7 @@ def key(utterance: Utterance) -> tuple[str, str, str]:
     return utterance.corpus, utterance.speaker, utterance.emotion
 
 
-def test_preparing_what_is_prepared_changes_nothing_of_it(corpora: Path, prepared: Path) -> None:
+def test_preparing_a_prepared_corpus_changes_nothing(corpora: Path, prepared: Path) -> None:
     mine, theirs = (Counter(map(key, read_corpora(folder))) for folder in (prepared, corpora))
     assert mine == theirs
 
@@ -90,11 +91,11 @@ def test_every_system_is_done_in_every_fold(
 
 
 def test_every_system_is_tested_on_the_same_utterances_once(
-    answers: dict[Run, Predictions], config: StudyConfig, prepared: Path
+    predictions: dict[Run, Predictions], config: StudyConfig, prepared: Path
 ) -> None:
     everyone = {f"{u.corpus}/{u.path.name}" for u in chosen(config, prepared)}
     tested: dict[tuple[str, float, float], list[str]] = {}
-    for run, own in answers.items():
+    for run, own in predictions.items():
         if run.ser_weight in (0.8, 1.0):
             system = (run.system, run.share, run.ser_weight)
             tested.setdefault(system, []).extend(own.utterance.tolist())
@@ -105,42 +106,44 @@ def test_every_system_is_tested_on_the_same_utterances_once(
     assert set(lists[0]) < everyone
 
 
-def test_systems_are_tested_in_the_ways_that_they_know(
-    answers: dict[Run, Predictions], config: StudyConfig
+def test_systems_are_tested_in_the_settings_that_they_support(
+    predictions: dict[Run, Predictions], config: StudyConfig
 ) -> None:
-    for run, own in answers.items():
+    for run, own in predictions.items():
         if run.system in config.peers:
-            known = {"corpus", "caller", "speaker"}
+            supported = {"corpus", "caller", "speaker"}
         else:
-            known = {"utterance", "caller", "speaker"} if run.system == "kanjo" else {"utterance"}
-        ways = {f"{name}/{line}" for name in known for line in config.conditions}
-        assert own.logits.keys() == ways
+            supported = (
+                {"utterance", "caller", "speaker"} if run.system == "kanjo" else {"utterance"}
+            )
+        settings = {f"{name}/{condition}" for name in supported for condition in config.conditions}
+        assert own.logits.keys() == settings
         with_style = run.system in ("mtl", "selective-mtl", "kanjo")
-        assert own.style_logits.keys() == (ways if with_style else set())
-        assert own.temperature.keys() == own.anger_at.keys() == known
+        assert own.style_logits.keys() == (settings if with_style else set())
+        assert own.temperature.keys() == own.anger_at.keys() == supported
 
 
 def test_the_report_s_figures_are_those_of_the_answers(
-    answers: dict[Run, Predictions], figures: dict[str, list[dict[str, Any]]]
+    predictions: dict[Run, Predictions], figures: dict[str, list[dict[str, Any]]]
 ) -> None:
-    expected = {(run.system, run.share, run.ser_weight) for run in answers}
+    expected = {(run.system, run.share, run.ser_weight) for run in predictions}
     found = {(row["system"], row["share"], row["ser_weight"]) for row in figures["runs"]}
     assert found == expected
     rows = [row for row in figures["by_corpus"] if row["corpus"] in ("stage", "street")]
-    assert {row["system"] for row in rows} == {run.system for run in answers}
+    assert {row["system"] for row in rows} == {run.system for run in predictions}
     for row in rows:
         own = [
             a
-            for run, a in answers.items()
+            for run, a in predictions.items()
             if (run.system, run.share) == (row["system"], 1.0)
             and run.ser_weight != 0.2
-            and row["way"] in a.logits
+            and row["setting"] in a.logits
         ]
-        told = np.concatenate([a.logits[row["way"]].argmax(1) for a in own])
+        predicted = np.concatenate([a.logits[row["setting"]].argmax(1) for a in own])
         truth = np.concatenate([a.emotion for a in own])
         here = np.concatenate([a.corpus for a in own]) == row["corpus"]
         recalls = [
-            np.mean(told[here & (truth == emotion)] == emotion)
+            np.mean(predicted[here & (truth == emotion)] == emotion)
             for emotion in np.unique(truth[here])
         ]
         assert row["ua"] == pytest.approx(np.mean(recalls))
@@ -154,8 +157,8 @@ def test_alerts_of_the_study_s_model_are_evaluated(
     model = tmp_path / "model.pt"
     never = {emotion: Thresholds(1.0, 1.0) for emotion in ALERTED_EMOTIONS}
     meta = export(best, model, name="smoke", version="0", commit="", licence="", thresholds=never)
-    held = meta.training["trained_on"]["stage"]
-    speakers = (*held["valid_speakers"], *held["test_speakers"])
+    held_out = meta.training["trained_on"]["stage"]
+    speakers = (*held_out["valid_speakers"], *held_out["test_speakers"])
     utterances = [
         recorded(tmp_path, speaker, emotion, take, 1.7)
         for speaker in speakers
@@ -172,7 +175,7 @@ def test_alerts_of_the_study_s_model_are_evaluated(
             calls=CallsConfig(minutes=1.0, calls_per_speaker=4),
             false_per_hour=dict.fromkeys(
                 ALERTED_EMOTIONS, 10_000.0
-            ),  # two epochs have taught it little
+            ),  # after two epochs it is a poor model
             draws=20,
         ),
     )

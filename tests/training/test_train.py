@@ -23,24 +23,18 @@ from tests.paths import ROOT
 from tests.training.conftest import TINIES
 from training import checkpoint
 from training.checkpoint import CheckpointError
-from training.data.channel import CLEAN, NO_MASKS, TELEPHONE
+from training.data.augmentation import NO_MASKS
+from training.data.channel import CLEAN, TELEPHONE
 from training.data.dataset import Dataset
 from training.data.enrolment import enrolments
 from training.data.splits import Split
-from training.train import (
-    RECIPES,
-    Epoch,
-    TrainConfig,
-    answer,
-    main,
-    mean_ua,
-    temperature,
-    train,
-)
+from training.metrics import mean_ua
+from training.recipes import RECIPES, TrainConfig
+from training.train import Epoch, main, predict_logits, train
 
 
 def same(one: Any, other: Any) -> bool:
-    """Bit for bit, tensors and all."""
+    """Returns whether two states are equal, bit for bit."""
     if isinstance(one, torch.Tensor):
         return one.dtype == other.dtype and torch.equal(one, other)
     if isinstance(one, dict):
@@ -67,12 +61,12 @@ def first(
     cache: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[TrainConfig, Path]:
-    """A whole small training: one that hears the caller's voice, and one that doesn't."""
+    """A complete small training: one without and one with a speaker baseline."""
     config: TrainConfig = TINIES[request.param]
     out = tmp_path_factory.mktemp("runs") / "first"
-    told: list[Epoch] = []
-    assert train(config, split, out, cache, told.append) == out / "best.pt"
-    assert [asdict(epoch) for epoch in told] == log_of(out)
+    epochs: list[Epoch] = []
+    assert train(config, split, out, cache, epochs.append) == out / "best.pt"
+    assert [asdict(epoch) for epoch in epochs] == log_of(out)
     return config, out
 
 
@@ -86,7 +80,7 @@ def test_recipes_are_the_paper_s_and_the_shipped_model_s() -> None:
     assert (paper.cosine, paper.decoupled, paper.averaging) == (False, False, 0)
     assert (paper.label_smoothing, paper.soft_labels) == (0, False)
     assert (paper.lines, paper.cuts, paper.masks) == ((CLEAN,), 0, NO_MASKS)
-    assert (paper.known, kanjo.known) == ("utterance", "caller")
+    assert (paper.enrolment, kanjo.enrolment) == ("utterance", "caller")
     assert compact.network == PRESETS["compact"]
     of_compact = {
         f.name for f in fields(paper) if getattr(paper, f.name) != getattr(compact, f.name)
@@ -104,7 +98,7 @@ def test_recipes_are_the_paper_s_and_the_shipped_model_s() -> None:
         assert recipe.network.functionals == functional_count(recipe.features)
 
 
-def test_a_finished_training_tells_what_export_needs(
+def test_a_finished_training_has_what_export_needs(
     first: tuple[TrainConfig, Path], split: Split, tmp_path: Path
 ) -> None:
     config, out = first
@@ -115,13 +109,13 @@ def test_a_finished_training_tells_what_export_needs(
         for corpus, score in state["scores"][part].items():
             assert score["utterances"] == sum(u.corpus == corpus for u in getattr(split, part))
             assert 0 <= score["ua_low"] <= score["ua"] <= score["ua_high"] <= 1
-    for corpus, told in state["trained_on"].items():
-        held = [
+    for corpus, trained in state["trained_on"].items():
+        held_out = [
             {u.speaker for u in part if u.corpus == corpus} for part in (split.valid, split.test)
         ]
-        assert [set(told["valid_speakers"]), set(told["test_speakers"])] == held
-        assert told["utterances"] == sum(u.corpus == corpus for u in split.train)
-        assert not set(told["speakers"]) & (held[0] | held[1])
+        assert [set(trained["valid_speakers"]), set(trained["test_speakers"])] == held_out
+        assert trained["utterances"] == sum(u.corpus == corpus for u in split.train)
+        assert not set(trained["speakers"]) & (held_out[0] | held_out[1])
     meta = export(
         out / "best.pt",
         tmp_path / "tiny.pt",
@@ -142,7 +136,7 @@ def test_every_epoch_is_logged(first: tuple[TrainConfig, Path]) -> None:
     for number, line in enumerate(lines):
         assert line["of"] == config.epochs
         assert line["valid_ua"] == pytest.approx(np.mean(list(line["valid"].values())))
-        assert line["best_ua"] == max(before["valid_ua"] for before in lines[: number + 1])
+        assert line["best_ua"] == max(earlier["valid_ua"] for earlier in lines[: number + 1])
         assert line["loss"] > 0
         assert line["seconds"] > 0
 
@@ -152,7 +146,7 @@ def test_training_lowers_the_loss(first: tuple[TrainConfig, Path]) -> None:
     assert losses[-1] < losses[0]
 
 
-def test_few_utterances_are_gone_through_more_often(
+def test_few_utterances_get_more_epochs(
     tiny: TrainConfig, split: Split, cache: Path, tmp_path: Path
 ) -> None:
     """48 utterances are 6 batches; of each speaker's and emotion's 2 at most 1, 3 batches."""
@@ -168,19 +162,20 @@ def test_few_utterances_are_gone_through_more_often(
 def test_the_scores_are_those_of_the_chosen_weights(
     first: tuple[TrainConfig, Path], split: Split, cache: Path
 ) -> None:
-    """Of whole utterances over a telephone, of as much of the caller as the service knows."""
+    """Of whole utterances in the telephone channel, with the enrolment that a service has."""
     config, out = first
     state = checkpoint.load(out / "best.pt")
-    known = "caller" if config.features.functionals else "utterance"
+    enrolment = "caller" if config.features.functionals else "utterance"
     for part in ("valid", "test"):
-        data = Dataset(getattr(split, part), [TELEPHONE], config.test_making, cache)
-        scores = answer(chosen(config, out), data, known, batch_size=5).scores(data)
+        data = Dataset(getattr(split, part), [TELEPHONE], config.test_preparation, cache)
+        scores = predict_logits(chosen(config, out), data, enrolment, batch_size=5).scores(data)
         assert {name: score.as_dict() for name, score in scores.items()} == state["scores"][part]
         if part == "valid":
-            assert mean_ua(scores) == state["valid_ua"]
+            by_corpus = {corpus: score.ua for corpus, score in scores.items()}
+            assert mean_ua(by_corpus) == state["valid_ua"]
 
 
-def test_a_network_knows_the_voices_of_its_training_alone(
+def test_a_network_has_the_voice_statistics_of_its_training_part(
     first: tuple[TrainConfig, Path], split: Split, cache: Path
 ) -> None:
     config, out = first
@@ -191,54 +186,54 @@ def test_a_network_knows_the_voices_of_its_training_alone(
         assert not voices
         return
     assert len(voices) == config.network.members
-    mean, spread = Dataset(split.train, config.lines, config.making, cache).voices()
+    mean, spread = Dataset(split.train, config.lines, config.preparation, cache).voice_statistics()
     for voice in voices:
         np.testing.assert_array_equal(voice.mean, mean)
         np.testing.assert_array_equal(voice.spread, spread)
 
 
-def test_an_answer_is_told_what_was_said_before(
+def test_an_enrolment_changes_the_logits(
     first: tuple[TrainConfig, Path], split: Split, cache: Path
 ) -> None:
     config, out = first
-    data = Dataset(split.test, [CLEAN, TELEPHONE], config.test_making, cache)
+    data = Dataset(split.test, [CLEAN, TELEPHONE], config.test_preparation, cache)
     network = chosen(config, out)
-    alone = answer(network, data, "utterance", line=1)
-    told = answer(network, data, "caller", line=1)
-    moved = (alone.emotion - told.emotion).abs().amax(1) > 1e-5
-    has_past = [bool(past) for past in enrolments(split.test, "caller", 0)]
-    assert any(has_past)
-    assert moved.tolist() == [config.features.functionals and past for past in has_past]
+    alone = predict_logits(network, data, "utterance", channel=1)
+    enrolled = predict_logits(network, data, "caller", channel=1)
+    moved = (alone.emotion - enrolled.emotion).abs().amax(1) > 1e-5
+    is_enrolled = [bool(rows) for rows in enrolments(split.test, "caller", 0)]
+    assert any(is_enrolled)
+    assert moved.tolist() == [config.features.functionals and some for some in is_enrolled]
 
 
-def test_an_answer_is_in_the_dataset_s_order_and_of_its_line(
+def test_logits_are_in_the_dataset_s_order_and_of_its_channel(
     first: tuple[TrainConfig, Path], split: Split, cache: Path
 ) -> None:
     config, out = first
-    data = Dataset(split.test, [CLEAN, TELEPHONE], config.test_making, cache)
+    data = Dataset(split.test, [CLEAN, TELEPHONE], config.test_preparation, cache)
     network = chosen(config, out)
-    clean, telephone = (answer(network, data, "utterance", line) for line in (0, 1))
+    clean, telephone = (predict_logits(network, data, "utterance", channel) for channel in (0, 1))
     assert not torch.allclose(clean.emotion, telephone.emotion, rtol=0, atol=1e-5)
-    for batch in data.in_order(1, line=1):
+    for batch in data.in_order(1, channel=1):
         (row,) = batch.rows
-        emotion, style = network(*batch.heard)
+        emotion, style = network(*batch.inputs)
         torch.testing.assert_close(telephone.emotion[row], emotion[0], rtol=0, atol=1e-5)
         torch.testing.assert_close(telephone.style[row], style[0], rtol=0, atol=1e-5)
         assert (telephone.emotion - emotion).abs().amax(1).argmin() == row
 
 
-@pytest.mark.parametrize("asked_for", [False, True])
-def test_annotators_votes_teach_where_they_are_asked_for(
-    tiny: TrainConfig, split: Split, cache: Path, tmp_path: Path, asked_for: bool
+@pytest.mark.parametrize("soft_labels", [False, True])
+def test_annotators_votes_are_used_if_configured(
+    tiny: TrainConfig, split: Split, cache: Path, tmp_path: Path, soft_labels: bool
 ) -> None:
     def trained(name: str, split: Split) -> Any:
-        config = replace(tiny, epochs=1, soft_labels=asked_for)
+        config = replace(tiny, epochs=1, soft_labels=soft_labels)
         train(config, split, tmp_path / name, cache)
         return checkpoint.load(tmp_path / name / "last.pt")["network"]
 
     even = (0.25,) * len(EMOTIONS)
     voted = replace(split, train=[replace(u, soft=even) for u in split.train])
-    assert same(trained("voted", voted), trained("labelled", split)) == (not asked_for)
+    assert same(trained("voted", voted), trained("labelled", split)) == (not soft_labels)
 
 
 def test_the_same_training_gives_the_same_bits(
@@ -259,7 +254,7 @@ def test_another_seed_gives_other_weights(
     assert not same(mine, others)
 
 
-def test_a_killed_training_goes_on_to_the_same_bits(
+def test_a_killed_training_continues_to_the_same_bits(
     first: tuple[TrainConfig, Path], corpora: Path, cache: Path, tmp_path: Path
 ) -> None:
     config, whole = first
@@ -284,8 +279,8 @@ def test_a_killed_training_goes_on_to_the_same_bits(
             time.sleep(0.005)
     finally:
         training.send_signal(signal.SIGKILL)
-        _, said = training.communicate()
-    assert training.returncode == -signal.SIGKILL, said.decode()
+        _, stderr = training.communicate()
+    assert training.returncode == -signal.SIGKILL, stderr.decode()
     assert 2 <= checkpoint.load(tmp_path / "last.pt")["epoch"] < config.epochs
     assert "scores" not in checkpoint.load(tmp_path / "best.pt")
 
@@ -304,7 +299,7 @@ def test_a_finished_training_is_not_trained_further(
     assert same(checkpoint.load(tmp_path / "again" / "best.pt"), checkpoint.load(out / "best.pt"))
 
 
-def test_going_on_with_another_config_is_refused(
+def test_continuing_with_another_config_is_refused(
     first: tuple[TrainConfig, Path], split: Split, cache: Path
 ) -> None:
     config, out = first
@@ -319,7 +314,7 @@ def test_going_on_with_another_config_is_refused(
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
-def test_going_on_from_something_unreadable_is_refused(
+def test_continuing_from_an_unreadable_checkpoint_is_refused(
     tiny: TrainConfig, split: Split, cache: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "last.pt").write_bytes(b"half a check")
@@ -331,14 +326,14 @@ def test_going_on_from_something_unreadable_is_refused(
 def test_the_best_epoch_by_validation_is_chosen(
     tiny: TrainConfig, split: Split, cache: Path, tmp_path: Path
 ) -> None:
-    """All validation labels are what a beginner tells most: whatever is learnt makes it worse."""
+    """All validation labels are the emotion predicted most after one epoch: learning lowers UA."""
     config = replace(tiny, epochs=12, learning_rate=0.02, cosine=False)
-    beginner = checkpoint.load(train(replace(config, epochs=1), split, tmp_path / "one", cache))
+    after_one = checkpoint.load(train(replace(config, epochs=1), split, tmp_path / "one", cache))
     confusion = np.sum(
-        [score["confusion"] for score in beginner["scores"]["valid"].values()], axis=0
+        [score["confusion"] for score in after_one["scores"]["valid"].values()], axis=0
     )
-    favourite = EMOTIONS[int(confusion.sum(axis=0).argmax())]
-    valid = [replace(u, emotion=favourite) for u in split.valid]
+    most_predicted = EMOTIONS[int(confusion.sum(axis=0).argmax())]
+    valid = [replace(u, emotion=most_predicted) for u in split.valid]
 
     best = train(config, replace(split, valid=valid), tmp_path / "all", cache)
     uas = [line["valid_ua"] for line in log_of(tmp_path / "all")]
@@ -350,7 +345,7 @@ def test_the_best_epoch_by_validation_is_chosen(
     assert np.mean([score["ua"] for score in scores]) == pytest.approx(max(uas))
 
 
-def test_test_speakers_decide_nothing(
+def test_test_speakers_affect_nothing_but_their_scores(
     first: tuple[TrainConfig, Path], split: Split, cache: Path, tmp_path: Path
 ) -> None:
     config, out = first
@@ -376,11 +371,3 @@ def test_the_average_of_the_weights_is_the_model(
     }
     assert same(dict(best), average)
     assert same(dict(best), dict(last["network"])) == (averaging == 0.0)
-
-
-def test_the_temperature_makes_the_truth_most_likely() -> None:
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(4000, 4, generator=generator)
-    truth = torch.multinomial((logits / 1.5).softmax(1), 1, generator=generator)[:, 0]
-    assert temperature(logits, truth) == pytest.approx(1.5, rel=0.1)
-    assert temperature(3 * logits, truth) == pytest.approx(3 * temperature(logits, truth), rel=1e-3)

@@ -1,76 +1,62 @@
-"""What an operator lives with: how many episodes are caught, at how many false alerts an hour.
+"""The trade-off between caught episodes and false alerts, and the thresholds chosen from it.
 
-Calls of validation speakers choose the thresholds; those of test speakers tell, once, what they are
-worth.
+Thresholds are chosen on calls of validation speakers; calls of test speakers show, once, how well
+they do.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
-
-from model.artifact import ArtifactMeta, Thresholds
-from model.audio import Pcm
-from model.labels import ALERTED_EMOTIONS, EMOTIONS, Emotion
-from training.alerts.simulated_calls import (
-    EPISODE_S,
-    CallsConfig,
-    Episode,
-    HeldOutPart,
-    Skipped,
-    held_out,
-    make_calls,
+from model.artifact import Thresholds
+from model.labels import ALERTED_EMOTIONS, Emotion
+from training.alerts.callers import HELD_OUT_SETS, HeldOutSet
+from training.alerts.matching import match_alerts
+from training.alerts.performance import (
+    AlertParameters,
+    AlertPerformance,
+    MatchedCall,
+    alert_performance,
 )
+from training.alerts.playing import (
+    CallsSummary,
+    PlayedCall,
+    Simulator,
+    TimedReadingT,
+    play_calls,
+)
+from training.alerts.simulated_calls import CallsConfig
 from training.data.manifest import Utterance
+from training.pages import without_nan
+from training.progress import ProgressBar
 
-PARTS: tuple[HeldOutPart, ...] = ("valid", "test")
-LATE_S = 1.0  # so long after its end an alert still tells of an episode
-SOON_S = 4.0  # from onset to alert: early enough for an operator
 FIRE_AT = tuple(round(0.01 * i, 2) for i in range(10, 99))
-HOLDS_S = (0.0, 1.0, 2.5)  # also tried on the validation speakers, to know what they would give
+# Also tried on the validation speakers, to show what other settings of the service would give.
+HOLDS_S = (0.0, 1.0, 2.5)
 SMOOTHS_S = (0.0, 0.75, 1.5, 3.0)
-
-TimedReadingT = TypeVar("TimedReadingT")
 
 
 class TradeoffError(ValueError):
-    """Thresholds can't be chosen; the message says what came and what was expected."""
-
-
-class Simulator(Protocol[TimedReadingT]):
-    """The service, as far as it is needed here."""
-
-    @property
-    def meta(self) -> ArtifactMeta: ...
-
-    def play(self, call_id: str, pcm: Pcm) -> list[TimedReadingT]:
-        """What it hears in a call, (n, 2) at 8 kHz: the caller, the agent."""
-
-    def fired(
-        self,
-        heard: list[TimedReadingT],
-        thresholds: Mapping[Emotion, Thresholds],
-        hold_s: float,
-        smooth_s: float,
-    ) -> dict[Emotion, list[float]]:
-        """When it would have told of alerts, in seconds of the call."""
+    """Thresholds cannot be chosen; the message says what came and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class TradeoffConfig:
-    """What is asked."""
+    """The parameters of an evaluation of alerts.
 
-    hold_s: float  # of the service's settings
+    An artifact keeps these fields under their names here: renaming one changes its meta.json.
+
+    Raises:
+        TradeoffError: a value is out of range, or an alerted emotion has no limit.
+    """
+
+    hold_s: float  # as in the service's settings: speech at or above before an alert fires
     smooth_s: float
     calls: CallsConfig = CallsConfig()
-    false_per_hour: Mapping[Emotion, float] = field(  # at most, on the validation speakers
+    false_per_hour: Mapping[Emotion, float] = field(  # limit, on the validation speakers
         default_factory=lambda: dict.fromkeys(ALERTED_EMOTIONS, 2.0)
     )
-    clear_ratio: float = 0.75  # an alert clears below this part of where it fires
+    clear_ratio: float = 0.75  # an alert clears below this share of the threshold that it fires at
     draws: int = 1000  # of the bootstrap
 
     def __post_init__(self) -> None:
@@ -90,163 +76,66 @@ class TradeoffConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class ThresholdRule:
-    """When an alert fires and clears."""
+class EmotionTradeoff:
+    """The results for one emotion."""
 
-    fire_at: float
-    clear_at: float
-    hold_s: float
-    smooth_s: float
+    chosen: AlertParameters
+    curve: Mapping[HeldOutSet, Sequence[AlertPerformance]]  # by rising threshold
+    at_chosen: Mapping[HeldOutSet, AlertPerformance]
+    at_present: Mapping[HeldOutSet, AlertPerformance]  # at the thresholds that the model has
+    corpora: Mapping[HeldOutSet, Mapping[str, AlertPerformance]]  # at the chosen ones
+    # The best with other holds and smoothings, on validation speakers.
+    others: Sequence[AlertPerformance]
+
+
+@dataclass(frozen=True, slots=True)
+class Tradeoff:
+    """All results of an evaluation: the source of its page, and of an artifact's thresholds."""
+
+    model: str
+    version: str
+    config: TradeoffConfig
+    calls: Mapping[HeldOutSet, CallsSummary]
+    emotions: Mapping[Emotion, EmotionTradeoff]
 
     @property
-    def thresholds(self) -> Thresholds:
-        return Thresholds(self.fire_at, self.clear_at)
+    def thresholds(self) -> dict[Emotion, Thresholds]:
+        return {emotion: found.chosen.thresholds for emotion, found in self.emotions.items()}
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Returns what an artifact keeps beside thresholds: they suit one hold and smoothing."""
+        test = {
+            emotion: asdict(found.at_chosen["test"]) for emotion, found in self.emotions.items()
+        }
+        return {"config": asdict(self.config), "test": without_nan(test)}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns JSON values; an estimate of nothing is None."""
+        plain: dict[str, Any] = without_nan(asdict(self))
+        return plain
 
 
-@dataclass(frozen=True, slots=True)
-class RateEstimate:
-    """A number with its 95 % interval by bootstrap over speakers; None: there is nothing to tell.
+def best(curve: Sequence[AlertPerformance], false_per_hour: float) -> AlertPerformance | None:
+    """Returns the point that catches most within a limit of false alerts, None if none is within.
 
-    Of one speaker there is no interval.
+    Of equals the one with fewer false alerts is taken, then the one with the higher threshold.
     """
 
-    value: float | None
-    low: float | None = None
-    high: float | None = None
+    def order(point: AlertPerformance) -> tuple[float, float, float]:
+        return point.caught.value, -point.false_per_hour.value, point.rule.fire_at
+
+    within = [point for point in curve if point.false_per_hour.value <= false_per_hour]
+    return max(within, key=order, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class CallOutcome:
-    """The alerts of one emotion in one call, held against what was in it."""
-
-    episodes: int  # with EPISODE_S of speech or more
-    delays_s: tuple[float, ...]  # from onset to first alert, of those that were caught
-    short_episodes: int
-    short_caught: int
-    alerts: int
-    false: Counter[Emotion]  # by what the caller showed then
-
-
-def judge(episodes: Iterable[Episode], emotion: Emotion, told_s: Sequence[float]) -> CallOutcome:
-    """An alert that is told from an episode's onset until LATE_S after its end tells of it."""
-    own = [episode for episode in episodes if episode.emotion is emotion]
-    others = [episode for episode in episodes if episode.emotion is not emotion]
-    delays_s: dict[Episode, float] = {}
-    false: Counter[Emotion] = Counter()
-    for at_s in told_s:
-        if episode := _during(own, at_s):
-            delays_s.setdefault(episode, at_s - episode.onset_s)
-        else:
-            other = _during(others, at_s)
-            false[other.emotion if other else Emotion.NEUTRAL] += 1
-    long = [episode for episode in own if episode.speech_s >= EPISODE_S]
-    return CallOutcome(
-        episodes=len(long),
-        delays_s=tuple(delays_s[episode] for episode in long if episode in delays_s),
-        short_episodes=len(own) - len(long),
-        short_caught=sum(episode not in long for episode in delays_s),
-        alerts=len(told_s),
-        false=false,
-    )
-
-
-def _during(episodes: Iterable[Episode], at_s: float) -> Episode | None:
-    found = (e for e in episodes if e.onset_s <= at_s <= e.end_s + LATE_S)
-    return next(found, None)
-
-
-@dataclass(frozen=True, slots=True)
-class AlertFigures:
-    """What comes of one rule for one emotion, over some calls."""
-
-    rule: ThresholdRule
-    speakers: int
-    hours: float
-    episodes: int
-    caught: RateEstimate  # share of the episodes
-    soon: RateEstimate  # share of the episodes, alert within SOON_S of their onset
-    delay_s: tuple[float, float, float] | None  # quartiles, of those caught
-    short_episodes: int
-    short_caught: int
-    alerts: int
-    false: Mapping[Emotion, int]  # by what the caller showed then
-    false_per_hour: RateEstimate
-    precision: RateEstimate  # share of the alerts that tell of an episode
-
-
-def figures(
-    rule: ThresholdRule,
-    outcomes: Sequence[tuple[str, float, CallOutcome]],  # speaker, hours of the call, its outcome
-    draws: int,
-) -> AlertFigures:
-    """Calls taken together; what is drawn in the bootstrap is speakers."""
-    number = {speaker: i for i, speaker in enumerate(sorted({s for s, _, _ in outcomes}))}
-    counts = np.zeros((len(number), 6))
-    false: Counter[Emotion] = Counter()
-    for speaker, call_hours, outcome in outcomes:
-        counts[number[speaker]] += (
-            outcome.episodes,
-            len(outcome.delays_s),
-            sum(delay_s <= SOON_S for delay_s in outcome.delays_s),
-            outcome.alerts,
-            outcome.false.total(),
-            call_hours,
-        )
-        false += outcome.false
-    episodes, caught, soon, alerts, wrong, hours = counts.T  # (S,) each
-    drawn = np.random.default_rng(0).integers(len(number), size=(draws, len(number)))
-    delays_s = [delay_s for _, _, outcome in outcomes for delay_s in outcome.delays_s]
-    low_s, median_s, high_s = np.quantile(delays_s, [0.25, 0.5, 0.75]) if delays_s else [0] * 3
-    return AlertFigures(
-        rule=rule,
-        speakers=len(number),
-        hours=float(hours.sum()),
-        episodes=int(episodes.sum()),
-        caught=_ratio(caught, episodes, drawn),
-        soon=_ratio(soon, episodes, drawn),
-        delay_s=(float(low_s), float(median_s), float(high_s)) if delays_s else None,
-        short_episodes=sum(outcome.short_episodes for _, _, outcome in outcomes),
-        short_caught=sum(outcome.short_caught for _, _, outcome in outcomes),
-        alerts=int(alerts.sum()),
-        false=dict(false),
-        false_per_hour=_ratio(wrong, hours, drawn),
-        precision=_ratio(alerts - wrong, alerts, drawn),
-    )
-
-
-def _ratio(
-    over: NDArray[np.float64], under: NDArray[np.float64], drawn: NDArray[np.int64]
-) -> RateEstimate:
-    """Sums over speakers (S,), and over those that were drawn (draws, S)."""
-    if not under.sum():
-        return RateEstimate(None)
-    value = float(over.sum() / under.sum())
-    below = under[drawn].sum(1)  # (draws,)
-    if len(over) < 2 or not below.any():
-        return RateEstimate(value)
-    resampled = over[drawn].sum(1)[below > 0] / below[below > 0]
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return RateEstimate(value, float(low), float(high))
-
-
-def best(curve: Sequence[AlertFigures], false_per_hour: float) -> AlertFigures | None:
-    """What catches most at no more false alerts an hour, if anything keeps that limit.
-
-    Of equals it is what has fewer of them, then the higher threshold.
-    """
-
-    def worth(point: AlertFigures) -> tuple[float, float, float]:
-        return point.caught.value or 0.0, -(point.false_per_hour.value or 0.0), point.rule.fire_at
-
-    within = [point for point in curve if (point.false_per_hour.value or 0.0) <= false_per_hour]
-    return max(within, key=worth, default=None)
-
-
-def choose(curve: Sequence[AlertFigures], emotion: Emotion, false_per_hour: float) -> AlertFigures:
-    """The best point of the validation speakers' curve.
+def choose(
+    curve: Sequence[AlertPerformance], emotion: Emotion, false_per_hour: float
+) -> AlertPerformance:
+    """Returns the best point of the validation speakers' curve.
 
     Raises:
-        TradeoffError: there is no episode to catch, or no threshold that keeps the limit.
+        TradeoffError: there is no episode to catch, or no threshold within the limit.
     """
     if not curve[0].episodes:
         raise TradeoffError(
@@ -255,7 +144,7 @@ def choose(curve: Sequence[AlertFigures], emotion: Emotion, false_per_hour: floa
         )
     chosen = best(curve, false_per_hour)
     if chosen is None:
-        least = min(point.false_per_hour.value or 0.0 for point in curve)
+        least = min(point.false_per_hour.value for point in curve)
         raise TradeoffError(
             f"{emotion}: found {least:.1f} false alerts an hour or more at every threshold, "
             f"expected {false_per_hour:g} or fewer at one"
@@ -263,136 +152,87 @@ def choose(curve: Sequence[AlertFigures], emotion: Emotion, false_per_hour: floa
     return chosen
 
 
-@dataclass(frozen=True, slots=True)
-class Participants:
-    """Whose calls they were."""
-
-    speakers: Mapping[str, int]  # by corpus
-    skipped: Sequence[Skipped]
-    missing: Mapping[str, Sequence[Emotion]]  # by speaker: too little for an episode
-    calls: int
-    hours: float
-    said: Mapping[Emotion, int]  # utterances, each time they came
-    distinct: Mapping[Emotion, int]  # utterances
-
-
-@dataclass(frozen=True, slots=True)
-class EmotionFindings:
-    """All about one emotion."""
-
-    chosen: ThresholdRule
-    curve: Mapping[HeldOutPart, Sequence[AlertFigures]]  # by rising threshold
-    at_chosen: Mapping[HeldOutPart, AlertFigures]
-    as_found: Mapping[HeldOutPart, AlertFigures]  # at the thresholds that the model had
-    corpora: Mapping[HeldOutPart, Mapping[str, AlertFigures]]  # at the chosen ones
-    others: Sequence[
-        AlertFigures
-    ]  # the best with other holds and smoothings, on validation speakers
-
-
-@dataclass(frozen=True, slots=True)
-class Tradeoff:
-    """All that a page is made of."""
-
-    model: str
-    version: str
-    config: TradeoffConfig
-    cast: Mapping[HeldOutPart, Participants]
-    emotions: Mapping[Emotion, EmotionFindings]
-
-    @property
-    def thresholds(self) -> dict[Emotion, Thresholds]:
-        return {emotion: found.chosen.thresholds for emotion, found in self.emotions.items()}
-
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """What an artifact should keep beside the thresholds: they suit one hold and smoothing."""
-        return {
-            "config": asdict(self.config),
-            "test": {e: asdict(found.at_chosen["test"]) for e, found in self.emotions.items()},
-        }
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class _Played(Generic[TimedReadingT]):
-    """A call after its rehearsal: what was in it, and what was heard of it."""
-
-    corpus: str
-    speaker: str  # with its corpus
-    hours: float
-    episodes: tuple[Episode, ...]
-    said: Mapping[Emotion, tuple[str, ...]]
-    missing: frozenset[Emotion]
-    heard: list[TimedReadingT]
-
-
 def evaluate(
-    utterances: Sequence[Utterance], stage: Simulator[TimedReadingT], config: TradeoffConfig
+    utterances: Sequence[Utterance],
+    simulator: Simulator[TimedReadingT],
+    config: TradeoffConfig,
+    *,
+    fire_at: Sequence[float] = FIRE_AT,
+    holds_s: Sequence[float] = HOLDS_S,
+    smooths_s: Sequence[float] = SMOOTHS_S,
 ) -> Tradeoff:
-    """Plays both parts' calls, chooses the thresholds on one, and tells of the other.
+    """Plays all calls, chooses thresholds on validation speakers, measures them on test speakers.
+
+    `fire_at` are the thresholds tried; `holds_s` x `smooths_s` are the other settings tried.
 
     Raises:
-        CallsError: the model does not say who was held out, or nobody of them can call.
-        RecordingError: an utterance can't be read.
+        CallsError: the model does not name its held-out speakers, or none of them is a caller.
+        RecordingError: the file of an utterance cannot be read.
         TradeoffError: no thresholds can be chosen.
     """
-    played, cast = _rehearse(utterances, stage, config.calls)
-    curves = {
-        part: _curves(played[part], stage, config, config.hold_s, config.smooth_s, part)
-        for part in PARTS
-    }
-    chosen = {
-        emotion: choose(curves["valid"][emotion], emotion, config.false_per_hour[emotion]).rule
-        for emotion in ALERTED_EMOTIONS
-    }
-    found = {
+    played, summaries = play_calls(utterances, simulator, config.calls)
+    curves_to_measure = len(HELD_OUT_SETS) + len(holds_s) * len(smooths_s)
+    with ProgressBar("thresholds", curves_to_measure * len(fire_at)) as bar:
+        curves = {
+            name: _curves(played[name], simulator, config, fire_at, bar) for name in HELD_OUT_SETS
+        }
+        chosen = {
+            emotion: choose(curves["valid"][emotion], emotion, config.false_per_hour[emotion]).rule
+            for emotion in ALERTED_EMOTIONS
+        }
+        others = [
+            _curves(
+                played["valid"],
+                simulator,
+                replace(config, draws=0, hold_s=hold_s, smooth_s=smooth_s),
+                fire_at,
+                bar,
+            )
+            for hold_s in holds_s
+            for smooth_s in smooths_s
+        ]
+    present = {
         emotion: replace(chosen[emotion], fire_at=at.fire_at, clear_at=at.clear_at)
-        for emotion, at in stage.meta.thresholds.items()
+        for emotion, at in simulator.meta.thresholds.items()
         if emotion in ALERTED_EMOTIONS
     }
-    others = [
-        _curves(played["valid"], stage, replace(config, draws=0), hold_s, smooth_s, "valid")
-        for hold_s in HOLDS_S
-        for smooth_s in SMOOTHS_S
-    ]
 
-    def figures_at(rules: Mapping[Emotion, ThresholdRule], corpus: str | None = None) -> _ByPart:
+    def measure(
+        rules: Mapping[Emotion, AlertParameters], corpus: str | None = None
+    ) -> dict[HeldOutSet, dict[Emotion, AlertPerformance]]:
         return {
-            part: _at(
-                [one for one in played[part] if corpus in (None, one.corpus)],
-                stage,
+            name: _measure(
+                [call for call in played[name] if corpus in (None, call.corpus)],
+                simulator,
                 rules,
                 config.draws,
             )
-            for part in PARTS
+            for name in HELD_OUT_SETS
         }
 
-    at_chosen, as_found = figures_at(chosen), figures_at(found)
+    at_chosen, at_present = measure(chosen), measure(present)
     corpora = {
-        corpus: figures_at(chosen, corpus)
-        for corpus in sorted({one.corpus for part in PARTS for one in played[part]})
+        corpus: measure(chosen, corpus)
+        for corpus in sorted({call.corpus for name in HELD_OUT_SETS for call in played[name]})
     }
     return Tradeoff(
-        model=stage.meta.name,
-        version=stage.meta.version,
+        model=simulator.meta.name,
+        version=simulator.meta.version,
         config=config,
-        cast=cast,
+        calls=summaries,
         emotions={
-            emotion: EmotionFindings(
+            emotion: EmotionTradeoff(
                 chosen=chosen[emotion],
-                curve={part: curves[part][emotion] for part in PARTS},
-                at_chosen={part: at_chosen[part][emotion] for part in PARTS},
-                as_found={part: as_found[part][emotion] for part in PARTS},
+                curve={name: curves[name][emotion] for name in HELD_OUT_SETS},
+                at_chosen={name: at_chosen[name][emotion] for name in HELD_OUT_SETS},
+                at_present={name: at_present[name][emotion] for name in HELD_OUT_SETS},
                 corpora={
-                    part: {
-                        corpus: by_part[part][emotion]
-                        for corpus, by_part in corpora.items()
-                        if by_part[part][emotion].speakers
+                    name: {
+                        corpus: by_set[name][emotion]
+                        for corpus, by_set in corpora.items()
+                        if by_set[name][emotion].speakers
                     }
-                    for part in PARTS
+                    for name in HELD_OUT_SETS
                 },
                 others=[
                     point
@@ -405,89 +245,40 @@ def evaluate(
     )
 
 
-_ByPart = dict[HeldOutPart, dict[Emotion, AlertFigures]]
-
-
-def _rehearse(
-    utterances: Sequence[Utterance], stage: Simulator[TimedReadingT], config: CallsConfig
-) -> tuple[dict[HeldOutPart, list[_Played[TimedReadingT]]], dict[HeldOutPart, Participants]]:
-    trained_on = stage.meta.training.get("trained_on", {})
-    held = {part: held_out(utterances, trained_on, part) for part in PARTS}
-    played: dict[HeldOutPart, list[_Played[TimedReadingT]]] = {part: [] for part in PARTS}
-    count = sum(len(callers) for callers, _ in held.values()) * config.calls_per_speaker
-    with tqdm(total=count, desc="calls", unit="call", mininterval=1) as progress:
-        for part, (callers, _) in held.items():
-            for call in make_calls(callers, config, stage.meta.gate):
-                progress.set_postfix_str(f"{part} {call.call_id}")
-                played[part].append(
-                    _Played(
-                        corpus=call.corpus,
-                        speaker=f"{call.corpus}/{call.speaker}",
-                        hours=call.duration_s / 3600,
-                        episodes=call.episodes,
-                        said=call.said,
-                        missing=call.missing,
-                        heard=stage.play(call.call_id, call.pcm),
-                    )
-                )
-                progress.update()
-    return played, {part: _cast(played[part], held[part][1]) for part in PARTS}
-
-
-def _cast(played: Sequence[_Played[Any]], skipped: Sequence[Skipped]) -> Participants:
-    corpus_of = {one.speaker: one.corpus for one in played}
-    missing: dict[str, set[Emotion]] = defaultdict(set)
-    said: dict[Emotion, list[tuple[str, str]]] = {emotion: [] for emotion in EMOTIONS}
-    for one in played:
-        for emotion in one.missing:
-            missing[one.speaker].add(emotion)
-        for emotion, names in one.said.items():
-            said[emotion] += ((one.speaker, name) for name in names)
-    return Participants(
-        speakers=dict(Counter(corpus_of.values())),
-        skipped=skipped,
-        missing={speaker: sorted(emotions) for speaker, emotions in sorted(missing.items())},
-        calls=len(played),
-        hours=sum(one.hours for one in played),
-        said={emotion: len(names) for emotion, names in said.items()},
-        distinct={emotion: len(set(names)) for emotion, names in said.items()},
-    )
-
-
-def _at(
-    played: Sequence[_Played[TimedReadingT]],
-    stage: Simulator[TimedReadingT],
-    rules: Mapping[Emotion, ThresholdRule],
+def _measure(
+    played: Sequence[PlayedCall[TimedReadingT]],
+    simulator: Simulator[TimedReadingT],
+    rules: Mapping[Emotion, AlertParameters],
     draws: int,
-) -> dict[Emotion, AlertFigures]:
-    """Every emotion at its rule; they hold and smooth alike."""
+) -> dict[Emotion, AlertPerformance]:
+    """Measures every emotion with its own thresholds; hold and smoothing are the same for all."""
     thresholds = {emotion: rule.thresholds for emotion, rule in rules.items()}
     rule = next(iter(rules.values()))
-    outcomes: dict[Emotion, list[tuple[str, float, CallOutcome]]] = {
-        emotion: [] for emotion in rules
+    matched: dict[Emotion, list[MatchedCall]] = {emotion: [] for emotion in rules}
+    for call in played:
+        fired = simulator.fired(call.readings, thresholds, rule.hold_s, rule.smooth_s)
+        for emotion, fired_s in fired.items():
+            alerts = match_alerts(call.episodes, emotion, fired_s)
+            matched[emotion].append(MatchedCall(call.speaker, call.hours, alerts))
+    return {
+        emotion: alert_performance(rules[emotion], matched[emotion], draws) for emotion in rules
     }
-    for one in played:
-        told = stage.fired(one.heard, thresholds, rule.hold_s, rule.smooth_s)
-        for emotion, told_s in told.items():
-            outcome = judge(one.episodes, emotion, told_s)
-            outcomes[emotion].append((one.speaker, one.hours, outcome))
-    return {emotion: figures(rules[emotion], outcomes[emotion], draws) for emotion in rules}
 
 
 def _curves(
-    played: Sequence[_Played[TimedReadingT]],
-    stage: Simulator[TimedReadingT],
+    played: Sequence[PlayedCall[TimedReadingT]],
+    simulator: Simulator[TimedReadingT],
     config: TradeoffConfig,
-    hold_s: float,
-    smooth_s: float,
-    part: HeldOutPart,
-) -> dict[Emotion, list[AlertFigures]]:
-    """Every emotion at every threshold."""
-    curves: dict[Emotion, list[AlertFigures]] = {emotion: [] for emotion in ALERTED_EMOTIONS}
-    name = f"{part}, hold {hold_s:g} s, smooth {smooth_s:g} s"
-    for fire_at in tqdm(FIRE_AT, name, unit="threshold", leave=False, disable=None):
-        rule = ThresholdRule(fire_at, round(fire_at * config.clear_ratio, 4), hold_s, smooth_s)
-        at = _at(played, stage, dict.fromkeys(ALERTED_EMOTIONS, rule), config.draws)
+    fire_at: Sequence[float],
+    bar: ProgressBar,
+) -> dict[Emotion, list[AlertPerformance]]:
+    """Measures every emotion at every threshold."""
+    curves: dict[Emotion, list[AlertPerformance]] = {emotion: [] for emotion in ALERTED_EMOTIONS}
+    for at in fire_at:
+        clear_at = round(at * config.clear_ratio, 4)
+        rule = AlertParameters(at, clear_at, config.hold_s, config.smooth_s)
+        found = _measure(played, simulator, dict.fromkeys(ALERTED_EMOTIONS, rule), config.draws)
         for emotion in ALERTED_EMOTIONS:
-            curves[emotion].append(at[emotion])
+            curves[emotion].append(found[emotion])
+        bar.advance(f"hold {config.hold_s:g} s, smooth {config.smooth_s:g} s")
     return curves

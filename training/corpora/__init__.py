@@ -1,4 +1,4 @@
-"""One reader a corpus: each walks the corpus as it is distributed and says what it found."""
+"""One reader for each corpus, which lists the utterances of the corpus as it is distributed."""
 
 from training.corpora import (
     ased,

@@ -1,4 +1,4 @@
-"""ASED (Retta et al. 2023): Amharic, 65 volunteers."""
+"""Reads ASED (Retta et al. 2023): Amharic, 65 volunteers."""
 
 import re
 from collections.abc import Iterator

@@ -1,9 +1,9 @@
-"""A call centre's own recordings, labelled in a table (paper section 3.2).
+"""Reads a call centre's own recordings, labelled in a table (paper section 3.2).
 
     recording,start,end,transcript,annotator_1,annotator_2,annotator_3
     calls/0001.wav,12.40,15.02,"いつまで待たせるんですか",angry,angry,disgust
 
-Every further column that begins with `annotator` is an annotator more. Optional: `start` and `end`
+Every column whose name begins with `annotator` is one annotator. Optional columns: `start`, `end`
 (seconds; without them the whole recording is one utterance), `transcript`, `speaker`, `channel`
 (0 or 1, in stereo recordings) and `language` (a BCP 47 tag).
 """
@@ -22,11 +22,10 @@ UNKNOWN_LANGUAGE = "und"
 
 
 def read(folder: Path, labels: Path | None = None) -> Iterator[Found]:
-    """The rows of `labels`, or of the only table in the folder, which holds the recordings.
+    """Yields the rows of `labels`, or of the only table in the folder of the recordings.
 
     Raises:
-        CorpusError: there is no table or more than one, a column is missing, a cell is not of its
-            kind.
+        CorpusError: there is no table or more than one, a column is missing, a cell is invalid.
     """
     table = labels or _only_table(folder)
     with table.open(newline="", encoding="utf-8-sig") as file:
@@ -47,7 +46,9 @@ def _only_table(folder: Path) -> Path:
     tables = sorted(folder.glob("*.csv"))
     if len(tables) != 1:
         found = [table.name for table in tables]
-        raise CorpusError(f"{folder}: found the tables {found}, expected one, or to be told which")
+        raise CorpusError(
+            f"{folder}: found the tables {found}, expected one, or the option --labels"
+        )
     return tables[0]
 
 

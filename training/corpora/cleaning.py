@@ -1,4 +1,4 @@
-"""What is kept of a labelled corpus, and what is not and why (paper section 3.2)."""
+"""Cleans a labelled corpus: decides which utterances are kept (paper section 3.2)."""
 
 import re
 import unicodedata
@@ -21,23 +21,23 @@ BACKCHANNELS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What `clean` goes by."""
+    """The rules of `clean`."""
 
     backchannels: frozenset[str] = BACKCHANNELS
-    neutral: int | None = None  # so many neutral utterances are drawn; None: all are kept
+    neutral: int | None = None  # number of neutral utterances to draw; None: all are kept
     seed: int = 0
 
 
 def majority(votes: Mapping[str, int]) -> str | None:
-    """The emotion that more than half of the votes are for; None if there is none."""
+    """Returns the emotion with more than half of the votes, or None."""
     emotion = max(votes, key=lambda word: votes[word], default=None)
     return emotion if emotion is not None and 2 * votes[emotion] > sum(votes.values()) else None
 
 
 def is_backchannel(transcript: str, backchannels: Collection[str]) -> bool:
-    """Whether nothing but backchannels is said, however often: `はい、はい。`, `[noise]`.
+    """Returns whether a transcript consists of backchannels alone: `はい、はい。`, `[noise]`.
 
-    Case, width, punctuation and white space do not matter.
+    Case, width, punctuation and white space are ignored.
     """
     tokens = _tokens(transcript)
     only = _repeated(frozenset(backchannels))
@@ -46,22 +46,22 @@ def is_backchannel(transcript: str, backchannels: Collection[str]) -> bool:
 
 @cache
 def _repeated(backchannels: frozenset[str]) -> re.Pattern[str]:
-    """Japanese leaves no space between words: はいはい is one token."""
+    """Returns a pattern of one or more backchannels: はいはい, without a space, is one token."""
     units = {"".join(_tokens(backchannel)) for backchannel in backchannels} - {""}
     return re.compile(f"(?:{'|'.join(map(re.escape, sorted(units)))})+")
 
 
 def _tokens(text: str) -> list[str]:
-    """Runs of letters, marks and digits."""
+    """Returns the runs of letters, marks and digits, in compatible form and lower case."""
     text = unicodedata.normalize("NFKC", text).casefold()
     return "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in text).split()
 
 
 def read_backchannels(path: Path) -> frozenset[str]:
-    """A list of one's own, one a line.
+    """Reads a list of backchannels, one a line.
 
     Raises:
-        CorpusError: the file can't be read or names nothing.
+        CorpusError: the file can't be read or contains no words.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -74,16 +74,16 @@ def read_backchannels(path: Path) -> frozenset[str]:
 
 
 def draw(count: int, among: int, seed: int) -> set[int]:
-    """`count` different numbers below `among`, or all where there are not more."""
+    """Draws `count` different numbers below `among`, or all if there are not more."""
     drawn = np.random.default_rng(seed).permutation(among)[:count]
     return set(drawn.tolist())
 
 
 def clean(sources: Iterable[Source], rules: Rules) -> tuple[list[Source], list[LeftOut]]:
-    """The utterances of the four emotions that are kept, in their order, and all others.
+    """Returns the utterances of the four emotions that are kept, in their order, and all others.
 
-    Where a corpus gives annotators' votes instead of an emotion, their majority is the emotion.
-    Backchannels are dropped where they are neutral and the transcript is known.
+    If a corpus has annotators' votes instead of an emotion, the emotion is that of the majority.
+    Neutral utterances that are backchannels are left out if their transcript is known.
     """
     kept: list[Source] = []
     left_out: list[LeftOut] = []
@@ -104,6 +104,7 @@ def clean(sources: Iterable[Source], rules: Rules) -> tuple[list[Source], list[L
 
 
 def _judged(source: Source, backchannels: Collection[str]) -> Source | LeftOut:
+    """Applies the rules that concern one utterance alone."""
     if not source.emotion:
         if not source.votes:
             return source.leave_out(Reason.UNLABELLED)

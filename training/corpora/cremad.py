@@ -1,4 +1,4 @@
-"""CREMA-D (Cao et al. 2014): American English, 91 actors."""
+"""Reads CREMA-D (Cao et al. 2014): American English, 91 actors."""
 
 import re
 from collections.abc import Iterator

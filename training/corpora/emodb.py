@@ -1,4 +1,4 @@
-"""EMO-DB (Burkhardt et al. 2005): German, ten actors."""
+"""Reads EMO-DB (Burkhardt et al. 2005): German, ten actors."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""EMOVO (Costantini et al. 2014): Italian, six actors, recorded in stereo."""
+"""Reads EMOVO (Costantini et al. 2014): Italian, six actors, recorded in stereo."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""EYASE (Abdel-Hamid 2020): Egyptian Arabic, actors in a television series."""
+"""Reads EYASE (Abdel-Hamid 2020): Egyptian Arabic, actors in a television series."""
 
 import re
 from collections.abc import Iterator

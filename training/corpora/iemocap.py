@@ -1,4 +1,4 @@
-"""IEMOCAP (Busso et al. 2008): American English, ten actors, a woman and a man in each session."""
+"""Reads IEMOCAP (Busso et al. 2008): American English, ten actors, two in each session."""
 
 import re
 from collections import Counter
@@ -13,7 +13,7 @@ from training.data.manifest import write_votes
 LABEL = re.compile(
     r"\[[\d.]+ - [\d.]+\]\s+(?P<utterance>Ses\d\d\S+_[FM]\S*)\s+(?P<code>[a-z]{3})\b"
 )
-# C-E2:	Neutral; Frustration;	(a remark). C-F1 and C-M1 are the actors about themselves.
+# C-E2:	Neutral; Frustration;	(a remark). C-F1 and C-M1 are the actors' own labels.
 VOTE = re.compile(r"C-E\d+:\s*(?P<words>[^(\t]*)")
 
 # Excitement goes with happiness, as in the paper (section 3.1).
@@ -32,7 +32,7 @@ EMOTIONS = {
 NO_MAJORITY = "xxx"
 MERGED = {"excited": "happiness", "excitement": "happiness"}
 
-# The whole of it (paper table 1).
+# The utterances of the complete corpus (paper table 1).
 EXPECTED = {
     Emotion.ANGER: 1103,
     Emotion.HAPPINESS: 1636,
@@ -42,10 +42,10 @@ EXPECTED = {
 
 
 def read(folder: Path) -> Iterator[Found]:
-    """`IEMOCAP_full_release`, or the folder it lies in.
+    """Yields the utterances of the folder `IEMOCAP_full_release`, or of the one in `folder`.
 
     Raises:
-        CorpusError: there is no session with labels.
+        CorpusError: there is no session with labels, or a label is unknown.
     """
     release = folder / "IEMOCAP_full_release"
     root = release if release.is_dir() else folder
@@ -91,7 +91,7 @@ def read(folder: Path) -> Iterator[Found]:
 
 
 def _labels(evaluation: Path) -> Iterator[tuple[str, str, Counter[str]]]:
-    """Each utterance's id, code and annotators' votes; some annotators gave two emotions."""
+    """Yields each utterance's id, code and annotators' votes; some annotators gave two emotions."""
     utterance, code, votes = "", "", Counter[str]()
     for line in evaluation.read_text(encoding="utf-8", errors="replace").splitlines():
         if label := LABEL.match(line):

@@ -1,4 +1,4 @@
-"""nEMO (Christop 2024): Polish, nine actors."""
+"""Reads nEMO (Christop 2024): Polish, nine actors."""
 
 import re
 from collections.abc import Iterator

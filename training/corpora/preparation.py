@@ -1,16 +1,14 @@
-"""A corpus as it is distributed to one that can be trained on: `kanjo corpus NAME FOLDER`.
+"""Prepares a corpus, as it is distributed, for training: `kanjo corpus NAME FOLDER`.
 
-Gives OUT/NAME/manifest.csv and, beside it, every utterance as FLAC: 8 kHz, mono, 16 bits.
+Writes OUT/NAME/manifest.csv and, beside it, every utterance as FLAC: 8 kHz, mono, 16 bits.
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from tqdm import tqdm
 
 from model.audio import SAMPLE_RATE, Pcm, quantised, resample
 from model.features import FeatureSpec
@@ -20,13 +18,17 @@ from training.corpora.cleaning import BACKCHANNELS, Rules, clean, read_backchann
 from training.corpora.report import PreparationReport
 from training.corpora.source import CorpusError, LeftOut, Reason, Source
 from training.data.manifest import read_manifest, write_manifest, write_votes
+from training.files import atomic_write
+from training.progress import track
 
-LATE_S = 0.1  # an end so far after the recording's own is a matter of rounding
+LATE_S = 0.1  # an end may be so far after that of the recording: tables round
 LEAST_SAMPLES = FeatureSpec().frame_samples
 NEUTRAL_CALLS = 2000  # of a call centre (paper section 3.2)
 
 
 class _Unusable(Exception):
+    """An utterance can't be cut out of its recording."""
+
     def __init__(self, reason: Reason, detail: str) -> None:
         self.reason, self.detail = reason, detail
 
@@ -42,32 +44,32 @@ def prepare(
     neutral: int | None = None,
     seed: int = 0,
 ) -> PreparationReport:
-    """Reads a corpus with the reader `name`, cleans it, writes it to `out / corpus`.
+    """Reads a corpus with the reader `name`, cleans it and writes it to `out / corpus`.
 
-    What was already made is not made again, so that one that was interrupted goes on.
+    Utterances that an earlier call has written are kept, so that an interrupted preparation
+    continues.
 
     Args:
-        corpus: what it is called from now on; the reader's name, a prepared one's folder's.
-        labels: a call centre's table, if it is not the only one in the folder.
-        backchannels: a list of one's own instead of the paper's, one a line.
-        neutral: so many neutral utterances are drawn, with `seed`; None: 2,000 of a call centre's,
-            all of every other's.
+        corpus: the name of the prepared corpus; the default is the reader's name, or the name of
+            the folder for the reader `prepared`.
+        labels: the table of a call centre's utterances, if it is not the only one in the folder.
+        backchannels: a file that replaces the paper's list of backchannels, one a line.
+        neutral: number of neutral utterances to draw, with `seed`; None: 2,000 of a call centre,
+            all of every other corpus.
 
     Raises:
-        CorpusError: there is no such reader, the folder is not laid out as the reader expects, or
-            nothing of it can be used.
+        CorpusError: there is no such reader, the folder's layout is not the one that the reader
+            expects, or no utterance can be used.
     """
     if name not in READERS:
         raise CorpusError(f"no reader {name!r}, expected one of {', '.join(READERS)}")
     if not folder.is_dir():
         raise CorpusError(f"{folder}: no such folder")
     if labels is not None and name != "callcentre":
-        raise CorpusError(
-            f"labels {labels} for {name!r}, which has its own; only callcentre's vary"
-        )
+        raise CorpusError(f"labels {labels} for {name!r}, expected them only for callcentre")
     if neutral is None and name == "callcentre":
         neutral = NEUTRAL_CALLS
-    said = BACKCHANNELS if backchannels is None else read_backchannels(backchannels)
+    words = BACKCHANNELS if backchannels is None else read_backchannels(backchannels)
     corpus = corpus or (folder.resolve().name if name == "prepared" else name)
     if Path(corpus).name != corpus or corpus == "..":
         raise CorpusError(f"corpus {corpus!r}, expected the name of one folder")
@@ -86,7 +88,7 @@ def prepare(
             sources.append(one)
         else:
             left_out.append(one)
-    kept, dropped = clean(sources, Rules(said, neutral, seed))
+    kept, dropped = clean(sources, Rules(words, neutral, seed))
     left_out += dropped
     _all_or_no_speakers(kept)
 
@@ -95,7 +97,7 @@ def prepare(
     rows: list[dict[str, str]] = []
     first_of: dict[bytes, Source] = {}  # by content
     taken: set[str] = set()
-    for source in tqdm(kept, f"{corpus}, 8 kHz", unit="utt", mininterval=1):
+    for source in track(kept, f"{corpus}, 8 kHz", len(kept)):
         path = source.flac.as_posix()
         if path in taken:
             left_out.append(source.leave_out(Reason.DUPLICATE, "listed twice"))
@@ -103,7 +105,7 @@ def prepare(
         taken.add(path)
         flac = target / path
         try:
-            earlier = made_before(source, flac)
+            earlier = read_earlier(source, flac)
             pcm = cut(source) if earlier is None else earlier
         except _Unusable as unusable:
             left_out.append(source.leave_out(unusable.reason, unusable.detail))
@@ -135,29 +137,35 @@ def prepare(
     return report
 
 
-def made_before(source: Source, flac: Path) -> Pcm | None:
-    """The utterance (n,) as an earlier run left it; None if it did not, or has changed since."""
+def read_earlier(source: Source, flac: Path) -> Pcm | None:
+    """Returns the utterance (n,) that an earlier call wrote.
+
+    Returns None if there is none, it is damaged, or its source is newer.
+    """
     if not flac.is_file() or not source.path.is_file():
         return None
     if flac.stat().st_mtime < source.path.stat().st_mtime:
         return None
     try:
-        made: Pcm = soundfile.read(flac, dtype="int16")[0]
+        pcm: Pcm = soundfile.read(flac, dtype="int16")[0]
     except soundfile.LibsndfileError:
         return None
-    return made
+    return pcm
 
 
 def write_flac(flac: Path, pcm: Pcm) -> None:
-    """Written beside, then renamed: a file that is there is whole."""
+    """Writes one utterance (n,), whole or not at all."""
     flac.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = flac.with_suffix(".part")
-    soundfile.write(unfinished, pcm, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
-    os.replace(unfinished, flac)
+    with atomic_write(flac) as unfinished:
+        soundfile.write(unfinished, pcm, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
 
 
 def cut(source: Source) -> Pcm:
-    """The utterance (n,) out of its recording, at 8 kHz."""
+    """Reads the utterance (n,) from its recording, at 8 kHz.
+
+    Raises:
+        _Unusable: the recording is missing or damaged, or does not hold the utterance.
+    """
     if not source.path.is_file():
         raise _Unusable(Reason.UNREADABLE, "no such file")
     try:
@@ -174,13 +182,13 @@ def cut(source: Source) -> Pcm:
     except soundfile.LibsndfileError as error:
         raise _Unusable(Reason.UNREADABLE, str(error)) from error
     if source.channel is None and channels != 1:
-        raise _Unusable(Reason.CHANNEL, f"{channels} channels, expected to be told which")
+        raise _Unusable(Reason.CHANNEL, f"{channels} channels, expected one or a channel number")
     channel = source.channel or 0
     if channel >= channels:
         raise _Unusable(Reason.CHANNEL, f"{channels} channels, expected channel {channel}")
     voice = samples[:, channel]  # (n,)
     if not np.isfinite(voice).all():
-        raise _Unusable(Reason.UNREADABLE, "samples that are no numbers")
+        raise _Unusable(Reason.UNREADABLE, "samples that are not finite")
     pcm = resample(quantised(voice), rate)
     if len(pcm) < LEAST_SAMPLES:
         detail = f"{len(pcm)} samples at 8 kHz, expected {LEAST_SAMPLES} or more"

@@ -1,4 +1,4 @@
-"""A corpus that already has a `manifest.csv` beside its recordings."""
+"""Reads a corpus that already has a `manifest.csv` beside its recordings."""
 
 import csv
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from training.data.manifest import COLUMNS
 
 
 def read(folder: Path) -> Iterator[Found]:
-    """Its rows, whatever emotion they name.
+    """Yields the rows of the manifest, of any emotion.
 
     Raises:
-        CorpusError: there is no manifest, a column is missing, a style is none.
+        CorpusError: there is no manifest, a column is missing, a style is unknown.
     """
     manifest = folder / "manifest.csv"
     if not manifest.is_file():

@@ -1,4 +1,4 @@
-"""RAVDESS (Livingstone & Russo 2018): North American English, 24 actors, spoken and sung."""
+"""Reads RAVDESS (Livingstone & Russo 2018): North American English, 24 actors, spoken and sung."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What became of a corpus: what is kept of it, and everything that is not, by name and reason."""
+"""Reports a preparation: what is kept of a corpus, and all that is left out, with the reason."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from training.data.manifest import Utterance
 
 @dataclass(frozen=True, slots=True)
 class PreparationReport:
-    """Of one corpus."""
+    """The result of preparing one corpus."""
 
     corpus: str
     utterances: tuple[Utterance, ...]
@@ -20,16 +20,16 @@ class PreparationReport:
 
     @property
     def emotions(self) -> Counter[Emotion]:
-        """Utterances kept of each emotion."""
+        """The number of utterances kept of each emotion."""
         return Counter(u.emotion for u in self.utterances)
 
     @property
     def reasons(self) -> Counter[Reason]:
-        """Utterances or files left out for each reason."""
+        """The number of utterances or files left out for each reason."""
         return Counter(one.reason for one in self.left_out)
 
     def summary(self) -> str:
-        """The counts."""
+        """Returns the counts, one a line."""
         hours = sum(u.duration_s for u in self.utterances) / 3600
         speakers = {u.speaker for u in self.utterances} - {""}
         voices = f"{len(speakers)} speakers" if speakers else "speakers not known"
@@ -41,7 +41,7 @@ class PreparationReport:
         return "\n".join(lines)
 
     def text(self) -> str:
-        """The counts, every speaker, everything left out."""
+        """Returns the summary, the counts of every speaker and all that is left out."""
         return "\n".join([self.summary(), "", *self._speakers(), *self._left_out()]) + "\n"
 
     def _speakers(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""SAVEE (Haq & Jackson 2010): British English, four men."""
+"""Reads SAVEE (Haq & Jackson 2010): British English, four men."""
 
 import re
 from collections.abc import Iterator

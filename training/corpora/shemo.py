@@ -1,4 +1,4 @@
-"""ShEMO (Mohamad Nezami et al. 2019): Persian, 87 speakers in radio plays."""
+"""Reads ShEMO (Mohamad Nezami et al. 2019): Persian, 87 speakers in radio plays."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a reader finds in a corpus: utterances where they lie, as labelled, nothing decided."""
+"""What readers yield: utterances of a corpus with their original labels, before cleaning."""
 
 import os
 import re
@@ -15,12 +15,12 @@ class CorpusError(ValueError):
 
 
 class Reason(StrEnum):
-    """Why something is left out."""
+    """Why an utterance or a file is left out."""
 
     UNREADABLE = "unreadable"
     EMPTY = "empty"
     OUTSIDE = "outside its recording"
-    CHANNEL = "no one channel"
+    CHANNEL = "channel not known"
     DUPLICATE = "duplicate"
     UNLABELLED = "unlabelled"
     DISAGREEMENT = "annotators disagree"
@@ -40,33 +40,33 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One utterance where it lies."""
+    """One utterance in the corpus as it is distributed: a file, or a stretch of one."""
 
     path: Path
-    name: str  # the path as people know it: below the corpus, with "/"
+    name: str  # the path below the corpus, with "/"
     style: Style
     language: str
-    speaker: str  # "" where the corpus tells nobody's voice from another's
-    emotion: str = ""  # one of model.labels.EMOTIONS, or any other, or "" where only votes are
+    speaker: str  # "" in a corpus whose speakers are not known
+    emotion: str = ""  # one of model.labels.EMOTIONS or another; "" if there are only votes
     original_emotion: str = ""
     session: str = ""
-    recording: str = ""  # what an utterance was cut out of
-    start_s: float | None = None  # with end_s; without: the whole file
+    recording: str = ""  # the longer recording that it is cut from
+    start_s: float | None = None  # given with end_s, or neither: the whole file
     end_s: float | None = None
-    channel: int | None = None  # None: the file must have one channel only
+    channel: int | None = None  # None: the file must have a single channel
     votes: Mapping[str, int] = field(default_factory=dict)  # emotion to number of annotators
-    listeners: str = ""  # a manifest's votes as they stood there
+    listeners: str = ""  # the votes of a prepared manifest, copied as they are
     transcript: str = ""
 
     @property
     def title(self) -> str:
-        """For people: `calls/a.wav 12.000-13.500 s, channel 1`."""
+        """The name in reports: `calls/a.wav 12.000-13.500 s, channel 1`."""
         cut = "" if self.start_s is None else f" {self.start_s:.3f}-{self.end_s:.3f} s"
         return self.name + cut + (f", channel {self.channel}" if self.channel else "")
 
     @property
     def flac(self) -> PurePosixPath:
-        """Where the utterance goes, below the prepared corpus."""
+        """The path of the prepared utterance, below the prepared corpus."""
         cut = ""
         if self.start_s is not None and self.end_s is not None:
             cut = f"-{round(self.start_s * 1000):07d}-{round(self.end_s * 1000):07d}"
@@ -92,16 +92,19 @@ _WORDS = {
 }
 
 
-def emotion_word(said: str) -> str:
-    """An annotator's word as ours, where it is one of ours: `Angry` is `anger`."""
-    word = " ".join(said.split()).casefold()
+def emotion_word(text: str) -> str:
+    """Returns an annotator's word as the name of an emotion: `Angry` becomes `anger`.
+
+    Other words are returned in lower case.
+    """
+    word = " ".join(text.split()).casefold()
     return _WORDS.get(word, word)
 
 
 def below(folder: Path, name: str) -> str | None:
-    """What a table calls a file, without detours; None if that leads out of the folder.
+    """Returns a table's path of a file, normalised, or None if it is not below the folder.
 
-    Links may lead where they want.
+    Symbolic links are not resolved, so they may point out of the folder.
     """
     root = os.path.abspath(folder)
     inside = os.path.relpath(os.path.join(root, name.strip()), root)
@@ -109,9 +112,9 @@ def below(folder: Path, name: str) -> str | None:
 
 
 def recordings(folder: Path) -> Iterator[Path]:
-    """Every sound file below a folder, in the order of the names.
+    """Yields every sound file below a folder, in the order of the paths.
 
-    Macintosh resource forks (`._x.wav`), which some archives carry, are no sound files.
+    Macintosh resource forks (`._x.wav`), which some archives contain, are skipped.
     """
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in _SUFFIXES and not path.name.startswith("._") and path.is_file():
@@ -127,14 +130,14 @@ def by_name(
     language: str,
     example: str,
 ) -> Iterator[Found]:
-    """The recordings of a corpus whose names say everything.
+    """Yields the recordings of a corpus that encodes speaker and emotion in its file names.
 
-    The pattern has to match the end of the path below the folder, without the suffix, and names
-    the groups `speaker` and `emotion`; case doesn't matter. One person speaks alone: of a stereo
-    file the first channel is taken.
+    The pattern must match the end of the path below the folder, without the suffix, and define the
+    groups `speaker` and `emotion`; case is ignored. A recording holds one speaker, so the first
+    channel of a stereo file is taken.
 
     Raises:
-        CorpusError: there is no recording at all.
+        CorpusError: the folder holds no recording.
     """
     nothing = True
     for path in recordings(folder):

@@ -1,4 +1,4 @@
-"""URDU (Latif et al. 2018): Urdu, people in television talk shows."""
+"""Reads URDU (Latif et al. 2018): Urdu, people in television talk shows."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How a recording comes over the line, and which part of it is heard."""
+"""Applies to a recording what a telephone channel does to speech: codec, loss, noise, band."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,13 +20,12 @@ from model.audio import (
     mulaw_encode,
 )
 from model.concealment import conceal_packets
-from model.features import FeatureSpec, Frames
 
 Codec = Literal["linear", "mulaw", "alaw"]
 
 BURST_PACKETS = 2.0  # mean length of a run of lost packets: losses come together
 MOST_LOSS = 0.5
-ACTIVE_DB = 20.0  # packets within so much of the loudest one are active speech
+ACTIVE_DB = 20.0  # packets at most so much below the loudest one are active speech
 
 # Long-term average speech spectrum (Byrne et al. 1994, table II) in third-octave bands.
 _SPEECH_HZ = 1000 * 10 ** (np.arange(-12, 7) / 10)  # 63 to 4000
@@ -34,19 +33,19 @@ _SPEECH_DB = (39, 44, 54, 58, 57, 60, 60, 59, 62, 62, 60, 57, 54, 53, 52, 49, 48
 
 
 class ChannelError(ValueError):
-    """There is no such line; the message says what was found and what was expected."""
+    """A channel is impossible; the message says what was found and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One way a recording reaches the service.
+    """What happens to speech between the speaker and the service.
 
-    In the order in which it happens: the speaker is faster, there is noise in the room, the
-    telephone has a gain and a band, the codec rounds, packets are lost. What is random is drawn
-    from the line and the recording: the same recording over the same line is the same samples.
+    The effects are applied in this order: speed of speaking, noise in the room, gain and band of
+    the telephone, codec, packet loss. Random numbers are seeded by the channel and the recording,
+    so that the same recording in the same channel gives the same samples.
 
     Raises:
-        LineError: a value is impossible.
+        ChannelError: a value is impossible.
     """
 
     speed: float = 1.0
@@ -68,13 +67,13 @@ class Channel:
                 raise ChannelError(f"found {self!r}, expected {expected}")
 
     def __str__(self) -> str:
-        """What it does to a recording: `speed 0.9, codec mulaw`."""
-        done = [(f.name, getattr(self, f.name)) for f in fields(self)]
-        changes = [f"{name} {value}" for name, value in done if value != getattr(CLEAN, name)]
+        """Names the effects: `speed 0.9, codec mulaw`, or `clean`."""
+        values = [(f.name, getattr(self, f.name)) for f in fields(self)]
+        changes = [f"{name} {value}" for name, value in values if value != getattr(CLEAN, name)]
         return ", ".join(changes) or "clean"
 
     def apply(self, pcm: Pcm) -> Pcm:
-        """int16 (n,) at 8 kHz to int16 (n / speed,)."""
+        """Returns the recording, int16 (n,) at 8 kHz, as received: int16 (n / speed,)."""
         seed = hashlib.sha256(self._seed_text().encode() + pcm.tobytes()).digest()
         rng = np.random.default_rng(np.frombuffer(seed, np.uint32))
         if self.speed != 1.0:
@@ -108,16 +107,16 @@ class Channel:
 
 
 def active_level(wave: NDArray[np.float64]) -> float:
-    """RMS of the speech itself, pauses left out, in the units of the samples (n,)."""
+    """Returns the RMS of the samples (n,) without pauses, in the units of the samples."""
     packets = np.split(wave, range(FRAME_SAMPLES, len(wave), FRAME_SAMPLES))
     power = np.array([np.mean(packet**2) if len(packet) else 0.0 for packet in packets])
     return float(np.sqrt(power[power >= power.max() * 10 ** (-ACTIVE_DB / 10)].mean()))
 
 
 def speech_noise(samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Steady noise (n,) of RMS 1 that has the spectrum of many voices."""
+    """Returns stationary noise (n,) of RMS 1 with the long-term spectrum of speech."""
     hz = np.fft.rfftfreq(samples, 1 / SAMPLE_RATE)
-    density_db = _SPEECH_DB - 10 * np.log10(_SPEECH_HZ)  # a band is as wide as its frequency says
+    density_db = _SPEECH_DB - 10 * np.log10(_SPEECH_HZ)  # bandwidth grows with the frequency
     shape = 10 ** (np.interp(np.log(np.maximum(hz, 1.0)), np.log(_SPEECH_HZ), density_db) / 20)
     shape[hz < _SPEECH_HZ[0]] = 0.0
     noise: NDArray[np.float64] = np.fft.irfft(
@@ -127,21 +126,24 @@ def speech_noise(samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def lost_packets(packets: int, loss: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Which of them are lost: a share `loss`, in runs of BURST_PACKETS (Gilbert 1960)."""
-    goes_on = 1 - 1 / BURST_PACKETS
+    """Draws which packets (n,) are lost: a share `loss`, in runs (Gilbert 1960).
+
+    A run has BURST_PACKETS packets on average.
+    """
+    continues = 1 - 1 / BURST_PACKETS
     begins = loss / (1 - loss) / BURST_PACKETS
     drawn = rng.random(packets)
     lost = np.zeros(packets, np.bool_)
     chance = loss
     for packet in range(packets):
         lost[packet] = drawn[packet] < chance
-        chance = goes_on if lost[packet] else begins
+        chance = continues if lost[packet] else begins
     return lost
 
 
 CLEAN = Channel()
 TELEPHONE = Channel(codec="mulaw")
-# What the shipped model is trained on: no codec, gain or speed shall tell it anything.
+# The shipped model is trained in all of these, so that codec, gain and speed do not affect it.
 TRAINING_CHANNELS = (
     CLEAN,
     TELEPHONE,
@@ -153,7 +155,7 @@ TRAINING_CHANNELS = (
     Channel(codec="alaw", gain_db=-12.0),
 )
 
-# What a system is tested under, by name.
+# The channels in which a system is tested, by name; saved predictions refer to these names.
 CONDITIONS: Mapping[str, Channel] = {
     "clean": CLEAN,
     "mulaw": TELEPHONE,
@@ -162,44 +164,3 @@ CONDITIONS: Mapping[str, Channel] = {
     "loss10": Channel(codec="mulaw", loss=0.10),
     "noise10": Channel(codec="mulaw", noise_db=10.0),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class MaskSpec:
-    """SpecAugment (Park et al. 2019) on normalised frames: how much is put to zero, the mean."""
-
-    bands: int = 2  # masks over mel bands
-    band_width: int = 6  # at most so many bands each
-    times: int = 2  # masks over time
-    time_share: float = 0.1  # at most this share of the window each
-
-
-NO_MASKS = MaskSpec(bands=0, times=0)
-
-
-def cuts(
-    frames: int, longest: int, least: int, count: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """(1 + count, 2) first and last frames: the whole, at most the longest, then random parts."""
-    whole = min(frames, longest)
-    spans = [(0, whole)]
-    for _ in range(count):
-        length = int(rng.integers(min(least, whole), whole + 1))
-        start = int(rng.integers(frames - length + 1))
-        spans.append((start, start + length))
-    return np.array(spans)
-
-
-def mask(frames: Frames, spec: FeatureSpec, masks: MaskSpec, rng: np.random.Generator) -> Frames:
-    """Normalised frames (T, channels) with some bands and some moments put to their mean."""
-    frames = frames.copy()
-    count = len(frames)
-    for _ in range(masks.bands):
-        width = int(rng.integers(masks.band_width + 1))
-        low = int(rng.integers(spec.n_mels - width + 1))
-        frames[:, low : low + width] = 0.0
-    for _ in range(masks.times):
-        width = int(rng.integers(int(count * masks.time_share) + 1))
-        start = int(rng.integers(count - width + 1))
-        frames[start : start + width] = 0.0
-    return frames

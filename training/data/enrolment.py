@@ -1,4 +1,8 @@
-"""What a caller said before an utterance: in corpora, whose utterances belong to no call."""
+"""Chooses enrolments: the utterances of a voice from which its speaker baseline is made.
+
+Corpora do not say which utterances belong to one call, so what a caller said earlier in the call
+is drawn from the other utterances of the same voice.
+"""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -7,67 +11,70 @@ import numpy as np
 
 from model.labels import Emotion
 from model.speaker_baseline import BASELINE_UTTERANCES
-from training.data.manifest import Utterance
+from training.data.manifest import Utterance, rows_by_voice
 
-# How much of a speaker is known when an utterance is heard: nothing (its own mean is all there is),
-# what was said before, or everything that was ever said, which no live call can give.
+# `utterance`: none, only the utterance itself is given; `caller`: some earlier utterances, as in a
+# call; `speaker`: all utterances of the speaker, which no live call can give.
 EnrolmentKind = Literal["utterance", "caller", "speaker"]
-Enrolments = list[list[int]]  # of each utterance, the rows of what was said before
+Enrolments = list[list[int]]  # of each utterance, the rows of its enrolment
 
 CALM_UTTERANCES = 4  # about ten seconds
-NEUTRAL_SHARE = 0.8  # of what a caller says, in the pasts of training
-WHOLE_SHARE = 0.3  # of the pasts of training are all that the speaker says
+NEUTRAL_SHARE = 0.8  # of the utterances of a training enrolment
+WHOLE_SHARE = 0.3  # of the training enrolments are all utterances of the voice
 
 
-def enrolments(utterances: Sequence[Utterance], known: EnrolmentKind, seed: int) -> Enrolments:
-    """For a test: `caller` knows up to four neutral utterances of the same voice, never this one.
+def enrolments(utterances: Sequence[Utterance], kind: EnrolmentKind, seed: int) -> Enrolments:
+    """Returns an enrolment for each utterance of a validation or test part.
 
-    A call begins neutrally more often than not, and no label is needed to know its beginning.
+    Kind `caller` takes up to four neutral utterances of the same voice, never the utterance itself:
+    most calls begin neutrally, and a service needs no label to know how a call began.
     """
-    voices, neutral = _rows(utterances)
-    found: Enrolments = []
+    voices, neutral = _voices_and_neutral(utterances)
+    chosen: Enrolments = []
     for row, utterance in enumerate(utterances):
         voice = (utterance.corpus, utterance.voice)
-        if known == "utterance":
-            found.append([])
-        elif known == "speaker":
-            found.append(voices[voice])
+        if kind == "utterance":
+            chosen.append([])
+        elif kind == "speaker":
+            chosen.append(voices[voice])
         else:
             rng = np.random.default_rng([seed, row])
             others = [other for other in neutral.get(voice, []) if other != row]
-            found.append(rng.permutation(others).astype(int).tolist()[:CALM_UTTERANCES])
-    return found
+            chosen.append(rng.permutation(others).astype(int).tolist()[:CALM_UTTERANCES])
+    return chosen
 
 
 class TrainingEnrolments:
-    """Pasts as varied as calls are, drawn anew every epoch."""
+    """Enrolments as varied as calls are, drawn anew in every epoch."""
 
     def __init__(self, utterances: Sequence[Utterance]) -> None:
         self._voice = [(u.corpus, u.voice) for u in utterances]
-        self._of_voice, self._neutral = _rows(utterances)
+        self._all, self._neutral = _voices_and_neutral(utterances)
 
     def draw(self, row: int, rng: np.random.Generator) -> list[int]:
-        """From nothing to all that the speaker says; mostly some neutral utterances."""
+        """Returns the rows of one utterance's enrolment.
+
+        With probability WHOLE_SHARE these are all rows of the voice, else up to
+        BASELINE_UTTERANCES, mostly neutral ones, without the utterance itself.
+        """
         voice = self._voice[row]
-        everything, neutral = self._of_voice[voice], self._neutral.get(voice, [])
+        everything, neutral = self._all[voice], self._neutral.get(voice, [])
         if rng.random() < WHOLE_SHARE:
             return everything
-        past = []
+        drawn = []
         for _ in range(rng.integers(BASELINE_UTTERANCES + 1)):
             drawn_from = neutral if neutral and rng.random() < NEUTRAL_SHARE else everything
-            past.append(drawn_from[rng.integers(len(drawn_from))])
-        return [other for other in past if other != row]
+            drawn.append(drawn_from[rng.integers(len(drawn_from))])
+        return [other for other in drawn if other != row]
 
 
-def _rows(
+def _voices_and_neutral(
     utterances: Sequence[Utterance],
 ) -> tuple[dict[tuple[str, str], list[int]], dict[tuple[str, str], list[int]]]:
-    """The rows of each voice: all, and the neutral ones."""
-    voices: dict[tuple[str, str], list[int]] = {}
-    neutral: dict[tuple[str, str], list[int]] = {}
-    for row, utterance in enumerate(utterances):
-        voice = (utterance.corpus, utterance.voice)
-        voices.setdefault(voice, []).append(row)
-        if utterance.emotion is Emotion.NEUTRAL:
-            neutral.setdefault(voice, []).append(row)
+    """Returns the rows of each voice: all of them, and the neutral ones."""
+    voices = rows_by_voice(utterances)
+    neutral = {
+        voice: [row for row in rows if utterances[row].emotion is Emotion.NEUTRAL]
+        for voice, rows in voices.items()
+    }
     return voices, neutral

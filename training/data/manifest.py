@@ -2,13 +2,13 @@
 
 import csv
 import math
-import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from model.labels import EMOTIONS, Emotion, Style
+from training.files import atomic_write
 
 COLUMNS = ("path", "corpus", "style", "language", "speaker", "emotion", "duration_s")
 ALL_COLUMNS = (
@@ -38,30 +38,39 @@ class Utterance:
     corpus: str
     style: Style
     language: str
-    speaker: str  # "" in a corpus that tells nobody's voice from another's
+    speaker: str  # "" in a corpus whose speakers are not known
     emotion: Emotion
     duration_s: float
     session: str = ""
-    recording: str = ""  # what it was cut out of
+    recording: str = ""  # the longer recording that it was cut from
     soft: tuple[float, ...] | None = None  # share of the votes an emotion, as in EMOTIONS
 
     @property
     def voice(self) -> str:
-        """Who speaks, as far as is known: the speaker, else the call, else this utterance alone."""
+        """The speaker if known, else the recording, else the path: this utterance alone."""
         return self.speaker or self.recording or str(self.path)
 
 
+def rows_by_voice(utterances: Sequence[Utterance]) -> dict[tuple[str, str], list[int]]:
+    """Returns the rows of every voice, by corpus and voice: equal names may be different people."""
+    rows: dict[tuple[str, str], list[int]] = {}
+    for row, utterance in enumerate(utterances):
+        rows.setdefault((utterance.corpus, utterance.voice), []).append(row)
+    return rows
+
+
 def write_votes(votes: Mapping[str, int]) -> str:
-    """Annotators an emotion, most first: `anger=2;neutral=1`."""
+    """Formats the number of annotators of each emotion, largest first: `anger=2;neutral=1`."""
     ordered = sorted(votes.items(), key=lambda vote: (-vote[1], vote[0]))
     return ";".join(f"{emotion}={count}" for emotion, count in ordered)
 
 
 def read_votes(text: str, emotion: Emotion) -> tuple[float, ...] | None:
-    """The share of the votes for each of EMOTIONS, or None where the text says nothing of them.
+    """Returns the share of the votes of each of EMOTIONS, or None if the text names none.
 
-    `anger=2;disgust=1`: annotators; those for other emotions do not count. `recognised=90.00%`:
-    listeners who heard the label's emotion; the others are spread evenly, as nobody knows better.
+    `anger=2;disgust=1` counts annotators; votes for other emotions are ignored. `recognised=90.00%`
+    is the share of listeners who recognised the label's emotion; the rest is spread evenly over the
+    other emotions, because the corpora do not publish it.
     """
     shares = {
         match["name"]: float(match["number"]) / (100 if match["percent"] else 1)
@@ -77,11 +86,11 @@ def read_votes(text: str, emotion: Emotion) -> tuple[float, ...] | None:
 
 
 def read_manifest(path: Path) -> list[Utterance]:
-    """The utterances of one corpus, in the manifest's order.
+    """Returns the utterances of one corpus, in the manifest's order.
 
     Raises:
         ManifestError: a column is missing, a value is not among those expected, a recording is
-            missing or listed twice, some utterances have a speaker and some none.
+            missing or listed twice, or only some of the utterances have a speaker.
     """
     utterances: list[Utterance] = []
     seen: set[str] = set()
@@ -127,26 +136,28 @@ def read_manifest(path: Path) -> list[Utterance]:
             utterances.append(utterance)
     if without_speaker and any(utterance.speaker for utterance in utterances):
         raise ManifestError(
-            f"{without_speaker}: no speaker, expected one to keep folds apart by, as on other lines"
+            f"{without_speaker}: no speaker, expected one as on other lines: folds are divided by "
+            "speaker"
         )
     return utterances
 
 
 def write_manifest(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
-    """Rows of ALL_COLUMNS, written beside, then renamed: nobody ever reads half of them."""
-    unfinished = path.with_suffix(".part")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
+    """Writes rows of ALL_COLUMNS, all of them or nothing."""
+    with (
+        atomic_write(path) as unfinished,
+        unfinished.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, ALL_COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(unfinished, path)
 
 
 def read_corpora(folder: Path) -> list[Utterance]:
-    """The utterances of every corpus below a folder, corpora in the order of their names.
+    """Returns the utterances of every corpus below a folder, corpora in the order of their names.
 
     Raises:
-        ManifestError: as `read_manifest`, or no corpus is there.
+        ManifestError: as `read_manifest`, or the folder holds no corpus.
     """
     manifests = sorted(folder.glob("*/manifest.csv"))
     if not manifests:

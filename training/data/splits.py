@@ -1,4 +1,4 @@
-"""Who is trained on, who chooses the model, who is only ever tested on: never the same speaker."""
+"""Divides utterances into training, validation and test parts without a common speaker."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,11 +22,14 @@ class Split:
     train: list[Utterance]
     valid: list[Utterance]
     test: list[Utterance]
-    without_speakers: tuple[str, ...] = ()  # corpora of which only recordings are kept apart
+    without_speakers: tuple[str, ...] = ()  # corpora that were divided by recordings instead
 
 
-def _sessions(own: Sequence[Utterance], folds: int) -> list[str]:
-    """The names of a corpus' sessions where they make the folds: nobody speaks in two."""
+def _session_folds(own: Sequence[Utterance], folds: int) -> list[str]:
+    """Returns a corpus' sessions if they can be its folds, else nothing.
+
+    They can if their number is right and no speaker is in two of them.
+    """
     sessions = sorted({u.session for u in own})
     pairs = {(u.session, u.speaker) for u in own if u.speaker}
     speakers = {speaker for _, speaker in pairs}
@@ -34,11 +37,11 @@ def _sessions(own: Sequence[Utterance], folds: int) -> list[str]:
     return sessions if apart else []
 
 
-def _grouped(own: Sequence[Utterance], folds: int, seed: int) -> list[list[Utterance]]:
-    """The folds of one corpus, in which no speaker, or else no recording, is twice.
+def _group_folds(own: Sequence[Utterance], folds: int, seed: int) -> list[list[Utterance]]:
+    """Returns the folds of one corpus, no two of which share a speaker, or else a recording.
 
-    Emotions are spread as evenly as that allows. An utterance of which neither is known stands for
-    itself: the paper's random division (section 4.1).
+    Emotions are spread as evenly as that allows. If neither is known, an utterance is a group of
+    its own: the paper's random division (section 4.1).
     """
     corpus = own[0].corpus
     kind = next((kind for kind in ("speaker", "recording") if getattr(own[0], kind)), "utterance")
@@ -52,14 +55,14 @@ def _grouped(own: Sequence[Utterance], folds: int, seed: int) -> list[list[Utter
         )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     divided = splitter.split(np.zeros(len(own)), emotions, groups)
-    return [[own[i] for i in held] for _, held in divided]
+    return [[own[i] for i in rows] for _, rows in divided]
 
 
 def speaker_split(utterances: Sequence[Utterance], test_fold: int, folds: int, seed: int) -> Split:
-    """Within each corpus, one fold of speakers to test, the next to validate, the others to train.
+    """Takes, within each corpus, one fold to test, the next to validate, the others to train.
 
-    Where a corpus has as many sessions as there are folds, a session is a fold, as the paper has it
-    for IEMOCAP (section 4.1). Where it has no speakers, its recordings are kept apart instead.
+    A corpus with as many sessions as folds is divided by sessions, as the paper divides IEMOCAP
+    (section 4.1), others by speakers, and a corpus without speakers by recordings.
 
     Raises:
         SplitError: a corpus has too few speakers or utterances, or there is no such fold.
@@ -74,12 +77,12 @@ def speaker_split(utterances: Sequence[Utterance], test_fold: int, folds: int, s
         own = list(members)
         if not any(u.speaker for u in own):
             without_speakers.append(corpus)
-        if sessions := _sessions(own, folds):
+        if sessions := _session_folds(own, folds):
             divided = [[u for u in own if u.session == session] for session in sessions]
         else:
-            divided = _grouped(own, folds, seed)
-        for part, held in zip(parts, divided, strict=True):
-            part.extend(held)
+            divided = _group_folds(own, folds, seed)
+        for part, fold in zip(parts, divided, strict=True):
+            part.extend(fold)
     valid_fold = (test_fold + 1) % folds
     return Split(
         train=[u for f, part in enumerate(parts) if f not in (test_fold, valid_fold) for u in part],

@@ -1,15 +1,14 @@
 """A study's figures as one page: `kanjo report STUDY --out FOLDER`.
 
-Reads nothing but what finished runs answered (training/study/predictions.py).
+Everything is computed from the predictions of finished runs (training/study/predictions.py).
 """
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from tqdm import tqdm
-
+from training.files import atomic_write
+from training.report import prose
 from training.report.results import ReportError, Study
 from training.report.sections import sections
 from training.report.statistics import measure
@@ -21,10 +20,10 @@ TITLE = "Kanjo: the study"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Where it was written."""
+    """The files of a report."""
 
     html: Path  # everything in one file
-    markdown: Path  # its pictures lie beside it
+    markdown: Path  # its pictures are files beside it
     figures: Path  # every number, as JSON
 
 
@@ -33,21 +32,20 @@ def build(study: Path, out: Path, draws: int = 1000) -> Report:
 
     Raises:
         ReportError: no run has finished, runs contradict each other, or `draws` is negative.
-        AnswersError: a run can't be read.
+        PredictionsError: a run cannot be read.
     """
     if draws < 0:
         raise ReportError(f"{draws} draws of the bootstrap, expected 0 or more")
     loaded = Study.load(study)
     figures = measure(loaded, draws)
-    parts = list(tqdm(sections(loaded, figures, draws), "sections", unit="section"))
+    done = list(sections(loaded, figures, draws))
     out.mkdir(parents=True, exist_ok=True)
-    for picture in (picture for part in parts for picture in part.pictures):
-        (out / f"{picture.name}.svg").write_text(picture.svg, encoding="utf-8")
+    for picture in (picture for section in done for picture in section.pictures):
+        _write(out / f"{picture.name}.svg", picture.svg)
     for name in ("report.html", "report.md"):
-        page = _pages().get_template(f"{name}.jinja").render(title=TITLE, sections=parts)
-        (out / name).write_text(page, encoding="utf-8")
+        _write(out / name, prose.page(name, title=TITLE, sections=done))
     records = json.dumps({"draws": draws, **figures.as_records()}, indent=1, allow_nan=False)
-    (out / "figures.json").write_text(records + "\n", encoding="utf-8")
+    _write(out / "figures.json", records + "\n")
     return Report(
         html=out / "report.html",
         markdown=out / "report.md",
@@ -55,12 +53,6 @@ def build(study: Path, out: Path, draws: int = 1000) -> Report:
     )
 
 
-def _pages() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=lambda name: name is not None and ".html" in name,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")

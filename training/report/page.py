@@ -1,4 +1,4 @@
-"""What a page is made of, and how a figure is written on it."""
+"""The parts of a page, and how figures are written on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from training.report.plots import Picture
+from training.report.svg import Picture
 
 NOTHING = "–"
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells as they are read; the first `labels` columns say what a row is about."""
+    """A table of written cells; its first `labels` columns identify a row."""
 
     title: str
     columns: Sequence[str]
@@ -24,34 +24,38 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Section:
+    """A titled part of a page: paragraphs, then pictures, then tables."""
+
     title: str
-    sentences: Sequence[str] = ()
+    paragraphs: Sequence[str] = ()
     tables: Sequence[Table] = ()
     pictures: Sequence[Picture] = field(default=())
 
 
 def percent(share: float) -> str:
+    """Returns `62.7` of 0.627."""
     return f"{share * 100:.1f}" if np.isfinite(share) else NOTHING
 
 
 def interval(row: pd.Series, name: str) -> str:
-    """`62.7 (58.1–66.0)`; without the interval where there is none."""
+    """Returns `62.7 (58.1–66.0)`, or the value alone where there is no interval."""
     value, low, high = (percent(row[column]) for column in (name, f"{name}_low", f"{name}_high"))
     return value if low == NOTHING else f"{value} ({low}–{high})"
 
 
 def difference(row: pd.Series, name: str = "difference") -> str:
-    """`+1.2 (−0.5 to +2.9)`, in percentage points."""
+    """Returns `+1.2 (−0.5 to +2.9)`, in percentage points."""
     value, low, high = (points(row[column]) for column in (name, f"{name}_low", f"{name}_high"))
     return value if low == NOTHING else f"{value} ({low} to {high})"
 
 
 def points(share: float, digits: int = 1) -> str:
-    """`−0.5`"""
+    """Returns `−0.5` of -0.005: percentage points with their sign."""
     return f"{share * 100:+.{digits}f}".replace("-", "−") if np.isfinite(share) else NOTHING
 
 
 def probability(p: float, draws: int) -> str:
+    """Returns `0.031`, or `≤ 0.002` where the draws cannot show less."""
     if not np.isfinite(p):
         return NOTHING
     least = 2 / (1 + draws)

@@ -1,5 +1,4 @@
-"""What the paper measured, in per cent, on its own data: IEMOCAP (acted) and a call centre's calls
-(spontaneous)."""
+"""The paper's figures, in per cent, on IEMOCAP (acted) and a call centre's calls (spontaneous)."""
 
 from model.labels import Style
 

@@ -1,4 +1,4 @@
-"""What a study is to find out: its file, the runs that follow from it, what each is trained on."""
+"""Plans a study: reads its file, lists the runs that follow from it and their utterances."""
 
 import tomllib
 from collections import Counter, defaultdict
@@ -15,22 +15,24 @@ from model.network import PRESETS, operations
 from training.data.channel import CONDITIONS
 from training.data.manifest import Utterance, read_corpora
 from training.data.splits import Split
-from training.study.opensmile_svm import PEERS
+from training.recipes import RECIPES, TrainConfig
+from training.study.opensmile_svm import OPENSMILE_SYSTEMS
 from training.study.predictions import Run
-from training.train import RECIPES, TrainConfig
 
 T = TypeVar("T")
-# Of a TrainConfig, what is not for a study's file to change: it follows from the run.
+# Fields of a TrainConfig that a study's file can't set, because they follow from the run.
 OF_THE_RUN = ("cap_per_speaker_emotion", "folds", "seed", "selective", "ser_weight", "test_fold")
 USUAL_UTTERANCES = 2400  # to train on
-Trainings = dict[Run, TrainConfig | None]  # how each is trained; None: it is a peer's
+Trainings = dict[Run, TrainConfig | None]  # how each is trained; None: an openSMILE system
 
 
 class StudyError(ValueError):
-    """A study can't be done as asked; the message says what was found and what was expected."""
+    """A study can't be run as asked; the message says what was found and what was expected."""
 
 
 def _one_of(known: Mapping[str, Any]) -> AfterValidator:
+    """Returns a validator that accepts the keys of a mapping."""
+
     def check(name: str) -> str:
         if name not in known:
             raise ValueError(f"there is no such one, expected one of {', '.join(known)}")
@@ -46,40 +48,41 @@ Some = Annotated[tuple[Count, ...], Field(min_length=1)]
 
 
 class SystemPlan(BaseModel, frozen=True, extra="forbid"):
-    """One system and the variants it is run in: shares x ser_weights x folds x seeds."""
+    """One system and its variants: shares x ser_weights x folds x seeds."""
 
     name: Literal["baseline", "combined", "mtl", "selective-mtl", "kanjo"]
     recipe: Annotated[str, _one_of(RECIPES)] = "compact"
     shares: Annotated[tuple[Share, ...], Field(min_length=1)] = (1.0,)  # of training utterances
-    # lambda; unless given, 1 where there is no style task, else the recipe's
+    # lambda; the default is 1 without a style task, else the recipe's
     ser_weights: Annotated[tuple[Weight, ...], Field(min_length=1)] | None = None
-    folds: Some | None = None  # the study's unless given, and so are the seeds
-    seeds: Some | None = None
+    folds: Some | None = None  # default: the study's
+    seeds: Some | None = None  # default: the study's
     train: dict[str, Any] = {}  # fields of the recipe's TrainConfig, with other values
 
 
 class StudyConfig(BaseModel, frozen=True, extra="forbid"):
-    """All that decides what a study finds, but for the corpora themselves."""
+    """All that decides the results of a study, except the corpora themselves."""
 
     name: str
     folds: int = Field(5, ge=3)
-    run_folds: Some | None = None  # all unless given
+    run_folds: Some | None = None  # default: all
     seeds: Some = (0,)
     split_seed: int = 0
-    cap_per_speaker_emotion: int = Field(25, ge=1)  # utterances, drawn once
-    corpora: tuple[str, ...] = ()  # all unless given
+    cap_per_speaker_emotion: int = Field(25, ge=1)  # utterances, drawn once for all runs
+    corpora: tuple[str, ...] = ()  # empty: all
     conditions: tuple[Annotated[str, _one_of(CONDITIONS)], ...] = tuple(CONDITIONS)
     systems: tuple[SystemPlan, ...] = ()
-    peers: tuple[Annotated[str, _one_of(PEERS)], ...] = ()  # in all folds, with the first seed
+    # openSMILE systems, in all folds, with the first seed
+    peers: tuple[Annotated[str, _one_of(OPENSMILE_SYSTEMS)], ...] = ()
     train: dict[str, Any] = {}  # as in a system, for all of them
-    keep: tuple[str, ...] = ("kanjo",)  # whose weights stay; those of fold 0 stay anyway
+    keep: tuple[str, ...] = ("kanjo",)  # systems whose weights are kept in folds other than 0
 
     @classmethod
     def from_toml(cls, path: Path) -> "StudyConfig":
-        """A study's file.
+        """Reads and validates a study's file.
 
         Raises:
-            StudyError: it is not TOML, or something in it is unknown or impossible.
+            StudyError: it is not TOML, or a setting is unknown or impossible.
         """
         try:
             config = cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -96,7 +99,7 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
 
 
 def _sentence(problem: Any) -> str:
-    """What pydantic found, and what can be there."""
+    """Says what pydantic found and what it expected."""
     where, found = ".".join(map(str, problem["loc"])), problem["input"]
     if problem["type"] == "extra_forbidden":
         known = (SystemPlan if problem["loc"][0] == "systems" else StudyConfig).model_fields
@@ -111,19 +114,17 @@ def _no_such(where: str, known: Iterable[str]) -> str:
 
 
 def _changed(config: T, changes: Mapping[str, Any], where: str) -> T:
-    """A dataclass with some of its fields, and of theirs, at other values."""
+    """Returns the dataclass with other values of some fields, also of nested dataclasses."""
     types = get_type_hints(type(config))
     known = [field.name for field in fields(config) if field.name not in OF_THE_RUN]  # type: ignore[arg-type]
     values = {}
     for name, value in changes.items():
         here = f"{where}.{name}"
         if name not in known:
-            raise StudyError(
-                f"{here}: there is no such setting, expected one of {', '.join(known)}"
-            )
-        before = getattr(config, name)
-        if is_dataclass(before) and isinstance(value, Mapping):
-            values[name] = _changed(before, value, here)
+            raise StudyError(_no_such(here, known))
+        present = getattr(config, name)
+        if is_dataclass(present) and isinstance(value, Mapping):
+            values[name] = _changed(present, value, here)
             continue
         try:
             values[name] = TypeAdapter(types[name]).validate_python(value)
@@ -136,10 +137,11 @@ def _changed(config: T, changes: Mapping[str, Any], where: str) -> T:
 
 
 def plan(config: StudyConfig) -> Trainings:
-    """Every run with how it is trained, None for a peer's, in the order in which they are done.
+    """Returns every run and how it is trained, in the order in which the runs are performed.
 
-    Fold after fold, so that a study that is not finished compares like with like, and within a
-    fold what costs least. What a system is listed for again (a lambda, another network) comes last.
+    Runs are ordered by fold, so that the systems of an unfinished study can be compared on the same
+    speakers, and within a fold by cost. If a system is listed again (for another lambda or
+    network), the runs of the later entry follow those of all first entries.
 
     Raises:
         StudyError: the file asks for something unknown or impossible.
@@ -156,8 +158,8 @@ def plan(config: StudyConfig) -> Trainings:
         places.setdefault(run, (*place, cost(run, training)))
 
     for at, fold in enumerate(run_folds):
-        for peer in config.peers:
-            add(Run(peer, "svm", "both", 1.0, 1.0, fold, config.seeds[0]), None, 0, 0, at)
+        for system_name in config.peers:
+            add(Run(system_name, "svm", "both", 1.0, 1.0, fold, config.seeds[0]), None, 0, 0, at)
     listed: Counter[str] = Counter()
     for number, system in enumerate(config.systems):
         recipe = _changed(RECIPES[system.recipe], config.train, "train")
@@ -183,7 +185,7 @@ def plan(config: StudyConfig) -> Trainings:
 
 
 def _variants(system: SystemPlan, recipe: TrainConfig, fold: int, seed: int) -> Iterator[Run]:
-    """A system's runs for one fold and seed."""
+    """Yields a system's runs for one fold and seed."""
     without_style = system.name in ("baseline", "combined")
     if without_style and system.ser_weights not in (None, (1.0,)):
         raise StudyError(
@@ -200,24 +202,24 @@ def _variants(system: SystemPlan, recipe: TrainConfig, fold: int, seed: int) -> 
 
 
 def cost(run: Run, training: TrainConfig | None) -> float:
-    """What a run takes, next to others: roughly its training's operations; 0 of a peer."""
+    """Returns the approximate operations of a run's training; 0 for an openSMILE system."""
     if training is None:
         return 0.0
     styles = 1.0 if run.trained_on == "both" else 0.5
-    heard = max(
+    examples = max(
         training.epochs * run.share * styles * USUAL_UTTERANCES,
         training.least_updates * training.batch_size,
     )
-    return heard * operations(training.network, training.features.window_frames)
+    return examples * operations(training.network, training.features.window_frames)
 
 
 def chosen(config: StudyConfig, corpora: Path) -> list[Utterance]:
-    """The utterances of the study's corpora, of each voice and emotion at most so many.
+    """Returns the utterances of the study, of each voice and emotion at most so many.
 
-    They are drawn once, for all runs, so that no corpus drowns the others.
+    They are drawn once, for all runs. The limit keeps a large corpus from dominating the others.
 
     Raises:
-        StudyError: a corpus is not there.
+        StudyError: a corpus is missing.
         ManifestError: a manifest can't be used.
     """
     utterances = read_corpora(corpora)
@@ -233,12 +235,12 @@ def chosen(config: StudyConfig, corpora: Path) -> list[Utterance]:
 
 
 def restricted(split: Split, run: Run) -> Split:
-    """What of a split is a run's: its style, and its share of the training utterances.
+    """Returns the part of a split that a run uses: its style, its share of the training utterances.
 
-    The share is drawn with the run's seed, the same of each corpus and emotion.
+    The share is drawn with the run's seed, and is the same of each corpus and emotion.
 
     Raises:
-        StudyError: nothing is left of a part.
+        StudyError: a part has no utterances left.
     """
     styles = STYLES if run.trained_on == "both" else (run.trained_on,)
     train, valid, test = (

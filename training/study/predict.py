@@ -1,25 +1,21 @@
-"""A trained network's answers to what it never heard: in every way that a study asks for."""
+"""Tests a trained network on its test speakers, in every setting that a study asks for."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from model.labels import EMOTIONS, Emotion
 from model.network import EmotionNetwork
 from training import checkpoint
+from training.calibration import Calibration, calibrate
 from training.data.channel import Channel
 from training.data.dataset import Dataset
 from training.data.enrolment import EnrolmentKind
 from training.data.manifest import Utterance
 from training.data.splits import Split
-from training.metrics import anger_threshold
+from training.recipes import TrainConfig
 from training.study.predictions import Predictions, Run
-from training.train import TrainConfig, answer, temperature
+from training.train import predict_logits
 
-ANGER = EMOTIONS.index(Emotion.ANGER)
-KNOWN: tuple[EnrolmentKind, ...] = ("utterance", "caller", "speaker")
+ENROLMENTS: tuple[EnrolmentKind, ...] = ("utterance", "caller", "speaker")
 
 
 def predict(
@@ -31,43 +27,36 @@ def predict(
     cache: Path,
     conditions: Mapping[str, Channel],
 ) -> Predictions:
-    """The best checkpoint's logits of the utterances of a test, under all conditions.
+    """Returns the best checkpoint's logits of the test utterances, under all conditions.
 
-    Temperature and threshold are those of the validation speakers, as the conditions' first has it.
+    A network without a speaker baseline is tested without enrolments. Temperature and threshold are
+    fitted on the validation speakers in the channel of the first condition.
 
     Raises:
         CheckpointError: there is no such checkpoint.
-        ValueError: the validation speakers are never angry, or nothing else.
+        ValueError: all validation utterances are angry, or none is.
     """
     network = EmotionNetwork(config.network)
     network.load_state_dict(checkpoint.load(best)["network"])
-    lines = list(conditions.values())
-    valid = Dataset(split.valid, lines[:1], config.test_making, cache)
-    data = Dataset(test, lines, config.test_making, cache)
-    truth = torch.from_numpy(valid.emotion)
+    channels = list(conditions.values())
+    valid = Dataset(split.valid, channels[:1], config.test_preparation, cache)
+    data = Dataset(test, channels, config.test_preparation, cache)
     has_style = run.ser_weight < 1.0
     logits, style_logits = {}, {}
-    temperatures: dict[str, float] = {}
-    anger_at: dict[str, float] = {}
-    for known in KNOWN if config.features.functionals else KNOWN[:1]:
-        on_valid = answer(network, valid, known).emotion
-        temperatures[known] = temperature(on_valid, truth)
-        posterior = (on_valid / temperatures[known]).softmax(1).numpy()
-        anger_at[known] = anger_threshold(posterior[:, ANGER], valid.emotion == ANGER)
-        for line, condition in enumerate(conditions):
-            told = answer(network, data, known, line)
-            logits[f"{known}/{condition}"] = told.emotion.numpy()
+    calibrations: dict[str, Calibration] = {}
+    for enrolment in ENROLMENTS if config.features.functionals else ENROLMENTS[:1]:
+        on_valid = predict_logits(network, valid, enrolment).emotion
+        calibrations[enrolment] = calibrate(on_valid, valid.emotion)
+        for channel, condition in enumerate(conditions):
+            predicted = predict_logits(network, data, enrolment, channel)
+            logits[f"{enrolment}/{condition}"] = predicted.emotion.numpy()
             if has_style:
-                style_logits[f"{known}/{condition}"] = told.style.numpy()
-    return Predictions(
-        run=run,
-        utterance=np.array([f"{u.corpus}/{u.path.name}" for u in test]),
-        corpus=np.array([u.corpus for u in test]),
-        speaker=np.array([u.voice for u in test]),
-        style=data.style,
-        emotion=data.emotion,
+                style_logits[f"{enrolment}/{condition}"] = predicted.style.numpy()
+    return Predictions.of(
+        run,
+        test,
         logits=logits,
         style_logits=style_logits,
-        temperature=temperatures,
-        anger_at=anger_at,
+        calibrations=calibrations,
+        about={},
     )

@@ -1,9 +1,8 @@
-"""What one run said of speakers it never heard: all that a report is made of, kept in a folder."""
+"""One run's predictions for its test speakers, from which a report is made; kept in a folder."""
 
 import json
-import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.labels import EMOTIONS, STYLES
+from training.calibration import Calibration
+from training.data.manifest import Utterance
+from training.files import atomic_write
 
 FORMAT = 1
 
 
 class PredictionsError(ValueError):
-    """Answers can't be read; the message says what was found and what was expected."""
+    """Predictions can't be read; the message says what was found and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """One training of one system, and its test on one fold."""
 
-    system: str  # baseline, combined, mtl, selective-mtl, kanjo; a peer's name
+    system: str  # baseline, combined, mtl, selective-mtl, kanjo; the name of an openSMILE system
     network: str  # compact, paper; svm
     trained_on: str  # acted, spontaneous, both
     share: float  # of the training utterances
@@ -35,7 +37,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Of its folder: `selective-mtl_compact_both_full_0.8_fold0_seed0`."""
+        """The name of its folder: `selective-mtl_compact_both_full_0.8_fold0_seed0`."""
         share = "full" if self.share == 1.0 else f"{self.share:g}"
         parts = (self.system, self.network, self.trained_on, share, f"{self.ser_weight:g}")
         return "_".join((*parts, f"fold{self.fold}", f"seed{self.seed}"))
@@ -43,12 +45,15 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """The logits of every test utterance, as heard in several ways.
+    """The logits of every test utterance, in several test settings.
 
-    A way is `NORMALISATION/CONDITION`: how the features are normalised (`utterance`; `corpus`;
-    `caller`: by the caller's speech before; `speaker`: by all that the speaker ever said) and what
-    the line does (`clean`, `mulaw`, `alaw`, `loss5`, `loss10`, `noise10`). A system is tested in
-    those ways that it knows.
+    A setting is `NORMALISATION/CONDITION`: how the features are normalised (`utterance`; `corpus`;
+    `caller`: by earlier speech of the caller; `speaker`: by all speech of the speaker), and the
+    channel (`clean`, `mulaw`, `alaw`, `loss5`, `loss10`, `noise10`). A system is tested in the
+    settings that it supports.
+
+    Raises:
+        PredictionsError: arrays don't fit together, a label is unknown, a logit is not finite.
     """
 
     run: Run
@@ -57,18 +62,16 @@ class Predictions:
     speaker: NDArray[np.str_]  # (N,)
     style: NDArray[np.int64]  # (N,) as in STYLES
     emotion: NDArray[np.int64]  # (N,) as in EMOTIONS
-    logits: Mapping[str, NDArray[np.float32]]  # way -> (N, 4), not calibrated
-    style_logits: Mapping[str, NDArray[np.float32]]  # way -> (N, 2); none without a style head
-    temperature: Mapping[str, float]  # normalisation -> what divides the logits, from validation
-    # normalisation -> probability of anger from which on an utterance counts as angry, when only
-    # anger and the rest are told apart; from validation
+    logits: Mapping[str, NDArray[np.float32]]  # setting -> (N, 4), not calibrated
+    style_logits: Mapping[str, NDArray[np.float32]]  # setting -> (N, 2); none without a style head
+    # normalisation -> what was fitted on the validation speakers; training/calibration.py
+    temperature: Mapping[str, float]
     anger_at: Mapping[str, float]
-    # What the run was: seconds, epochs, epoch (the one chosen), parameters, operations, without
-    # speakers, and its whole config.
+    # Facts of the run: seconds, epochs, epoch (the chosen one), parameters, operations, corpora
+    # without speakers, and its whole config.
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raises AnswersError: arrays that don't fit together, an unknown label, NaN."""
         count = len(self.utterance)
         for name in ("utterance", "corpus", "speaker", "style", "emotion"):
             self._expect(name, getattr(self, name), (count,))
@@ -79,31 +82,58 @@ class Predictions:
                     f"{self.run.name}: {name} {found.min()} to {found.max()}, "
                     f"expected 0 to {len(labels) - 1}"
                 )
-        for ways, labels in ((self.logits, EMOTIONS), (self.style_logits, STYLES)):
-            for way, logits in ways.items():
-                self._expect(way, logits, (count, len(labels)))
+        for by_setting, labels in ((self.logits, EMOTIONS), (self.style_logits, STYLES)):
+            for setting, logits in by_setting.items():
+                self._expect(setting, logits, (count, len(labels)))
                 if not np.isfinite(logits).all():
                     raise PredictionsError(
-                        f"{self.run.name}: {way} has {np.sum(~np.isfinite(logits))} logits that "
-                        "are not finite, expected none"
+                        f"{self.run.name}: {setting} has {np.sum(~np.isfinite(logits))} logits "
+                        "that are not finite, expected none"
                     )
 
     def _expect(self, name: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:
         if array.shape != shape:
             raise PredictionsError(f"{self.run.name}: {name} {array.shape}, expected {shape}")
 
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        utterances: Sequence[Utterance],
+        *,
+        logits: Mapping[str, NDArray[np.float32]],
+        style_logits: Mapping[str, NDArray[np.float32]],
+        calibrations: Mapping[str, Calibration],  # by normalisation
+        about: Mapping[str, Any],
+    ) -> "Predictions":
+        """Returns a run's predictions for test utterances, in the order of the logits."""
+        return cls(
+            run=run,
+            utterance=np.array([f"{u.corpus}/{u.path.name}" for u in utterances]),
+            corpus=np.array([u.corpus for u in utterances]),
+            speaker=np.array([u.voice for u in utterances]),
+            style=np.array([STYLES.index(u.style) for u in utterances], np.int64),
+            emotion=np.array([EMOTIONS.index(u.emotion) for u in utterances], np.int64),
+            logits=logits,
+            style_logits=style_logits,
+            temperature={name: one.temperature for name, one in calibrations.items()},
+            anger_at={name: one.anger_at for name, one in calibrations.items()},
+            about=about,
+        )
+
     def save(self, folder: Path) -> None:
-        """`run.json` and `answers.npz`; run.json comes last: where it is, the run is done."""
+        """Writes `answers.npz` and then `run.json`, whose presence marks the run as finished."""
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {
             name: getattr(self, name)
             for name in ("utterance", "corpus", "speaker", "style", "emotion")
         }
-        arrays |= {f"logits/{way}": logits for way, logits in self.logits.items()}
-        arrays |= {f"style_logits/{way}": logits for way, logits in self.style_logits.items()}
-        unfinished = folder / "answers.part.npz"
-        np.savez_compressed(unfinished, allow_pickle=False, **arrays)
-        os.replace(unfinished, folder / "answers.npz")
+        arrays |= {f"logits/{setting}": logits for setting, logits in self.logits.items()}
+        arrays |= {
+            f"style_logits/{setting}": logits for setting, logits in self.style_logits.items()
+        }
+        with atomic_write(folder / "answers.npz") as unfinished:
+            np.savez_compressed(unfinished, allow_pickle=False, **arrays)
         facts = {
             "format": FORMAT,
             "run": asdict(self.run),
@@ -113,16 +143,15 @@ class Predictions:
             "anger_at": dict(self.anger_at),
             "about": dict(self.about),
         }
-        unfinished = folder / "run.json.part"
-        unfinished.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        os.replace(unfinished, folder / "run.json")
+        with atomic_write(folder / "run.json") as unfinished:
+            unfinished.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Predictions":
-        """What `save` wrote.
+        """Returns what `save` wrote.
 
         Raises:
-            AnswersError: it is not there, not whole, or of other labels.
+            PredictionsError: a file is missing or damaged, or holds other labels.
         """
         try:
             facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
@@ -154,5 +183,5 @@ def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray
 
 
 def finished(folder: Path) -> list[Path]:
-    """The folders of all finished runs of a study, by name."""
+    """Returns the folders of all finished runs of a study, by name."""
     return sorted(path.parent for path in folder.glob("*/run.json"))

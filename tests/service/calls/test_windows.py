@@ -19,7 +19,7 @@ from model.speaker_baseline import ModelInput, SpeakerBaseline
 from service.calls.windows import FRAME_OVERHANG, SHORTEST_S, Window, WindowCutter
 from tests.paths import SAMPLES
 from training.data.channel import CLEAN
-from training.data.dataset import speech_frames
+from training.data.recordings import speech_frames
 
 SPEC = FeatureSpec(pitch_lags=24, functionals=True)
 GATE = GateSpec()

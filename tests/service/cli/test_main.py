@@ -31,7 +31,7 @@ from service.store.outbox import Outbox
 from service.telephony.shared.client import Feedback
 from tests.service.replay.test_player import DOORS, SECRET, Edge, Listener, at_work
 from training import checkpoint, commands
-from training.train import RECIPES
+from training.recipes import RECIPES
 
 KANJO = [sys.executable, "-m", "service.cli.main"]
 COMMANDS = [

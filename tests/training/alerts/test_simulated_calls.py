@@ -13,70 +13,27 @@ from model import SHIPPED
 from model.artifact import load
 from model.audio import SAMPLE_RATE, Pcm
 from model.gate import HOP_S, HOP_SAMPLES, GateSpec, speech_spans
-from model.labels import EMOTIONS, Emotion, Style
+from model.labels import EMOTIONS
+from training.alerts.callers import SimulatedCaller, held_out_callers
 from training.alerts.simulated_calls import (
     EPISODE_S,
     CallsConfig,
     CallsError,
     SimulatedCall,
-    SimulatedCaller,
-    Skipped,
-    held_out,
     make_calls,
 )
-from training.data.dataset import RecordingError
-from training.data.manifest import Utterance, read_corpora
+from training.data.manifest import read_corpora
+from training.data.recordings import RecordingError
 
 ANGER, HAPPINESS, SADNESS, NEUTRAL = EMOTIONS
 GATE = GateSpec()
 CONFIG = CallsConfig()
-SILENT = replace(CONFIG, noise_db=-300.0)  # a line on which only what is said is to be heard
-TRAINED_ON = {"stage": {"valid_speakers": ["ada"], "test_speakers": ["ben", "cyd"]}}
-
-
-def voice(s: float, pitch_hz: float, level: float = 3000.0) -> Pcm:
-    """Harmonics whose pitch and level move as a voice's do, but which never pause."""
-    at_s = np.arange(round(SAMPLE_RATE * s)) / SAMPLE_RATE
-    phase = 2 * np.pi * np.cumsum(pitch_hz * (1 + 0.2 * np.sin(2 * np.pi * 0.7 * at_s)))
-    wave = sum(np.sin(k * phase / SAMPLE_RATE) / k for k in range(1, 15))
-    envelope = 0.25 + np.abs(np.sin(2 * np.pi * 2 * at_s + 0.5))
-    return np.round(level * wave * envelope).clip(-32768, 32767).astype(np.int16)
-
-
-def recorded(folder: Path, speaker: str, emotion: Emotion, take: int, s: float) -> Utterance:
-    path = folder / f"{speaker}-{emotion}-{take}.flac"
-    pitch_hz = 90 + 7 * take + 30 * EMOTIONS.index(emotion) + len(speaker) + ord(speaker[0]) % 7
-    level = 9000.0 if emotion is ANGER else 3000.0
-    room = np.random.default_rng(take).integers(5, 9, SAMPLE_RATE // 2).astype(np.int16)
-    soundfile.write(path, np.concatenate((room, voice(s, pitch_hz, level), room)), SAMPLE_RATE)
-    return Utterance(path, "stage", Style.ACTED, "xx", speaker, emotion, s + 1)
-
-
-@pytest.fixture(scope="module")
-def utterances(tmp_path_factory: pytest.TempPathFactory) -> list[Utterance]:
-    """Ada says everything; Ben too little in anger, nothing sad; Cyd hardly anything neutrally."""
-    folder = tmp_path_factory.mktemp("stage")
-    made = [recorded(folder, "ada", e, take, 1.7) for e in EMOTIONS for take in range(5)]
-    made += [recorded(folder, "ben", e, take, 1.7) for e in (HAPPINESS, NEUTRAL) for take in (0, 1)]
-    made += [recorded(folder, "ben", NEUTRAL, take, 1.7) for take in (2, 3)]
-    made += [recorded(folder, "ben", ANGER, 0, 1.7)]
-    made += [recorded(folder, "cyd", NEUTRAL, take, 1.7) for take in (0, 1)]
-    return made
-
-
-@pytest.fixture(scope="module")
-def ada(utterances: list[Utterance]) -> SimulatedCaller:
-    return SimulatedCaller("stage", "ada", tuple(u for u in utterances if u.speaker == "ada"))
-
-
-@pytest.fixture(scope="module")
-def ben(utterances: list[Utterance]) -> SimulatedCaller:
-    return SimulatedCaller("stage", "ben", tuple(u for u in utterances if u.speaker == "ben"))
+SILENT = replace(CONFIG, noise_db=-300.0)  # no background noise: only the recordings
 
 
 @pytest.fixture(scope="module")
 def calls(ada: SimulatedCaller) -> list[SimulatedCall]:
-    """A call of every script, on a silent line."""
+    """One call of every script, without background noise."""
     return list(make_calls([ada], SILENT, GATE))
 
 
@@ -88,7 +45,7 @@ def trimmed(ada: SimulatedCaller, name: str) -> Pcm:
 
 
 def silences(track: Pcm) -> NDArray[np.float64]:
-    """(n, 2) where silences of 0.05 s and more begin and end."""
+    """Returns where silences of 0.05 s and more begin and end: (n, 2) in seconds."""
     edges = np.flatnonzero(np.diff(np.concatenate(([1], track != 0, [1]))))
     spans = edges.reshape(-1, 2) / SAMPLE_RATE
     return spans[spans[:, 1] - spans[:, 0] > 0.05]
@@ -109,7 +66,7 @@ def test_a_call_is_two_tracks_as_long_as_asked(ada: SimulatedCaller, ben: Simula
         assert call.duration_s == 36
 
 
-def test_the_same_seed_makes_the_same_calls_in_whatever_company(
+def test_the_same_seed_makes_the_same_calls_whoever_else_calls(
     ada: SimulatedCaller, ben: SimulatedCaller
 ) -> None:
     config = replace(CONFIG, calls_per_speaker=2, minutes=1.0)
@@ -118,8 +75,8 @@ def test_the_same_seed_makes_the_same_calls_in_whatever_company(
     other = list(make_calls([ada], replace(config, seed=1), GATE))
     for one, same, another in zip(first, again, other, strict=True):
         assert one.episodes == same.episodes
-        assert one.said == same.said
-        assert one.episodes != another.episodes or one.said != another.said
+        assert one.recordings == same.recordings
+        assert one.episodes != another.episodes or one.recordings != another.recordings
     one, same = (list(make_calls([ada, ben], config, GATE))[0] for _ in range(2))
     np.testing.assert_array_equal(one.pcm, same.pcm)
 
@@ -128,20 +85,20 @@ def test_an_episode_holds_its_recordings_from_onset_to_end(
     ada: SimulatedCaller, calls: list[SimulatedCall]
 ) -> None:
     for call in calls:
-        said = {emotion: list(names) for emotion, names in call.said.items()}
+        left = {emotion: list(names) for emotion, names in call.recordings.items()}
         for episode in call.episodes:
             onset, end = (round(s * SAMPLE_RATE) for s in (episode.onset_s, episode.end_s))
             track = call.pcm[onset:end, 0].astype(float)
             at = 0
             while at < len(track):
-                recording = trimmed(ada, said[episode.emotion].pop(0)).astype(float)
+                recording = trimmed(ada, left[episode.emotion].pop(0)).astype(float)
                 begins = at + int(correlate(track[at:], recording, "valid").argmax())
                 assert begins == 0 if at == 0 else begins > at
                 at = begins + len(recording)
-                heard, expected = track[begins:at], recording
-                assert np.corrcoef(heard, expected)[0, 1] > 0.98  # faded, clipped where she shouts
+                # Faded, and clipped where she shouts.
+                assert np.corrcoef(track[begins:at], recording)[0, 1] > 0.98
             assert at == len(track)
-        assert not any(names for emotion, names in said.items() if emotion is not NEUTRAL)
+        assert not any(names for emotion, names in left.items() if emotion is not NEUTRAL)
 
 
 def test_a_caller_s_calls_are_neutral_angry_happy_and_mixed(calls: list[SimulatedCall]) -> None:
@@ -178,15 +135,15 @@ def test_silences_are_as_long_as_asked_and_breaths_shorter(calls: list[Simulated
         assert any(inside) == bool(call.episodes)
 
 
-def test_between_episodes_there_is_neutral_talk(calls: list[SimulatedCall]) -> None:
+def test_between_episodes_there_is_neutral_speech(calls: list[SimulatedCall]) -> None:
     for call in calls:
         ends_s = [0.0, *(e.end_s for e in call.episodes)]
         for before_s, episode in zip(ends_s, call.episodes, strict=False):
             assert episode.onset_s - before_s >= CONFIG.calm_s[0]
-        assert len(call.said[NEUTRAL]) > len(set(call.said[NEUTRAL])) == 5
+        assert len(call.recordings[NEUTRAL]) > len(set(call.recordings[NEUTRAL])) == 5
 
 
-def test_a_caller_speaks_at_the_line_s_level_and_shouts_above_it(
+def test_a_caller_speaks_at_the_network_s_level_and_shouts_above_it(
     calls: list[SimulatedCall],
 ) -> None:
     def level_db(pcm: Pcm) -> float:
@@ -198,9 +155,9 @@ def test_a_caller_speaks_at_the_line_s_level_and_shouts_above_it(
     assert level_db(shouted) > CONFIG.level_db + 5
 
 
-def test_a_line_is_never_silent(ada: SimulatedCaller) -> None:
+def test_a_track_is_never_digitally_silent(ada: SimulatedCaller) -> None:
     (call,) = make_calls([ada], replace(CONFIG, calls_per_speaker=1, minutes=0.5), GATE)
-    assert call.agent is None  # nobody else is there
+    assert call.agent is None  # there is no other caller
     noise = call.pcm[:, 1].astype(float)
     assert 20 * math.log10(noise.std() / 32768) == pytest.approx(CONFIG.noise_db, abs=0.5)
 
@@ -228,30 +185,6 @@ def test_episodes_of_which_too_little_is_recorded_are_named_and_left_out(
     assert mixed.episodes == ()
 
 
-def test_who_was_held_out_and_can_call_calls_and_the_others_are_told(
-    utterances: list[Utterance], ada: SimulatedCaller, ben: SimulatedCaller
-) -> None:
-    assert held_out(utterances, TRAINED_ON, "valid") == ([ada], [])
-    callers, skipped = held_out(utterances, TRAINED_ON, "test")
-    assert callers == [ben]
-    assert skipped == [Skipped("stage", "cyd", "2 neutral utterances, expected 3 or more")]
-    elsewhere = {"street": {"valid_speakers": ["ada"]}, "stage": TRAINED_ON["stage"]}
-    callers, skipped = held_out(utterances, elsewhere, "valid")
-    assert callers == [ada]
-    assert skipped == [Skipped("street", "ada", "no recordings")]
-
-
-def test_a_model_that_does_not_say_who_was_held_out_is_told(utterances: list[Utterance]) -> None:
-    with pytest.raises(CallsError, match=r"stage: found \['speakers'\], expected test_speakers"):
-        held_out(utterances, {"stage": {"speakers": ["ada"]}}, "test")
-
-
-@pytest.mark.parametrize("trained_on", [{}, {"stage": {"test_speakers": ["cyd", "nobody"]}}])
-def test_that_nobody_can_call_is_told(utterances: list[Utterance], trained_on: dict) -> None:
-    with pytest.raises(CallsError, match="test speakers, none with 3 neutral utterances"):
-        held_out(utterances, trained_on, "test")
-
-
 def test_an_unreadable_recording_is_named(ada: SimulatedCaller, tmp_path: Path) -> None:
     path = tmp_path / "notes.flac"
     path.write_text("notes")
@@ -274,20 +207,20 @@ def test_impossible_calls_are_refused(wrong: dict, message: str) -> None:
 
 
 @pytest.mark.corpora
-def test_speakers_that_the_shipped_model_never_heard_make_calls() -> None:
+def test_speakers_held_out_from_the_shipped_model_make_calls() -> None:
     meta = load(SHIPPED).meta
     trained_on = {"emodb": meta.training["trained_on"]["emodb"]}
     utterances = read_corpora(Path(os.environ["KANJO_CORPORA"]))
-    callers, skipped = held_out(utterances, trained_on, "test")
-    assert {c.speaker for c in callers} | {s.speaker for s in skipped} == set(
+    callers, excluded = held_out_callers(utterances, trained_on, "test")
+    assert {c.speaker for c in callers} | {s.speaker for s in excluded} == set(
         trained_on["emodb"]["test_speakers"]
     )
     assert not {c.speaker for c in callers} & set(trained_on["emodb"]["speakers"])
     for call in make_calls(callers, CONFIG, meta.gate):
-        heard = np.zeros(len(call.pcm) // HOP_SAMPLES + 1, bool)
+        is_speech = np.zeros(len(call.pcm) // HOP_SAMPLES + 1, bool)
         for start, end in speech_spans(np.ascontiguousarray(call.pcm[:, 0]), meta.gate):
-            heard[start:end] = True
+            is_speech[start:end] = True
         for episode in call.episodes:
-            spoken = heard[round(episode.onset_s / HOP_S) : round(episode.end_s / HOP_S)]
+            spoken = is_speech[round(episode.onset_s / HOP_S) : round(episode.end_s / HOP_S)]
             assert spoken.sum() * HOP_S > 0.9 * episode.speech_s
-        assert 0.3 < heard.mean() < 0.9
+        assert 0.3 < is_speech.mean() < 0.9

@@ -1,4 +1,4 @@
-"""Corpora in the layouts they are distributed in, small, with made-up voices."""
+"""Small corpora with synthetic voices, in the layouts in which the real ones are distributed."""
 
 import csv
 import zlib
@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-# Those of a dialogue, and which of the ten emotions its annotators found (two gave two).
+# The annotations of one dialogue; two annotators gave two emotions.
 IEMOCAP_DIALOG = """% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]
 
 [6.2901 - 8.2357]\t{dialog}_F000\tneu\t[2.5000, 2.5000, 2.5000]
@@ -55,31 +55,34 @@ C-E4:\tAnger;\t()
 IEMOCAP_UTTERANCES = ("F000", "F001", "M000", "M001", "F002", "M002", "M003")
 
 
-def voice(of: str, seconds: float = 0.3, rate: int = 16000) -> NDArray[np.float32]:
-    """A sound (n,) that is like no other: it is made of what it is called."""
-    rng = np.random.default_rng(zlib.crc32(of.encode()))
+def voice(name: str, seconds: float = 0.3, rate: int = 16000) -> NDArray[np.float32]:
+    """Returns a sound (n,) that is seeded by its name, so that no two are alike."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
     at_s = np.arange(round(seconds * rate)) / rate
     tone = np.sin(2 * np.pi * rng.uniform(150, 400) * at_s + rng.uniform(0, 6))
     return (0.2 * tone + rng.normal(0, 0.01, len(at_s))).astype(np.float32)
 
 
 def record(path: Path, channels: int = 1, seconds: float = 0.3, rate: int = 16000) -> None:
-    """Each channel with a voice of its own."""
+    """Writes a recording with another voice in each channel."""
     path.parent.mkdir(parents=True, exist_ok=True)
     voices = [voice(f"{path.name} {channel}", seconds, rate) for channel in range(channels)]
     soundfile.write(path, np.stack(voices, axis=1), rate, subtype="PCM_16")
 
 
 def named_folder(folder: Path, names: Iterable[str], channels: int = 1) -> Path:
-    """A corpus whose recordings' names say everything."""
+    """Writes a corpus that encodes speaker and emotion in the names of its recordings."""
     for name in names:
         record(folder / name, channels)
     return folder
 
 
 def iemocap_folder(folder: Path, sessions: int = 5) -> Path:
-    """`IEMOCAP_full_release`: in each session two dialogues, one named after the woman, one after
-    the man, each of seven utterances, five of them of use."""
+    """Writes `IEMOCAP_full_release` and returns it.
+
+    Each session has two dialogues, one named after the woman and one after the man. Five of the
+    seven utterances of a dialogue have one of the four emotions.
+    """
     root = folder / "IEMOCAP_full_release"
     for session in range(1, sessions + 1):
         for gender in "FM":
@@ -98,7 +101,7 @@ def iemocap_folder(folder: Path, sessions: int = 5) -> Path:
 
 
 CALLS = 8
-# An emotion of each annotator, and what is said.
+# The emotions of three annotators, and the transcript.
 CALL = (
     ("angry", "angry", "disgust", "いつまで待たせるんですか"),
     ("happy", "happy", "happy", "ありがとうございます"),
@@ -118,9 +121,9 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
 
 
 def callcentre_folder(folder: Path, calls: int = CALLS, channels: int = 1) -> Path:
-    """Calls of seven utterances, half a second each, with three annotators; four are of use.
+    """Writes calls of seven utterances, half a second each, with three annotators.
 
-    No speakers; in stereo the caller is on channel 1.
+    Four of the seven are kept. Speakers are not named; in stereo the caller is on channel 1.
     """
     rows: list[dict[str, object]] = []
     for call in range(calls):

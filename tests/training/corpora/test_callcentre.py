@@ -17,8 +17,8 @@ from training.data.splits import speaker_split
 Row = dict[str, object]
 
 
-def change(folder: Path, how: Callable[[Row], Row]) -> None:
-    """Every row of the table, changed."""
+def change_rows(folder: Path, how: Callable[[Row], Row]) -> None:
+    """Replaces every row of the table."""
     with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
         rows = [how(dict(row)) for row in csv.DictReader(file)]
     write_table(folder / "labels.csv", rows)
@@ -41,7 +41,7 @@ def test_a_row_is_a_stretch_of_a_recording_with_its_votes(tmp_path: Path) -> Non
     )
 
 
-def test_what_the_paper_drops_is_dropped_and_told(tmp_path: Path) -> None:
+def test_what_the_paper_drops_is_left_out_and_named(tmp_path: Path) -> None:
     folder = callcentre_folder(tmp_path / "in", calls=1)
     report = prepare("callcentre", folder, tmp_path / "out")
     assert [u.emotion for u in report.utterances] == list(EMOTIONS)
@@ -52,7 +52,7 @@ def test_what_the_paper_drops_is_dropped_and_told(tmp_path: Path) -> None:
     )
 
 
-def test_the_annotators_doubt_is_kept(tmp_path: Path) -> None:
+def test_the_annotators_votes_are_kept(tmp_path: Path) -> None:
     folder = callcentre_folder(tmp_path / "in", calls=1)
     soft = [u.soft for u in prepare("callcentre", folder, tmp_path / "out").utterances]
     assert soft[2] == pytest.approx((0, 0, 2 / 3, 1 / 3))  # sad, sad, neutral
@@ -68,7 +68,7 @@ def test_utterances_are_cut_out_of_the_recording(tmp_path: Path) -> None:
     np.testing.assert_array_equal(second, quantised(whole[4000:8000]))
 
 
-def test_no_recording_is_on_two_sides_and_the_split_says_that_speakers_may_be(
+def test_no_recording_is_in_two_parts_and_the_split_says_that_speakers_may_be(
     tmp_path: Path,
 ) -> None:
     folder = callcentre_folder(tmp_path / "in")
@@ -91,7 +91,7 @@ def test_neutral_utterances_are_drawn_with_a_seed(tmp_path: Path) -> None:
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_of_a_stereo_recording_the_named_channel_is_heard(tmp_path: Path) -> None:
+def test_of_a_stereo_recording_the_named_channel_is_used(tmp_path: Path) -> None:
     folder = callcentre_folder(tmp_path / "in", calls=1, channels=2)
     report = prepare("callcentre", folder, tmp_path / "out")
     whole, _ = soundfile.read(folder / "calls" / "0000.wav", dtype="float32")
@@ -106,11 +106,13 @@ def test_a_stereo_recording_without_a_channel_is_refused(tmp_path: Path) -> None
     refused = [one for one in report.left_out if one.reason == Reason.CHANNEL]
     assert len(refused) == 4
     assert refused[0] == LeftOut(
-        "calls/0000.wav 0.000-0.500 s", Reason.CHANNEL, "2 channels, expected to be told which"
+        "calls/0000.wav 0.000-0.500 s",
+        Reason.CHANNEL,
+        "2 channels, expected one or a channel number",
     )
 
 
-def test_a_channel_that_there_is_not_is_told(tmp_path: Path) -> None:
+def test_a_missing_channel_is_named(tmp_path: Path) -> None:
     folder = callcentre_folder(tmp_path / "in", calls=2, channels=2)
     record(folder / "calls" / "0000.wav", channels=1, seconds=3.5, rate=8000)
     report = prepare("callcentre", folder, tmp_path / "out")
@@ -118,9 +120,9 @@ def test_a_channel_that_there_is_not_is_told(tmp_path: Path) -> None:
     assert refused == ["1 channels, expected channel 1"] * 4
 
 
-def test_speakers_and_languages_are_taken_where_they_are_known(tmp_path: Path) -> None:
+def test_speakers_and_languages_are_read_if_present(tmp_path: Path) -> None:
     folder = callcentre_folder(tmp_path / "in")
-    change(folder, lambda row: row | {"speaker": str(row["recording"])[-5], "language": "ja"})
+    change_rows(folder, lambda row: row | {"speaker": str(row["recording"])[-5], "language": "ja"})
     utterances = prepare("callcentre", folder, tmp_path / "out", corpus="osaka").utterances
     assert {u.language for u in utterances} == {"ja"}
     assert {u.corpus for u in utterances} == {"osaka"}
@@ -148,16 +150,16 @@ def test_a_recording_may_be_one_utterance(tmp_path: Path) -> None:
         ({"annotator_1": "", "annotator_2": "", "annotator_3": ""}, Reason.UNLABELLED, ""),
     ],
 )
-def test_a_row_that_cannot_be_used_is_told(
+def test_a_row_that_cannot_be_used_is_named(
     tmp_path: Path, cells: Row, reason: Reason, detail: str
 ) -> None:
     folder = callcentre_folder(tmp_path / "in", calls=1)
     first = iter([cells])
-    change(folder, lambda row: row | next(first, {}))
+    change_rows(folder, lambda row: row | next(first, {}))
     report = prepare("callcentre", folder, tmp_path / "out")
-    told = [one for one in report.left_out if one.reason == reason]
-    assert len(told) == 1
-    assert detail in told[0].detail
+    named = [one for one in report.left_out if one.reason == reason]
+    assert len(named) == 1
+    assert detail in named[0].detail
     assert len(report.utterances) == 3
 
 
@@ -171,14 +173,12 @@ def test_a_row_that_cannot_be_used_is_told(
         ({"channel": "left"}, "labels.csv:2: channel 'left', expected 0, 1 or nothing"),
     ],
 )
-def test_a_cell_that_is_no_such_thing_is_told_by_its_line(
-    tmp_path: Path, cells: Row, message: str
-) -> None:
+def test_an_invalid_cell_is_named_by_its_line(tmp_path: Path, cells: Row, message: str) -> None:
     folder = callcentre_folder(tmp_path, calls=1)
-    change(folder, lambda row: row | cells)
-    with pytest.raises(CorpusError) as told:
+    change_rows(folder, lambda row: row | cells)
+    with pytest.raises(CorpusError) as named:
         list(callcentre.read(folder))
-    assert message in str(told.value)
+    assert message in str(named.value)
 
 
 def test_a_line_with_too_few_cells_is_told(tmp_path: Path) -> None:
@@ -188,13 +188,13 @@ def test_a_line_with_too_few_cells_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("header", ["recording,start,end", "file,annotator_1"])
-def test_missing_columns_are_told(tmp_path: Path, header: str) -> None:
+def test_missing_columns_are_refused(tmp_path: Path, header: str) -> None:
     (tmp_path / "labels.csv").write_text(f"{header}\n")
     with pytest.raises(CorpusError, match="expected recording, start, end, transcript, annotator"):
         list(callcentre.read(tmp_path))
 
 
-def test_which_of_two_tables_has_to_be_said(tmp_path: Path) -> None:
+def test_one_of_several_tables_must_be_named(tmp_path: Path) -> None:
     folder = callcentre_folder(tmp_path / "in", calls=1)
     (folder / "labels.csv").rename(tmp_path / "other.csv")
     with pytest.raises(CorpusError, match=r"found the tables \[\], expected one"):
@@ -204,7 +204,7 @@ def test_which_of_two_tables_has_to_be_said(tmp_path: Path) -> None:
 
 def test_some_speakers_without_the_others_are_refused(tmp_path: Path) -> None:
     folder = callcentre_folder(tmp_path / "in", calls=2)
-    change(folder, lambda row: row | {"speaker": str(row["start"]).strip("0.")})
+    change_rows(folder, lambda row: row | {"speaker": str(row["start"]).strip("0.")})
     with pytest.raises(CorpusError, match=r"0\.000-0\.500 s: no speaker, but .* has one, expected"):
         prepare("callcentre", folder, tmp_path / "out")
 
@@ -212,6 +212,6 @@ def test_some_speakers_without_the_others_are_refused(tmp_path: Path) -> None:
 def test_an_end_that_was_rounded_up_is_the_recording_s(tmp_path: Path) -> None:
     folder = callcentre_folder(tmp_path / "in", calls=1)
     first = iter([{"start": 3.1, "end": 3.55}])
-    change(folder, lambda row: row | next(first, {}))
+    change_rows(folder, lambda row: row | next(first, {}))
     report = prepare("callcentre", folder, tmp_path / "out")
     assert report.utterances[0].duration_s == pytest.approx(0.4)

@@ -66,7 +66,7 @@ def test_the_majority_has_more_votes_than_all_others_together(votes: dict[str, i
     ["hai", "Hai.", "HAI, hai", "はい", "はい、はい。", "はいはい", "ﾊｲ", "ええ", "ee", "[noise]",
      "<NOISE> はい", "(雑音)", "えー…"],
 )  # fmt: skip
-def test_what_is_only_a_backchannel(transcript: str) -> None:
+def test_transcripts_of_backchannels_alone(transcript: str) -> None:
     assert is_backchannel(transcript, BACKCHANNELS)
 
 
@@ -75,16 +75,16 @@ def test_what_is_only_a_backchannel(transcript: str) -> None:
     ["", "…", "はい、分かりました", "haiku", "see", "いいえ", "noises", "yes",
      "はいはいって言うな"],
 )  # fmt: skip
-def test_what_is_more_than_a_backchannel_or_nothing_at_all(transcript: str) -> None:
+def test_transcripts_with_other_words_or_without_words(transcript: str) -> None:
     assert not is_backchannel(transcript, BACKCHANNELS)
 
 
 @given(st.lists(st.sampled_from(sorted(BACKCHANNELS)), min_size=1), st.sampled_from(" 、,. ！"))
-def test_backchannels_in_a_row_are_backchannels(said: list[str], between: str) -> None:
-    assert is_backchannel(between.join(said), BACKCHANNELS)
+def test_backchannels_in_a_row_are_backchannels(words: list[str], between: str) -> None:
+    assert is_backchannel(between.join(words), BACKCHANNELS)
 
 
-def test_backchannels_of_one_s_own(tmp_path: Path) -> None:
+def test_a_list_of_other_backchannels_is_read(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("Mhm\n\nuh-huh\n...\nja ja\n", encoding="utf-8")
     words = read_backchannels(tmp_path / "words.txt")
     assert words == {"Mhm", "uh-huh", "ja ja"}
@@ -93,7 +93,7 @@ def test_backchannels_of_one_s_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b" \n...\n", b"\xff\xfe\xff"])
-def test_a_list_that_says_nothing_is_told(tmp_path: Path, content: bytes) -> None:
+def test_a_list_without_words_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "words.txt").write_bytes(content)
     with pytest.raises(CorpusError, match="expected backchannels, one a line"):
         read_backchannels(tmp_path / "words.txt")
@@ -102,7 +102,7 @@ def test_a_list_that_says_nothing_is_told(tmp_path: Path, content: bytes) -> Non
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 9))
-def test_a_draw_is_so_many_different_ones_and_the_same_again(
+def test_a_draw_has_the_asked_number_of_different_ones_and_is_reproducible(
     count: int, among: int, seed: int
 ) -> None:
     drawn = draw(count, among, seed)
@@ -115,7 +115,7 @@ def test_another_seed_draws_others() -> None:
     assert draw(20, 1000, 0) != draw(20, 1000, 1)
 
 
-def test_each_rule_drops_its_own_and_says_why() -> None:
+def test_each_rule_leaves_out_its_own_and_gives_the_reason() -> None:
     sources = [
         source("agreed", anger=2, disgust=1),
         source("disagreed", anger=1, disgust=1, neutral=1),
@@ -172,10 +172,10 @@ def test_neutral_utterances_are_drawn_of_those_that_remain() -> None:
     ),
     st.none() | st.integers(0, 10),
 )
-def test_nothing_is_lost_without_a_word(
+def test_every_utterance_is_kept_or_listed_as_left_out(
     labelled: list[tuple[dict[str, int], str]], neutral: int | None
 ) -> None:
-    sources = [source(str(i), said, **votes) for i, (votes, said) in enumerate(labelled)]
+    sources = [source(str(i), words, **votes) for i, (votes, words) in enumerate(labelled)]
     kept, left_out = clean(sources, Rules(neutral=neutral))
     names = [s.name for s in kept] + [one.title for one in left_out]
     assert sorted(names) == sorted(s.name for s in sources)

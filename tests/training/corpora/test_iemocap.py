@@ -25,7 +25,7 @@ def test_a_line_is_read_with_its_annotators(tmp_path: Path) -> None:
         original_emotion="neu",
         session="Session1",
         recording="Ses01F_impro01",
-        votes={"neutral": 3, "frustration": 1},  # what the actress said of herself does not count
+        votes={"neutral": 3, "frustration": 1},  # the actress' own label does not count
     )
 
 
@@ -52,7 +52,7 @@ def test_the_release_or_the_folder_it_lies_in_is_given(tmp_path: Path, below: st
     assert sum(isinstance(found, Source) for found in iemocap.read(tmp_path / below)) == 12
 
 
-def test_no_majority_no_label_and_no_recording_are_told(tmp_path: Path) -> None:
+def test_no_majority_no_label_and_no_recording_are_named(tmp_path: Path) -> None:
     wav = iemocap_folder(tmp_path / "in", sessions=1) / "Session1/sentences/wav/Ses01F_impro01"
     (wav / "Ses01F_impro01_F001.wav").rename(wav / "Ses01F_impro01_FXX0.wav")
     report = prepare("iemocap", tmp_path / "in", tmp_path / "out")
@@ -67,7 +67,7 @@ def test_no_majority_no_label_and_no_recording_are_told(tmp_path: Path) -> None:
     ]
 
 
-def test_another_number_than_the_paper_s_is_a_warning(tmp_path: Path) -> None:
+def test_a_number_other_than_the_paper_s_is_a_warning(tmp_path: Path) -> None:
     iemocap_folder(tmp_path / "in")
     report = prepare("iemocap", tmp_path / "in", tmp_path / "out")
     counts = "anger 10 of 1103, happiness 20 of 1636, sadness 10 of 1084, neutral 10 of 1708"
@@ -75,7 +75,7 @@ def test_another_number_than_the_paper_s_is_a_warning(tmp_path: Path) -> None:
     assert f"warning: {report.warnings[0]}" in report.text()
 
 
-def test_the_paper_s_number_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_paper_s_number_is_no_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     iemocap_folder(tmp_path / "in", sessions=1)
     counts = {Emotion.ANGER: 2, Emotion.HAPPINESS: 4, Emotion.SADNESS: 2, Emotion.NEUTRAL: 2}
     monkeypatch.setattr(iemocap, "EXPECTED", counts)
@@ -96,12 +96,12 @@ def test_a_session_is_a_fold(tmp_path: Path) -> None:
         }
 
 
-def test_a_folder_of_something_else_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_sessions_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="found no labels, expected Session1/dialog/EmoEvaluat"):
         list(iemocap.read(tmp_path))
 
 
-def test_an_unknown_label_is_told(tmp_path: Path) -> None:
+def test_an_unknown_label_is_refused(tmp_path: Path) -> None:
     root = iemocap_folder(tmp_path, sessions=1)
     evaluation = root / "Session1" / "dialog" / "EmoEvaluation" / "Ses01F_impro01.txt"
     evaluation.write_text(evaluation.read_text().replace("\tfru\t", "\tjoy\t"))

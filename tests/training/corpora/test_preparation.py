@@ -19,7 +19,7 @@ def times(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in folder.rglob("*.flac")}
 
 
-def test_what_comes_out_is_telephone_audio_with_a_manifest(tmp_path: Path) -> None:
+def test_the_prepared_corpus_is_8_khz_flac_with_a_manifest(tmp_path: Path) -> None:
     folder = named_folder(tmp_path / "in", NAMES)
     report = prepare("emodb", folder, tmp_path / "out")
     assert read_corpora(tmp_path / "out") == list(report.utterances)
@@ -48,7 +48,7 @@ def test_any_rate_becomes_8_khz(tmp_path: Path, rate: int) -> None:
     assert utterance.duration_s == pytest.approx(0.5, abs=0.001)
 
 
-def test_files_without_use_are_told_by_name_and_reason(tmp_path: Path) -> None:
+def test_unusable_files_are_listed_by_name_and_reason(tmp_path: Path) -> None:
     folder = named_folder(tmp_path / "in", NAMES)
     (folder / "wav" / "03a02Wa.wav").write_bytes(b"RIFF, but not really")
     soundfile.write(folder / "wav" / "03a04Wa.wav", np.zeros(0), 16000)
@@ -61,7 +61,7 @@ def test_files_without_use_are_told_by_name_and_reason(tmp_path: Path) -> None:
     assert report.left_out[1:] == (
         LeftOut("wav/03a04Wa.wav", Reason.EMPTY, "0 samples at 8 kHz, expected 200 or more"),
         LeftOut("wav/03a05Wa.wav", Reason.EMPTY, "digital silence"),
-        LeftOut("wav/03a07Wa.wav", Reason.UNREADABLE, "samples that are no numbers"),
+        LeftOut("wav/03a07Wa.wav", Reason.UNREADABLE, "samples that are not finite"),
         LeftOut("wav/09a01Wc.wav", Reason.DUPLICATE, "same sound as wav/08a01Wc.wav"),
         LeftOut(
             "wav/09a02Tc.wav",
@@ -75,13 +75,15 @@ def test_files_without_use_are_told_by_name_and_reason(tmp_path: Path) -> None:
     )
 
 
-def test_two_files_for_one_place_are_told(tmp_path: Path) -> None:
+def test_two_files_with_the_same_target_are_named(tmp_path: Path) -> None:
     folder = named_folder(tmp_path / "in", ["03a01Fa.flac", "03a01Fa.wav"])
     report = prepare("emodb", folder, tmp_path / "out")
     assert report.left_out == (LeftOut("03a01Fa.wav", Reason.DUPLICATE, "listed twice"),)
 
 
-def test_one_that_was_interrupted_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_preparation_continues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = named_folder(tmp_path / "in", NAMES)
     cut = preparation.cut
     cuts: list[str] = []
@@ -96,11 +98,11 @@ def test_one_that_was_interrupted_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(KeyboardInterrupt):
         prepare("emodb", folder, tmp_path / "out")
     assert not (tmp_path / "out" / "emodb" / "manifest.csv").exists()
-    made = times(tmp_path / "out")
-    assert len(made) == 2
+    written = times(tmp_path / "out")
+    assert len(written) == 2
     monkeypatch.setattr(preparation, "cut", cut)
     resumed = prepare("emodb", folder, tmp_path / "out")
-    assert times(tmp_path / "out").items() >= made.items()
+    assert times(tmp_path / "out").items() >= written.items()
     at_once = prepare("emodb", folder, tmp_path / "fresh")
     assert resumed.text() == at_once.text()
     for name in ("manifest.csv", "report.txt", *(str(u.path.name) for u in at_once.utterances)):
@@ -109,7 +111,7 @@ def test_one_that_was_interrupted_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
         assert first.read_bytes() == second.read_bytes()
 
 
-def test_a_recording_that_changed_is_made_again_and_so_is_a_broken_one(tmp_path: Path) -> None:
+def test_changed_and_broken_recordings_are_prepared_again(tmp_path: Path) -> None:
     folder = named_folder(tmp_path / "in", NAMES)
     prepare("emodb", folder, tmp_path / "out")
     before = times(tmp_path / "out")
@@ -126,7 +128,7 @@ def test_a_recording_that_changed_is_made_again_and_so_is_a_broken_one(tmp_path:
     assert times(tmp_path / "out")["16a05Td.flac"] == before["16a05Td.flac"]
 
 
-def test_if_nothing_can_be_used_the_report_says_why(tmp_path: Path) -> None:
+def test_if_no_utterance_can_be_used_the_report_gives_the_reasons(tmp_path: Path) -> None:
     folder = named_folder(tmp_path / "in", ["wav/11b02La.wav"])
     with pytest.raises(CorpusError, match="nothing can be used\nemodb: 0 utterances"):
         prepare("emodb", folder, tmp_path / "out")
@@ -134,20 +136,20 @@ def test_if_nothing_can_be_used_the_report_says_why(tmp_path: Path) -> None:
     assert "another emotion:\n  wav/11b02La.wav: boredom (L)\n" in report
 
 
-def test_backchannels_of_one_s_own_are_read(tmp_path: Path) -> None:
+def test_a_list_of_other_backchannels_is_read(tmp_path: Path) -> None:
     folder = named_folder(tmp_path / "in", NAMES)
     (tmp_path / "words.txt").write_text("\n")
     with pytest.raises(CorpusError, match="found no words, expected backchannels, one a line"):
         prepare("emodb", folder, tmp_path / "out", backchannels=tmp_path / "words.txt")
 
 
-def test_wrong_arguments_are_told(tmp_path: Path) -> None:
+def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     folder = named_folder(tmp_path / "in", NAMES)
     with pytest.raises(CorpusError, match="no reader 'emo', expected one of ased, callcentre, "):
         prepare("emo", folder, tmp_path / "out")
     with pytest.raises(CorpusError, match="no such folder"):
         prepare("emodb", tmp_path / "gone", tmp_path / "out")
-    with pytest.raises(CorpusError, match="only callcentre's vary"):
+    with pytest.raises(CorpusError, match="expected them only for callcentre"):
         prepare("emodb", folder, tmp_path / "out", labels=tmp_path / "labels.csv")
     for corpus in ("a/b", "..", "."):
         with pytest.raises(CorpusError, match="expected the name of one folder"):

@@ -21,7 +21,7 @@ def manifest(folder: Path, *lines: str, header: str = HEADER) -> Path:
     return folder
 
 
-def test_everything_a_manifest_says_is_kept(corpora: Path, tmp_path: Path) -> None:
+def test_all_columns_of_a_manifest_are_kept(corpora: Path, tmp_path: Path) -> None:
     before = read_manifest(corpora / "stage" / "manifest.csv")
     report = prepare("prepared", corpora / "stage", tmp_path)
     assert report.left_out == ()
@@ -65,16 +65,16 @@ def test_other_emotions_no_emotion_and_no_file_are_left_out(tmp_path: Path) -> N
         (",W,", ",", "manifest.csv:2: expected 9 cells"),
     ],
 )
-def test_a_bad_line_is_told_by_its_number(
+def test_a_bad_line_is_named_by_its_number(
     tmp_path: Path, was: str, found: str, message: str
 ) -> None:
     folder = manifest(tmp_path / "in", LINE.replace(was, found))
-    with pytest.raises(CorpusError) as told:
+    with pytest.raises(CorpusError) as refused:
         list(prepared.read(folder))
-    assert message in str(told.value)
+    assert message in str(refused.value)
 
 
-def test_a_missing_column_or_manifest_is_told(tmp_path: Path) -> None:
+def test_a_missing_column_or_manifest_is_refused(tmp_path: Path) -> None:
     folder = manifest(tmp_path / "in", header=HEADER.replace("speaker,", ""))
     with pytest.raises(CorpusError, match=r"expected also \['speaker'\]"):
         list(prepared.read(folder))
@@ -83,7 +83,7 @@ def test_a_missing_column_or_manifest_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.corpora
-def test_the_first_utterances_of_every_real_corpus_come_through(tmp_path: Path) -> None:
+def test_the_first_utterances_of_every_real_corpus_are_prepared(tmp_path: Path) -> None:
     folders = sorted(
         path.parent for path in Path(os.environ["KANJO_CORPORA"]).glob("*/manifest.csv")
     )

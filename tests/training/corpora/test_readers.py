@@ -1,4 +1,4 @@
-"""The readers of corpora whose recordings' names say everything, through to the folds."""
+"""The readers of corpora that encode speaker and emotion in file names, through to the folds."""
 
 import os
 from collections import Counter
@@ -16,7 +16,7 @@ from training.corpora.source import Reason, Source
 from training.data.manifest import read_manifest
 from training.data.splits import speaker_split
 
-# One of each: a name, whose voice, which emotion.
+# Of each corpus: a name, its speaker, its emotion.
 NAMES = {
     "ased": [
         ("01Neutral/n1-01-01-01-01.wav", "01", "neutral"),
@@ -122,7 +122,7 @@ TAKES: dict[str, tuple[str, Sequence[str], Sequence[str]]] = {
 
 
 @pytest.mark.parametrize("corpus", NAMES)
-def test_a_name_says_speaker_and_emotion(tmp_path: Path, corpus: str) -> None:
+def test_a_name_gives_speaker_and_emotion(tmp_path: Path, corpus: str) -> None:
     named_folder(tmp_path, [name for name, _, _ in NAMES[corpus]])
     style = Style.SPONTANEOUS if corpus in SPONTANEOUS else Style.ACTED
     sources = [found for found in READERS[corpus](tmp_path) if isinstance(found, Source)]
@@ -163,7 +163,7 @@ def test_a_prepared_corpus_divides_by_its_speakers(tmp_path: Path, corpus: str) 
 
 
 @pytest.mark.corpora
-def test_real_names_say_what_the_real_manifests_say() -> None:
+def test_real_names_agree_with_the_real_manifests() -> None:
     manifests = sorted(Path(os.environ["KANJO_CORPORA"]).glob("*/manifest.csv"))
     assert manifests
     for manifest in manifests:

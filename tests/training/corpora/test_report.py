@@ -10,7 +10,7 @@ def utterance(speaker: str, emotion: Emotion) -> Utterance:
     return Utterance(Path("a.flac"), "stage", Style.ACTED, "xx", speaker, emotion, 900.0)
 
 
-def test_everything_is_counted_and_everything_left_out_is_named() -> None:
+def test_utterances_are_counted_and_those_left_out_are_named() -> None:
     report = PreparationReport(
         "stage",
         (

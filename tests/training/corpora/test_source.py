@@ -51,19 +51,19 @@ def test_names_are_read_below_any_folder_and_in_any_case(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["11A.wav", "1A2.wav", "x1A.wav", "1B.wav"])
-def test_a_name_that_only_resembles_is_left_out(tmp_path: Path, name: str) -> None:
+def test_a_name_that_does_not_match_is_left_out(tmp_path: Path, name: str) -> None:
     named_folder(tmp_path, [name])
     detail = "expected a name like wav/1A.wav"
     assert found(tmp_path) == [LeftOut(name, Reason.UNLABELLED, detail)]
 
 
-def test_a_folder_without_recordings_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
     (tmp_path / "1A.txt").touch()
     with pytest.raises(CorpusError, match="found no recordings, expected some like wav/1A.wav"):
         found(tmp_path)
 
 
-def test_resource_forks_and_other_files_are_no_recordings(tmp_path: Path) -> None:
+def test_resource_forks_and_other_files_are_skipped(tmp_path: Path) -> None:
     named_folder(tmp_path, ["b/2.flac", "a/1.wav"])
     (tmp_path / "a" / "._1.wav").write_bytes(b"\0\5\x16\7")
     (tmp_path / "a" / "1.txt").touch()
@@ -90,11 +90,11 @@ def test_a_cut_has_a_name_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "word"),
+    ("text", "word"),
     [(" Angry ", "anger"), ("Neutral  state", "neutral"), ("sadness", "sadness"), ("Fear", "fear")],
 )
-def test_annotators_words_become_ours(said: str, word: str) -> None:
-    assert emotion_word(said) == word
+def test_annotators_words_become_names_of_emotions(text: str, word: str) -> None:
+    assert emotion_word(text) == word
 
 
 @pytest.mark.parametrize(

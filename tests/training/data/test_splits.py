@@ -46,7 +46,7 @@ def has_enough(utterances: list[Utterance], folds: int) -> bool:
 # A corpus may have too little of one emotion to have it in every part; the others still are.
 @pytest.mark.filterwarnings("ignore:The least populated class in y")
 @given(manifests(), st.integers(3, 5), st.integers(0, 99), st.data())
-def test_no_speaker_is_on_two_sides_and_every_corpus_is_in_every_part(
+def test_no_speaker_is_in_two_parts_and_every_corpus_is_in_every_part(
     utterances: list[Utterance], folds: int, seed: int, data: st.DataObject
 ) -> None:
     assume(has_enough(utterances, folds))
@@ -67,7 +67,7 @@ def test_no_speaker_is_on_two_sides_and_every_corpus_is_in_every_part(
 @pytest.mark.filterwarnings("ignore:The least populated class in y")
 @settings(max_examples=25)
 @given(manifests(), st.integers(0, 99))
-def test_over_the_folds_everybody_is_tested_once_and_validates_once(
+def test_over_the_folds_every_utterance_is_tested_and_validated_once(
     utterances: list[Utterance], seed: int
 ) -> None:
     assume(has_enough(utterances, 5))
@@ -89,28 +89,26 @@ def test_every_part_has_every_emotion_where_every_speaker_has(utterances: list[U
         assert {u.emotion for u in part} == set(EMOTIONS)
 
 
-def test_too_few_speakers_are_told() -> None:
+def test_too_few_speakers_are_refused() -> None:
     few = [utterance("a", f"s{s}", e) for s in range(4) for e in EMOTIONS for _ in range(5)]
     with pytest.raises(SplitError, match="a has 4 speakers, expected 5 or more"):
         speaker_split(few, 0, 5, 0)
 
 
-def test_too_few_utterances_are_told() -> None:
+def test_too_few_utterances_are_refused() -> None:
     few = [utterance("a", f"s{s}", EMOTIONS[s % 4]) for s in range(5)]
     with pytest.raises(SplitError, match="expected 5 utterances of some emotion"):
         speaker_split(few, 0, 5, 0)
 
 
 @pytest.mark.parametrize(("fold", "folds"), [(5, 5), (-1, 5), (0, 2)])
-def test_a_fold_that_there_is_not_is_told(
-    utterances: list[Utterance], fold: int, folds: int
-) -> None:
+def test_an_unknown_fold_is_refused(utterances: list[Utterance], fold: int, folds: int) -> None:
     with pytest.raises(SplitError, match=f"found fold {fold} of {folds}, expected"):
         speaker_split(utterances, fold, folds, 0)
 
 
-def check_apart(split: Split, everybody: list[Utterance], key: Callable[[Utterance], str]) -> None:
-    """Everybody is in one part, and no two parts share the key within a corpus."""
+def assert_apart(split: Split, everybody: list[Utterance], key: Callable[[Utterance], str]) -> None:
+    """Asserts that each utterance is in one part, and that parts have no key in common."""
     parts = (split.train, split.valid, split.test)
     paths = sorted(str(u.path) for part in parts for u in part)
     assert paths == sorted(str(u.path) for u in everybody)
@@ -120,7 +118,7 @@ def check_apart(split: Split, everybody: list[Utterance], key: Callable[[Utteran
 
 @st.composite
 def sessions(draw: st.DrawFn, folds: int) -> list[Utterance]:
-    """As many sessions as folds, of two speakers each, however much these speak."""
+    """As many sessions as folds, of two speakers each, with any number of utterances."""
     return [
         utterance("dyads", f"{session}{gender}", emotion, number, f"Session{session}")
         for session in range(folds)
@@ -139,8 +137,8 @@ def test_sessions_are_the_folds_where_there_are_as_many(
     utterances = data.draw(sessions(folds))
     for fold in range(folds):
         split = speaker_split(utterances, fold, folds, seed)
-        check_apart(split, utterances, lambda u: u.session)
-        check_apart(split, utterances, lambda u: u.speaker)
+        assert_apart(split, utterances, lambda u: u.session)
+        assert_apart(split, utterances, lambda u: u.speaker)
         assert {u.session for u in split.test} == {f"Session{fold}"}
         assert {u.session for u in split.valid} == {f"Session{(fold + 1) % folds}"}
 
@@ -150,7 +148,7 @@ def test_sessions_are_the_folds_where_there_are_as_many(
     [
         lambda u: replace(u, session="") if u.session == "Session0" else u,
         lambda u: replace(u, session="Session1") if u.session == "Session0" else u,
-        # One who speaks in two sessions has to be on one side all the same.
+        # A speaker of two sessions must be in one part all the same.
         lambda u: replace(u, speaker="1F") if u.speaker == "0F" else u,
     ],
     ids=["one is not named", "one too few", "somebody is in two"],
@@ -158,19 +156,19 @@ def test_sessions_are_the_folds_where_there_are_as_many(
 @pytest.mark.filterwarnings("ignore:The least populated class in y")
 @settings(max_examples=10)
 @given(st.integers(0, 99), st.data())
-def test_sessions_that_cannot_be_the_folds_leave_it_to_the_speakers(
+def test_speakers_make_the_folds_where_sessions_cannot(
     spoil: Callable[[Utterance], Utterance], seed: int, data: st.DataObject
 ) -> None:
     utterances = [spoil(u) for u in data.draw(sessions(5))]
     utterances = [replace(u, path=Path(f"{i}.flac")) for i, u in enumerate(utterances)]
     assume(has_enough(utterances, 5))
     for fold in range(5):
-        check_apart(speaker_split(utterances, fold, 5, seed), utterances, lambda u: u.speaker)
+        assert_apart(speaker_split(utterances, fold, 5, seed), utterances, lambda u: u.speaker)
 
 
 @st.composite
 def calls(draw: st.DrawFn) -> list[Utterance]:
-    """Calls nobody knows the speakers of."""
+    """Calls whose speakers are not known."""
     return [
         utterance("calls", "", emotion, number, recording=f"call{call}")
         for call in range(draw(st.integers(5, 12)))
@@ -183,13 +181,13 @@ def calls(draw: st.DrawFn) -> list[Utterance]:
 @pytest.mark.filterwarnings("ignore:The least populated class in y")
 @settings(max_examples=15)
 @given(calls(), manifests(), st.integers(0, 99))
-def test_without_speakers_no_recording_is_on_two_sides_and_the_split_says_so(
+def test_without_speakers_no_recording_is_in_two_parts_and_the_split_says_so(
     unknown: list[Utterance], known: list[Utterance], seed: int
 ) -> None:
     assume(has_enough(unknown + known, 5))
     for fold in range(5):
         split = speaker_split(unknown + known, fold, 5, seed)
-        check_apart(split, unknown + known, lambda u: u.voice)
+        assert_apart(split, unknown + known, lambda u: u.voice)
         assert split.without_speakers == ("calls",)
 
 
@@ -209,7 +207,7 @@ def test_without_speakers_and_recordings_the_parts_are_random_and_about_equal(
     assert sorted(tested) == sorted(u.path for u in utterances)
 
 
-def test_too_few_recordings_are_told() -> None:
+def test_too_few_recordings_are_refused() -> None:
     few = [
         utterance("calls", "", e, i, recording=f"call{call}")
         for call in range(3)

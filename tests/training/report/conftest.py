@@ -4,7 +4,7 @@ import pytest
 
 from tests.training.report.synthetic import whole_study
 from training.report.results import Study
-from training.report.statistics import Figures, measure
+from training.report.statistics import StudyFigures, measure
 
 
 @pytest.fixture(scope="session")
@@ -21,5 +21,5 @@ def whole(whole_folder: Path) -> Study:
 
 
 @pytest.fixture(scope="session")
-def figures(whole: Study) -> Figures:
+def figures(whole: Study) -> StudyFigures:
     return measure(whole, draws=50)

@@ -1,4 +1,4 @@
-"""Studies without training: answers drawn at random, right as often as they are told to be."""
+"""Studies without training: predictions drawn at random with a chosen accuracy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ import numpy as np
 
 from model.labels import EMOTIONS, STYLES, Emotion, Style
 from training.report.results import Study
+from training.report.systems import CONDITIONS
 from training.study.predictions import Predictions, Run
 
 FOLDS = 5
@@ -44,32 +45,32 @@ def spoken(corpora: Mapping[str, Corpus], fold: int, trained_on: str) -> list[tu
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a system answers."""
+    """The accuracy and the outputs of a system."""
 
     accuracy: float = 0.6
-    ways: Sequence[str] = ("utterance/clean", "utterance/mulaw")
+    settings: Sequence[str] = ("utterance/clean", "utterance/mulaw")
     sharpness: float = 3.0  # logits are so many times what they should be
     style_head: bool = True
     about: Mapping[str, Any] = field(default_factory=dict)
 
-    def answers(self, run: Run, corpora: Mapping[str, Corpus] = CORPORA) -> Predictions:
+    def predictions(self, run: Run, corpora: Mapping[str, Corpus] = CORPORA) -> Predictions:
         rows = spoken(corpora, run.fold, run.trained_on)
         utterance, corpus, speaker = (np.array([row[i] for row in rows]) for i in range(3))
         style = np.array([STYLES.index(Style(row[3])) for row in rows])
         emotion = np.array([[*EMOTIONS].index(row[4]) for row in rows])
         logits, style_logits = {}, {}
-        for way in self.ways:
-            rng = np.random.default_rng([crc32(f"{run.name}/{way}".encode())])
+        for setting in self.settings:
+            rng = np.random.default_rng([crc32(f"{run.name}/{setting}".encode())])
             sure = np.clip(rng.uniform(-0.2, 0.2, len(rows)) + self.accuracy, 0.26, 0.98)
             right = rng.random(len(rows)) < sure
-            told = np.where(right, emotion, (emotion + rng.integers(1, 4, len(rows))) % 4)
-            # With such a margin the calibrated probability of what is told is `sure`.
+            recognised = np.where(right, emotion, (emotion + rng.integers(1, 4, len(rows))) % 4)
+            # With such a margin the calibrated probability of what is recognised is `sure`.
             margin = np.log(3 * sure / (1 - sure))[:, None]
-            logits[way] = (np.eye(4)[told] * margin * self.sharpness).astype(np.float32)
+            logits[setting] = (np.eye(4)[recognised] * margin * self.sharpness).astype(np.float32)
             if self.style_head:
-                known = np.where(rng.random(len(rows)) < 0.95, style, 1 - style)
-                style_logits[way] = (np.eye(2)[known] * 4).astype(np.float32)
-        names = {way.split("/")[0] for way in self.ways}
+                recognised_style = np.where(rng.random(len(rows)) < 0.95, style, 1 - style)
+                style_logits[setting] = (np.eye(2)[recognised_style] * 4).astype(np.float32)
+        names = {setting.split("/")[0] for setting in self.settings}
         return Predictions(
             run=run,
             utterance=utterance,
@@ -88,16 +89,13 @@ class Recipe:
 
 
 def study_of(folder: Path, *runs: Predictions) -> Study:
-    for answers in runs:
-        answers.save(folder / answers.run.name)
+    for predictions in runs:
+        predictions.save(folder / predictions.run.name)
     return Study.load(folder)
 
 
-EVERY_LINE = ("clean", "mulaw", "alaw", "loss5", "loss10", "noise10")
-
-
-def ways(*normalisations: str, lines: Sequence[str] = EVERY_LINE) -> tuple[str, ...]:
-    return tuple(f"{name}/{line}" for name in normalisations for line in lines)
+def settings(*normalisations: str, conditions: Sequence[str] = CONDITIONS) -> tuple[str, ...]:
+    return tuple(f"{name}/{condition}" for name in normalisations for condition in conditions)
 
 
 def whole_study(
@@ -111,9 +109,9 @@ def whole_study(
         for fold in range(folds):
             network, trained_on = of.get("network", "compact"), of.get("trained_on", "both")
             run = Run(system, network, trained_on, share, ser_weight, fold, seed=0)
-            recipe.answers(run, corpora).save(folder / run.name)
+            recipe.predictions(run, corpora).save(folder / run.name)
 
-    plain = ways("utterance")
+    plain = settings("utterance")
     for style in STYLES:
         save("baseline", Recipe(0.5, plain, style_head=False), trained_on=style.value)
     for share, loss in ((1.0, 0.0), (0.5, 0.05)):
@@ -122,8 +120,8 @@ def whole_study(
         save("selective-mtl", Recipe(0.6 - loss, plain), share, 0.8)
     for weight in np.linspace(0.1, 0.7, weights):
         save("selective-mtl", Recipe(0.45 + weight / 5, plain), 1.0, round(float(weight), 2))
-    save("kanjo", Recipe(0.7, ways("utterance", "caller", "speaker")), 1.0, 0.8)
-    peer = {"network": "svm", "trained_on": "both"}
-    peer_ways = ways("corpus", "caller", "speaker")
-    save("egemaps-svm", Recipe(0.55, peer_ways, style_head=False), **peer)
-    save("compare-svm", Recipe(0.6, ways("corpus", lines=("clean", "mulaw"))), **peer)
+    save("kanjo", Recipe(0.7, settings("utterance", "caller", "speaker")), 1.0, 0.8)
+    reference = {"network": "svm", "trained_on": "both"}
+    reference_settings = settings("corpus", "caller", "speaker")
+    save("egemaps-svm", Recipe(0.55, reference_settings, style_head=False), **reference)
+    save("compare-svm", Recipe(0.6, settings("corpus", conditions=("clean", "mulaw"))), **reference)

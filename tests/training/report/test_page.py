@@ -17,7 +17,7 @@ def test_differences_have_their_sign() -> None:
     assert difference(row * float("nan")) == "–"
 
 
-def test_p_is_never_said_smaller_than_the_draws_can_tell() -> None:
+def test_p_is_never_smaller_than_the_draws_can_show() -> None:
     assert probability(2 / 1001, 1000) == "≤ 0.002"
     assert probability(0.0312, 1000) == "0.031"
     assert probability(float("nan"), 1000) == "–"

@@ -42,7 +42,7 @@ def report(whole_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo
     return build(whole_folder, tmp_path_factory.mktemp("out") / "new" / "folder", draws=30)
 
 
-def test_the_page_is_whole_and_needs_nothing_else(report: Report) -> None:
+def test_the_page_is_well_formed_and_needs_no_other_file(report: Report) -> None:
     text = report.html.read_text()
     page = Page(text)
     tags = [tag for tag, _ in page.elements]
@@ -78,7 +78,7 @@ def test_every_markdown_table_is_one(report: Report) -> None:
     assert not re.search(r"\n\n\n", report.markdown.read_text())
 
 
-def test_both_pages_say_the_same(report: Report) -> None:
+def test_both_pages_have_the_same_cells(report: Report) -> None:
     html = unescape(report.html.read_text())
     for block in re.findall(r"(?:^\|.*\|\n)+", report.markdown.read_text(), re.MULTILINE):
         for cell in re.split(r" ?\| ?", block.replace("\n", "")):
@@ -95,14 +95,14 @@ def test_the_summary_comes_first_with_one_table_and_one_picture(report: Report) 
 def test_every_figure_is_there_as_json(report: Report) -> None:
     found = json.loads(report.figures.read_text())
     assert found["draws"] == 30
-    best = next(row for row in found["overall"] if row["known"] == "Kanjo + past speech")
+    best = next(row for row in found["overall"] if row["label"] == "Kanjo + past speech")
     shown = f"| Kanjo + past speech | 2 | {best['ua'] * 100:.1f} ({best['ua_low'] * 100:.1f}–"
     assert shown in report.markdown.read_text()
-    assert {row["condition"] for row in found["lines"]} >= {"clean", "noise10"}
+    assert {row["condition"] for row in found["channels"]} >= {"clean", "noise10"}
 
 
 @pytest.mark.parametrize(
-    ("system", "network", "trained_on", "way"),
+    ("system", "network", "trained_on", "setting"),
     [
         ("baseline", "compact", "acted", "utterance/clean"),
         ("kanjo", "compact", "both", "caller/mulaw"),
@@ -110,21 +110,21 @@ def test_every_figure_is_there_as_json(report: Report) -> None:
     ],
 )
 def test_one_finished_run_is_enough(
-    tmp_path: Path, system: str, network: str, trained_on: str, way: str
+    tmp_path: Path, system: str, network: str, trained_on: str, setting: str
 ) -> None:
     run = replace(RUN, system=system, network=network, trained_on=trained_on)
-    Recipe(ways=(way,)).answers(run).save(tmp_path / "study" / run.name)
+    Recipe(settings=(setting,)).predictions(run).save(tmp_path / "study" / run.name)
     report = build(tmp_path / "study", tmp_path / "out", draws=10)
     Page(report.html.read_text())
     assert "No system has been trained with more than one λ." in report.markdown.read_text()
 
 
-def test_a_report_can_be_made_again_as_a_study_goes_on(tmp_path: Path) -> None:
+def test_a_report_can_be_remade_as_a_study_goes_on(tmp_path: Path) -> None:
     study, out = tmp_path / "study", tmp_path / "out"
-    Recipe().answers(RUN).save(study / RUN.name)
+    Recipe().predictions(RUN).save(study / RUN.name)
     before = build(study, out, draws=10).figures.read_text()
     more = replace(RUN, fold=1)
-    Recipe().answers(more).save(study / more.name)
+    Recipe().predictions(more).save(study / more.name)
     (study / "begun").mkdir()
     assert build(study, out, draws=10).figures.read_text() != before
     (study / more.name / "run.json").unlink()
@@ -133,7 +133,7 @@ def test_a_report_can_be_made_again_as_a_study_goes_on(tmp_path: Path) -> None:
 
 def test_names_with_markup_stay_text(tmp_path: Path) -> None:
     run = replace(RUN, system="a|b<i>", network="svm")
-    Recipe(ways=("corpus/clean",)).answers(run).save(tmp_path / "study" / "run")
+    Recipe(settings=("corpus/clean",)).predictions(run).save(tmp_path / "study" / "run")
     report = build(tmp_path / "study", tmp_path / "out", draws=10)
     assert "<i>" not in report.html.read_text()
     assert "a\\|b&lt;i>" in report.markdown.read_text()
@@ -145,11 +145,11 @@ def test_draws_below_zero_are_refused(tmp_path: Path, draws: int) -> None:
         build(tmp_path, tmp_path / "out", draws)
 
 
-def test_nothing_is_written_of_a_study_that_can_not_be_read(tmp_path: Path) -> None:
+def test_nothing_is_written_of_a_study_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="expected a finished run"):
         build(tmp_path / "study", tmp_path / "out")
     folder = tmp_path / "study" / RUN.name
-    Recipe().answers(RUN).save(folder)
+    Recipe().predictions(RUN).save(folder)
     (folder / "answers.npz").write_bytes(b"PK")
     with pytest.raises(PredictionsError, match=RUN.name):
         build(tmp_path / "study", tmp_path / "out")

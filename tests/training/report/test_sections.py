@@ -5,17 +5,18 @@ import pytest
 
 from tests.training.report.synthetic import CORPORA, Recipe, study_of
 from training.report import paper
+from training.report.means import BOTH
 from training.report.page import Section, Table, difference
 from training.report.results import Study
 from training.report.sections import sections
-from training.report.statistics import BOTH, Figures, measure
+from training.report.statistics import StudyFigures, measure
 from training.study.predictions import Predictions, Run
 
 RUN = Run("combined", "compact", "both", 1.0, 1.0, fold=0, seed=0)
 
 
 def read(study: Study, draws: int = 20) -> dict[str, Section]:
-    return {part.title: part for part in sections(study, measure(study, draws), draws)}
+    return {section.title: section for section in sections(study, measure(study, draws), draws)}
 
 
 def cells(table: Table, *labels: str) -> dict[str, str]:
@@ -25,11 +26,11 @@ def cells(table: Table, *labels: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def read_whole(whole: Study, figures: Figures) -> dict[str, Section]:
-    return {part.title: part for part in sections(whole, figures, 50)}
+def read_whole(whole: Study, figures: StudyFigures) -> dict[str, Section]:
+    return {section.title: section for section in sections(whole, figures, 50)}
 
 
-def test_the_summary_shows_what_a_live_call_can_know(read_whole: dict[str, Section]) -> None:
+def test_the_summary_has_the_speaker_data_of_a_live_call(read_whole: dict[str, Section]) -> None:
     (table,) = read_whole["Summary"].tables
     assert [row[0] for row in table.rows] == [
         "baseline",
@@ -42,28 +43,31 @@ def test_the_summary_shows_what_a_live_call_can_know(read_whole: dict[str, Secti
         "Kanjo + past speech",
         "egemaps-svm + past speech",
     ]
-    assert list(table.columns) == ["system", "folds", "UA", "less baseline", "without urdu"]
+    assert list(table.columns) == ["system", "folds", "UA", "minus baseline", "without urdu"]
 
 
-def test_the_first_sentence_says_how_good_kanjo_is(
-    read_whole: dict[str, Section], figures: Figures
+def test_the_first_sentence_gives_kanjo_s_ua(
+    read_whole: dict[str, Section], figures: StudyFigures
 ) -> None:
-    first = read_whole["Summary"].sentences[0]
+    first = read_whole["Summary"].paragraphs[0]
     of = cells(read_whole["Summary"].tables[0], "Kanjo + past speech")
-    assert f"Kanjo + past speech reaches {of['UA']} % UA: {of['less baseline']} points" in first
+    assert f"Kanjo + past speech reaches {of['UA']} % UA: {of['minus baseline']} points" in first
     best = figures.advantage[
-        (figures.advantage["group"] == "nothing") & (figures.advantage["corpus"] == BOTH)
+        (figures.advantage["given"] == "nothing") & (figures.advantage["corpus"] == BOTH)
     ]
-    assert f"{difference(best.iloc[0])} against {best.iloc[0]['peer']}, the best peer" in first
+    assert (
+        f"{difference(best.iloc[0])} against {best.iloc[0]['reference']}, the best reference system"
+        in first
+    )
 
 
 def test_without_kanjo_the_summary_begins_with_the_paper_s_gain(tmp_path: Path) -> None:
-    first = read(study_of(tmp_path, Recipe().answers(RUN)))["Summary"].sentences[0]
-    assert first.startswith("Selective MTL less baseline")
+    first = read(study_of(tmp_path, Recipe().predictions(RUN)))["Summary"].paragraphs[0]
+    assert first.startswith("Selective MTL minus baseline")
 
 
 def test_every_row_has_a_cell_for_every_column(read_whole: dict[str, Section]) -> None:
-    tables = [table for part in read_whole.values() for table in part.tables]
+    tables = [table for section in read_whole.values() for table in section.tables]
     assert len(tables) == 17
     for table in tables:
         assert table.rows, table.title
@@ -105,67 +109,69 @@ def test_the_paper_s_ua_is_the_mean_of_its_recalls() -> None:
             assert sum(recalls_ua_wa[:4]) / 4 == pytest.approx(recalls_ua_wa[4], abs=0.11)
 
 
-def test_a_corpus_with_one_tested_speaker_says_so(
+def test_a_corpus_with_one_tested_speaker_is_marked(
     read_whole: dict[str, Section], tmp_path: Path
 ) -> None:
-    one_fold = read(study_of(tmp_path, Recipe().answers(RUN)))
-    ua = cells(one_fold["Each corpus"].tables[0], "nothing", "combined")
+    one_fold = read(study_of(tmp_path, Recipe().predictions(RUN)))
+    ua = cells(one_fold["By corpus"].tables[0], "nothing", "combined")
     assert ua["eyase"].endswith("(one speaker)")
     assert "–" in ua["emodb"]
-    two_folds = cells(read_whole["Each corpus"].tables[0], "nothing", "combined")
+    two_folds = cells(read_whole["By corpus"].tables[0], "nothing", "combined")
     assert "–" in two_folds["eyase"]
 
 
 def test_seeds_are_shown_where_there_are_several(tmp_path: Path) -> None:
-    study = study_of(tmp_path, *(Recipe().answers(replace(RUN, seed=s)) for s in (0, 1)))
+    study = study_of(tmp_path, *(Recipe().predictions(replace(RUN, seed=s)) for s in (0, 1)))
     found = cells(read(study)["The paper's comparison"].tables[1], "combined")
     assert found["folds / seeds"] == "1 / 2"
     assert len(found["UA by seed"].split()) == 2
 
 
 def test_remarks_are_of_the_corpora_that_are_there(tmp_path: Path) -> None:
-    of_urdu = read(study_of(tmp_path / "all", Recipe().answers(RUN)))["Remarks"].sentences
-    assert any("speaker and emotion go together" in sentence for sentence in of_urdu)
+    of_urdu = read(study_of(tmp_path / "all", Recipe().predictions(RUN)))["Remarks"].paragraphs
+    assert any("speaker and emotion are confounded" in sentence for sentence in of_urdu)
     unknown = Recipe(about={"without_speakers": ["calls"]})
     corpora = {"calls": CORPORA["eyase"], "emodb": CORPORA["emodb"]}
-    study = study_of(tmp_path / "own", unknown.answers(RUN, corpora))
+    study = study_of(tmp_path / "own", unknown.predictions(RUN, corpora))
     own = read(study)
-    assert not any("urdu" in sentence for part in own.values() for sentence in part.sentences)
-    assert any(s.startswith("calls has no speaker labels") for s in own["Remarks"].sentences)
+    assert not any(
+        "urdu" in paragraph for section in own.values() for paragraph in section.paragraphs
+    )
+    assert any(s.startswith("calls has no speaker labels") for s in own["Remarks"].paragraphs)
     assert (
         cells(own["How it was measured"].tables[1], "calls", "spontaneous")["speakers"] == "unknown"
     )
     assert "UA" in own["The paper's comparison"].tables[1].columns
     assert not any(
-        "urdu" in column for part in own.values() for t in part.tables for column in t.columns
+        "urdu" in column for section in own.values() for t in section.tables for column in t.columns
     )
 
 
 @pytest.mark.parametrize(
-    ("answers", "missing"),
+    ("predictions", "missing"),
     [
         (
-            Recipe().answers(replace(RUN, system="baseline", trained_on="acted")),
+            Recipe().predictions(replace(RUN, system="baseline", trained_on="acted")),
             {
-                "Selective MTL less baseline, percentage points of UA",
+                "Selective MTL minus baseline, percentage points of UA",
                 "Step by step, percentage points",
                 "Table 5: spontaneous speech, % (paper: call centre, other data)",
-                "Kanjo less the best peer, percentage points of UA",
+                "Kanjo minus the best reference system, percentage points of UA",
                 "Style accuracy, % of all utterances",
                 "UA by λ, %",
             },
         ),
         (
-            Recipe(ways=("caller/mulaw",)).answers(replace(RUN, system="kanjo")),
+            Recipe(settings=("caller/mulaw",)).predictions(replace(RUN, system="kanjo")),
             {
-                "UA, mean of acted and spontaneous speech, %; less baseline: points",
-                "Selective MTL less baseline, percentage points of UA",
+                "UA, mean of acted and spontaneous speech, %; minus baseline: points",
+                "Selective MTL minus baseline, percentage points of UA",
                 "Step by step, percentage points",
                 "Table 4: acted speech, % (paper: IEMOCAP, other data)",
                 "Table 5: spontaneous speech, % (paper: call centre, other data)",
                 "UA, %",
                 "WA, %",
-                "Kanjo less the best peer, percentage points of UA",
+                "Kanjo minus the best reference system, percentage points of UA",
                 "Style accuracy, % of all utterances",
                 "UA by λ, %",
                 "Expected calibration error, percentage points",
@@ -173,18 +179,20 @@ def test_remarks_are_of_the_corpora_that_are_there(tmp_path: Path) -> None:
         ),
         (
             replace(
-                Recipe(ways=("corpus/clean",)).answers(replace(RUN, system="svm", network="svm")),
+                Recipe(settings=("corpus/clean",)).predictions(
+                    replace(RUN, system="svm", network="svm")
+                ),
                 temperature={},
                 anger_at={},
                 style_logits={},
                 about={},
             ),
             {
-                "Selective MTL less baseline, percentage points of UA",
+                "Selective MTL minus baseline, percentage points of UA",
                 "Step by step, percentage points",
                 "Table 4: acted speech, % (paper: IEMOCAP, other data)",
                 "Table 5: spontaneous speech, % (paper: call centre, other data)",
-                "Kanjo less the best peer, percentage points of UA",
+                "Kanjo minus the best reference system, percentage points of UA",
                 "Anger against the rest, %",
                 "Style accuracy, % of all utterances",
                 "UA by λ, %",
@@ -193,20 +201,22 @@ def test_remarks_are_of_the_corpora_that_are_there(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_missing_is_said_to_be(
-    tmp_path: Path, answers: Predictions, missing: set[str]
+def test_a_table_without_rows_states_what_is_missing(
+    tmp_path: Path, predictions: Predictions, missing: set[str]
 ) -> None:
-    parts = read(study_of(tmp_path, answers))
-    empty = {t.title for part in parts.values() for t in part.tables if not t.rows}
+    read_sections = read(study_of(tmp_path, predictions))
+    empty = {t.title for section in read_sections.values() for t in section.tables if not t.rows}
     # A style that one run was not tested in has rows without figures.
-    if answers.run.system == "baseline":
+    if predictions.run.system == "baseline":
         missing = missing - {"Table 5: spontaneous speech, % (paper: call centre, other data)"}
-        table = parts["Emotions in spontaneous speech"].tables[0]
+        table = read_sections["Emotions in spontaneous speech"].tables[0]
         assert cells(table, "baseline", "here")["UA"] == "–"
     assert empty == missing
 
 
 def test_wording_is_of_how_a_voice_sounds(read_whole: dict[str, Section]) -> None:
-    text = " ".join(sentence for part in read_whole.values() for sentence in part.sentences)
+    text = " ".join(
+        paragraph for section in read_whole.values() for paragraph in section.paragraphs
+    )
     assert "sounds angry" in text
     assert "is angry" not in text

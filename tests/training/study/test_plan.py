@@ -8,9 +8,9 @@ from model.labels import Style
 from tests.paths import ROOT
 from training.data.manifest import Utterance
 from training.data.splits import speaker_split
+from training.recipes import RECIPES
 from training.study.plan import StudyConfig, StudyError, chosen, plan, restricted
 from training.study.predictions import Run
-from training.train import RECIPES
 
 STUDIES = ROOT / "training" / "studies"
 
@@ -56,7 +56,7 @@ def config(tmp_path: Path) -> StudyConfig:
     return config_of(TINY, tmp_path)
 
 
-def test_a_fold_is_done_before_the_next_and_what_costs_least_comes_first(tmp_path: Path) -> None:
+def test_runs_are_ordered_by_fold_and_then_by_cost(tmp_path: Path) -> None:
     config = config_of(
         """
         name = "order"
@@ -89,7 +89,7 @@ def test_a_fold_is_done_before_the_next_and_what_costs_least_comes_first(tmp_pat
     assert len({run.name for run in plan(config)}) == len(found)
 
 
-def test_systems_differ_in_what_the_paper_says_they_do(config: StudyConfig) -> None:
+def test_systems_differ_as_in_the_paper(config: StudyConfig) -> None:
     text = config.model_copy(update={"systems": ()}).model_dump()
     names = ("baseline", "combined", "mtl", "selective-mtl")
     systems = [{"name": name, "recipe": "paper"} for name in names]
@@ -149,21 +149,19 @@ def test_any_setting_of_a_training_can_be_changed(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_file_that_is_wrong_is_refused(
-    before: str, after: str, message: str, tmp_path: Path
-) -> None:
+def test_an_invalid_file_is_refused(before: str, after: str, message: str, tmp_path: Path) -> None:
     assert before in TINY
     with pytest.raises(StudyError, match=f"study.toml: .*{message}"):
         config_of(TINY.replace(before, after, 1), tmp_path)
 
 
-def test_the_studies_that_are_here_are_called_like_their_files() -> None:
+def test_the_included_studies_have_the_names_of_their_files() -> None:
     files = sorted(STUDIES.glob("*.toml"))
     assert [StudyConfig.from_toml(file).name for file in files] == [file.stem for file in files]
 
 
 @pytest.mark.parametrize("name", ["compact", "paper", "smoke"])
-def test_whole_studies_have_the_paper_s_systems(name: str) -> None:
+def test_complete_studies_have_the_paper_s_systems(name: str) -> None:
     config = StudyConfig.from_toml(STUDIES / f"{name}.toml")
     runs = list(plan(config))
     every = {run.system for run in runs} - set(config.peers)
@@ -172,7 +170,7 @@ def test_whole_studies_have_the_paper_s_systems(name: str) -> None:
     assert halves == {"combined", "mtl", "selective-mtl"}
 
 
-def test_of_a_voice_and_emotion_no_more_than_the_cap_are_chosen_once(
+def test_at_most_the_cap_is_chosen_of_each_voice_and_emotion(
     config: StudyConfig, corpora: Path
 ) -> None:
     one = config.model_copy(update={"cap_per_speaker_emotion": 1})
@@ -185,7 +183,7 @@ def test_of_a_voice_and_emotion_no_more_than_the_cap_are_chosen_once(
     assert len(chosen(config, corpora)) == 2 * len(utterances)
 
 
-def test_a_study_of_some_corpora_knows_no_others(config: StudyConfig, corpora: Path) -> None:
+def test_a_study_of_some_corpora_has_no_others(config: StudyConfig, corpora: Path) -> None:
     some = config.model_copy(update={"corpora": ("stage",)})
     assert {u.corpus for u in chosen(some, corpora)} == {"stage"}
     with pytest.raises(StudyError, match="found stage, street, expected also stadium"):
@@ -206,7 +204,7 @@ def test_a_share_of_the_training_utterances_is_the_same_of_each_corpus_and_emoti
     assert restricted(split, replace(run, share=1.0)) == split
 
 
-def test_a_baseline_knows_its_own_style_alone(utterances: list[Utterance]) -> None:
+def test_a_baseline_has_its_own_style_alone(utterances: list[Utterance]) -> None:
     split = speaker_split(utterances, 0, 5, 0)
     run = Run("baseline", "compact", "acted", 1.0, 1.0, 0, 0)
     own = restricted(split, run)

@@ -8,7 +8,7 @@ import pytest
 from training.study.predictions import Predictions, PredictionsError, Run, finished
 
 RUN = Run("selective-mtl", "compact", "both", 1.0, 0.8, fold=2, seed=1)
-ANSWERS = Predictions(
+PREDICTIONS = Predictions(
     run=RUN,
     utterance=np.array(["stage/a.flac", "stage/ü.flac", "street/c.flac"]),
     corpus=np.array(["stage", "stage", "street"]),
@@ -26,28 +26,28 @@ ANSWERS = Predictions(
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / RUN.name
-    ANSWERS.save(folder)
+    PREDICTIONS.save(folder)
     return folder
 
 
-def test_what_is_loaded_is_what_was_saved(folder: Path) -> None:
+def test_loaded_predictions_equal_the_saved_ones(folder: Path) -> None:
     found = Predictions.load(folder)
     assert (found.run, found.temperature, found.anger_at) == (
         RUN,
         {"utterance": 1.5},
         {"utterance": 0.4},
     )
-    assert found.about == ANSWERS.about
+    assert found.about == PREDICTIONS.about
     for name in ("utterance", "corpus", "speaker", "style", "emotion"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(ANSWERS, name))
+        np.testing.assert_array_equal(getattr(found, name), getattr(PREDICTIONS, name))
     for name in ("logits", "style_logits"):
-        mine, theirs = getattr(found, name), getattr(ANSWERS, name)
+        mine, theirs = getattr(found, name), getattr(PREDICTIONS, name)
         assert list(mine) == list(theirs) == ["utterance/clean"]
         np.testing.assert_array_equal(mine["utterance/clean"], theirs["utterance/clean"])
         assert mine["utterance/clean"].dtype == np.float32
 
 
-def test_the_folders_name_tells_runs_apart() -> None:
+def test_every_run_has_a_folder_name_of_its_own() -> None:
     assert RUN.name == "selective-mtl_compact_both_full_0.8_fold2_seed1"
     others = [
         replace(RUN, system="mtl"),
@@ -61,15 +61,15 @@ def test_the_folders_name_tells_runs_apart() -> None:
     assert len({RUN.name, *(run.name for run in others)}) == 8
 
 
-def test_a_run_is_finished_when_all_of_it_is_there(tmp_path: Path, folder: Path) -> None:
+def test_a_run_is_finished_when_its_last_file_is_there(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun" / "answers.npz").write_bytes(b"")
     assert finished(tmp_path) == [folder]
     assert finished(tmp_path / "elsewhere") == []
 
 
-def test_saving_again_replaces_what_was_there(folder: Path) -> None:
-    replace(ANSWERS, temperature={"utterance": 2.0}).save(folder)
+def test_saving_again_replaces_the_files(folder: Path) -> None:
+    replace(PREDICTIONS, temperature={"utterance": 2.0}).save(folder)
     assert Predictions.load(folder).temperature == {"utterance": 2.0}
     assert sorted(path.name for path in folder.iterdir()) == ["answers.npz", "run.json"]
 
@@ -93,7 +93,7 @@ def test_damaged_bytes_are_refused(folder: Path) -> None:
         Predictions.load(folder)
 
 
-def test_a_run_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PredictionsError, match=r"FileNotFoundError.*expected a finished run"):
         Predictions.load(tmp_path)
 
@@ -131,8 +131,8 @@ def test_facts_of_something_else_are_refused(folder: Path) -> None:
         ),
     ],
 )
-def test_answers_that_do_not_fit_together_are_refused(
+def test_arrays_that_do_not_fit_together_are_refused(
     change: dict[str, object], message: str
 ) -> None:
     with pytest.raises(PredictionsError, match=rf"{RUN.name}: {message}"):
-        replace(ANSWERS, **change)  # type: ignore[arg-type]
+        replace(PREDICTIONS, **change)  # type: ignore[arg-type]

@@ -17,10 +17,11 @@ from tests.paths import ROOT
 from tests.training.study.test_plan import EPOCHS, TINY, config_of
 from training import checkpoint
 from training.data.splits import speaker_split
+from training.study.folder import file_lock, open_study, outcome
 from training.study.plan import StudyConfig, StudyError, chosen, plan
 from training.study.predictions import Predictions, Run
 from training.study.progress import News
-from training.study.run import held, opened, outcome, study, work
+from training.study.run import study, work
 from training.train import Epoch
 
 SCRIPT = """
@@ -38,17 +39,17 @@ if __name__ == "__main__":
 """
 
 
-def here(config: StudyConfig, corpora: Path, out: Path, cache: Path) -> list[tuple[Run, News]]:
-    """A study in this process alone; what its runs told."""
-    told: list[tuple[Run, News]] = []
+def run_here(config: StudyConfig, corpora: Path, out: Path, cache: Path) -> list[tuple[Run, News]]:
+    """Runs a study in this process alone and returns what was reported of its runs."""
+    reports: list[tuple[Run, News]] = []
     utterances = chosen(config, corpora)
-    opened(config, plan(config), utterances, out)
-    work(config, utterances, out, cache, lambda run, news: told.append((run, news)))
-    return told
+    open_study(config, plan(config), utterances, out)
+    work(config, utterances, out, cache, lambda run, news: reports.append((run, news)))
+    return reports
 
 
 def assert_same(out: Path, other: Path, config: StudyConfig) -> None:
-    """Bit for bit, but for the time it took."""
+    """Asserts that predictions are equal, bit for bit, and all facts except the seconds."""
     for run in plan(config):
         mine, theirs = Predictions.load(out / run.name), Predictions.load(other / run.name)
         for name in ("utterance", "corpus", "speaker", "style", "emotion"):
@@ -56,8 +57,10 @@ def assert_same(out: Path, other: Path, config: StudyConfig) -> None:
         for name in ("logits", "style_logits"):
             ours, others = getattr(mine, name), getattr(theirs, name)
             assert ours.keys() == others.keys()
-            for way, logits in ours.items():
-                np.testing.assert_array_equal(logits, others[way], err_msg=f"{run.name} {way}")
+            for setting, logits in ours.items():
+                np.testing.assert_array_equal(
+                    logits, others[setting], err_msg=f"{run.name} {setting}"
+                )
         assert mine.temperature == theirs.temperature
         assert mine.anger_at == theirs.anger_at
         assert {**mine.about, "seconds": 0} == {**theirs.about, "seconds": 0}
@@ -86,26 +89,26 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(
     config: StudyConfig, corpora: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, list[tuple[Run, News]]]:
-    """A study from beginning to end, one run after the other."""
+    """A complete study, one run after the other."""
     out = tmp_path_factory.mktemp("studies") / "whole"
-    return out, here(config, corpora, out, cache)
+    return out, run_here(config, corpora, out, cache)
 
 
-# ---- what was done -------------------------------------------------------------------------------
+# ---- a complete study --------------------------------------------------------------------------
 
 
-def test_every_run_answers_its_own_test_speakers(
+def test_every_run_predicts_its_own_test_speakers(
     whole: tuple[Path, list[tuple[Run, News]]], config: StudyConfig, corpora: Path
 ) -> None:
     out, _ = whole
     split = speaker_split(chosen(config, corpora), 0, 5, config.split_seed)
     for run, training in plan(config).items():
-        answers = Predictions.load(out / run.name)
+        predictions = Predictions.load(out / run.name)
         own = [u for u in split.test if run.trained_on in ("both", u.style.value)]
-        assert answers.run == run
-        assert sorted(answers.utterance) == sorted(f"{u.corpus}/{u.path.name}" for u in own)
-        assert {way.split("/")[1] for way in answers.logits} == {"clean", "mulaw"}
-        about = answers.about
+        assert predictions.run == run
+        assert sorted(predictions.utterance) == sorted(f"{u.corpus}/{u.path.name}" for u in own)
+        assert {setting.split("/")[1] for setting in predictions.logits} == {"clean", "mulaw"}
+        about = predictions.about
         assert training
         assert about["config"] == json.loads(json.dumps(asdict(training)))
         assert about["epochs"] == EPOCHS
@@ -116,20 +119,20 @@ def test_every_run_answers_its_own_test_speakers(
         assert about["without_speakers"] == []
 
 
-def test_runs_tell_how_far_they_are(
+def test_runs_report_every_epoch(
     whole: tuple[Path, list[tuple[Run, News]]], config: StudyConfig
 ) -> None:
-    _, told = whole
+    _, reports = whole
     for run in plan(config):
-        news = [news for of, news in told if of == run]
+        news = [news for of, news in reports if of == run]
         assert (news[0], news[-1]) == ("begins", "finished")
         epochs = [one for one in news if isinstance(one, Epoch)]
         assert len(epochs) == len(news) - 2 == EPOCHS
         assert [epoch.of for epoch in epochs] == [EPOCHS] * EPOCHS
-    assert [run for run, news in told if news == "begins"] == list(plan(config))
+    assert [run for run, news in reports if news == "begins"] == list(plan(config))
 
 
-def test_what_a_run_goes_on_from_is_gone_when_it_is_finished(
+def test_a_finished_run_has_no_checkpoint_to_continue_from(
     whole: tuple[Path, list[tuple[Run, News]]], config: StudyConfig
 ) -> None:
     for run in plan(config):
@@ -137,12 +140,12 @@ def test_what_a_run_goes_on_from_is_gone_when_it_is_finished(
         assert "network" in checkpoint.load(whole[0] / run.name / "best.pt")
 
 
-def test_weights_of_other_folds_than_the_first_are_kept_if_asked_for(
+def test_weights_of_other_folds_than_the_first_are_kept_if_configured(
     corpora: Path, cache: Path, tmp_path: Path
 ) -> None:
     text = TINY.replace("run_folds = [0]", 'run_folds = [1]\nkeep = ["baseline"]')
     config = config_of(text.replace(f"epochs = {EPOCHS}", "epochs = 1"), tmp_path)
-    here(config, corpora, tmp_path / "out", cache)
+    run_here(config, corpora, tmp_path / "out", cache)
     for run in plan(config):
         kept = (tmp_path / "out" / run.name / "best.pt").exists()
         assert kept == (run.system == "baseline")
@@ -157,7 +160,7 @@ def curves_of(folder: Path) -> dict[str, list[tuple[int, float]]]:
     }
 
 
-def test_curves_are_the_log_s(
+def test_curves_equal_the_log(
     whole: tuple[Path, list[tuple[Run, News]]], config: StudyConfig
 ) -> None:
     for run in plan(config):
@@ -180,20 +183,20 @@ def test_curves_are_the_log_s(
             assert [value for _, value in curves[tag]] == pytest.approx(values)
 
 
-def test_a_finished_study_is_not_done_again(
+def test_a_finished_study_is_not_repeated(
     whole: tuple[Path, list[tuple[Run, News]]], config: StudyConfig, corpora: Path, cache: Path
 ) -> None:
-    assert here(config, corpora, whole[0], cache) == []
+    assert run_here(config, corpora, whole[0], cache) == []
 
 
 # ---- stopped, shared, failed ---------------------------------------------------------------------
 
 
 @contextmanager
-def called(
+def started_call(
     script: Path, tiny_file: Path, corpora: Path, out: Path, cache: Path, processes: int
 ) -> Iterator[subprocess.Popen[str]]:
-    """A call of a study, in the middle of a run; when it is left, it and all of its are dead."""
+    """A call of a study, in the middle of a run; its whole process group is killed at the end."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     call = subprocess.Popen(
         [sys.executable, *map(str, (script, tiny_file, corpora, out, cache, processes))],
@@ -217,8 +220,8 @@ def called(
         call.communicate()
 
 
-def assert_gone(group: int, within_s: float = 60.0) -> None:
-    """All processes of a call."""
+def assert_ended(group: int, within_s: float = 60.0) -> None:
+    """Asserts that all processes of a call end in time."""
     until = time.monotonic() + within_s
     while time.monotonic() < until:
         try:
@@ -226,10 +229,10 @@ def assert_gone(group: int, within_s: float = 60.0) -> None:
         except ProcessLookupError:
             return
         time.sleep(0.05)
-    pytest.fail(f"{group}: some of its processes are still there")
+    pytest.fail(f"{group}: some of its processes are still running")
 
 
-def test_a_killed_study_goes_on_to_the_same_bits(
+def test_a_killed_study_continues_to_the_same_bits(
     script: Path,
     tiny_file: Path,
     whole: tuple[Path, list[tuple[Run, News]]],
@@ -238,7 +241,7 @@ def test_a_killed_study_goes_on_to_the_same_bits(
     cache: Path,
     tmp_path: Path,
 ) -> None:
-    with called(script, tiny_file, corpora, tmp_path, cache, processes=1) as call:
+    with started_call(script, tiny_file, corpora, tmp_path, cache, processes=1) as call:
         os.killpg(call.pid, signal.SIGKILL)
         assert call.wait() == -signal.SIGKILL
     left = outcome(list(plan(config)), tmp_path).failed
@@ -248,9 +251,9 @@ def test_a_killed_study_goes_on_to_the_same_bits(
     assert 1 < done < EPOCHS
 
     time.sleep(1.0)  # TensorBoard orders its files by the second they were begun in
-    told = here(config, corpora, tmp_path, cache)
-    assert [run for run, news in told if news == "begins"] == list(left)
-    epochs = [news for run, news in told if run == begun[0] and isinstance(news, Epoch)]
+    reports = run_here(config, corpora, tmp_path, cache)
+    assert [run for run, news in reports if news == "begins"] == list(left)
+    epochs = [news for run, news in reports if run == begun[0] and isinstance(news, Epoch)]
     assert len(epochs) == EPOCHS - done
     assert_same(tmp_path, whole[0], config)
     for run in plan(config):
@@ -261,7 +264,7 @@ def test_a_killed_study_goes_on_to_the_same_bits(
         assert all(len(dict(curve)) == len(curve) for curve in mine.values())
 
 
-def test_ctrl_c_stops_all_processes_and_two_of_them_go_on_to_the_same_bits(
+def test_ctrl_c_stops_all_processes_and_two_of_them_continue_to_the_same_bits(
     script: Path,
     tiny_file: Path,
     whole: tuple[Path, list[tuple[Run, News]]],
@@ -270,15 +273,15 @@ def test_ctrl_c_stops_all_processes_and_two_of_them_go_on_to_the_same_bits(
     cache: Path,
     tmp_path: Path,
 ) -> None:
-    with called(script, tiny_file, corpora, tmp_path, cache, processes=2) as call:
+    with started_call(script, tiny_file, corpora, tmp_path, cache, processes=2) as call:
         os.killpg(call.pid, signal.SIGINT)  # as a terminal does
-        _, said = call.communicate(timeout=300)
+        _, stderr = call.communicate(timeout=300)
         assert call.returncode != 0
-        assert "study: stopped; the same command goes on" in said
+        assert "study: stopped; the same command continues it" in stderr
         found = outcome(list(plan(config)), tmp_path)
         assert found.failed
         assert not found.elsewhere
-        assert_gone(call.pid)
+        assert_ended(call.pid)
 
     found = study(config, corpora, tmp_path, cache, processes=2)
     assert set(found.finished) == set(plan(config))
@@ -311,7 +314,7 @@ def test_the_ranks_of_torchrun_share_a_study(
     assert_same(out, whole[0], config)
 
 
-def test_a_run_that_fails_leaves_the_others_alone_and_is_tried_again(
+def test_a_failed_run_does_not_affect_the_others_and_is_retried(
     whole: tuple[Path, list[tuple[Run, News]]],
     config: StudyConfig,
     corpora: Path,
@@ -321,8 +324,8 @@ def test_a_run_that_fails_leaves_the_others_alone_and_is_tried_again(
     bad, *good = plan(config)
     (tmp_path / bad.name).mkdir()
     (tmp_path / bad.name / "last.pt").write_bytes(b"half a check")
-    told = here(config, corpora, tmp_path, cache)
-    assert [run for run, news in told if news == "failed"] == [bad]
+    reports = run_here(config, corpora, tmp_path, cache)
+    assert [run for run, news in reports if news == "failed"] == [bad]
     error = (tmp_path / bad.name / "error.txt").read_text()
     assert "Traceback" in error
     assert "CheckpointError" in error.splitlines()[-1]
@@ -330,45 +333,45 @@ def test_a_run_that_fails_leaves_the_others_alone_and_is_tried_again(
     assert (found.failed, set(found.finished)) == ((bad,), set(good))
 
     (tmp_path / bad.name / "last.pt").unlink()
-    told = here(config, corpora, tmp_path, cache)
-    assert {run for run, _ in told} == {bad}
+    reports = run_here(config, corpora, tmp_path, cache)
+    assert {run for run, _ in reports} == {bad}
     assert outcome(list(plan(config)), tmp_path).failed == ()
     assert_same(tmp_path, whole[0], config)
 
 
-def test_a_run_that_another_process_holds_is_left_to_it(
+def test_a_run_that_another_process_has_locked_is_left_to_it(
     config: StudyConfig, corpora: Path, cache: Path, tmp_path: Path
 ) -> None:
     short = config.model_copy(update={"train": {**config.train, "epochs": 1}})
     theirs, *ours = plan(short)
     lock = tmp_path / theirs.name / "lock"
-    with held(lock) as mine:
-        assert mine
-    hold = f"import fcntl, sys; f = open({str(lock)!r}, 'a'); fcntl.lockf(f, fcntl.LOCK_EX); "
-    holder = subprocess.Popen(
-        [sys.executable, "-c", hold + "print('held', flush=True); sys.stdin.read()"],
+    with file_lock(lock) as locked:
+        assert locked
+    locking = f"import fcntl, sys; f = open({str(lock)!r}, 'a'); fcntl.lockf(f, fcntl.LOCK_EX); "
+    owner = subprocess.Popen(
+        [sys.executable, "-c", locking + "print('locked', flush=True); sys.stdin.read()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     try:
-        assert holder.stdout
-        assert holder.stdout.readline() == b"held\n"
-        told = here(short, corpora, tmp_path, cache)
-        assert [run for run, news in told if news == "finished"] == ours
+        assert owner.stdout
+        assert owner.stdout.readline() == b"locked\n"
+        reports = run_here(short, corpora, tmp_path, cache)
+        assert [run for run, news in reports if news == "finished"] == ours
         found = outcome(list(plan(short)), tmp_path)
         assert (found.elsewhere, found.failed) == ((theirs,), ())
     finally:
-        holder.kill()
-        holder.communicate()
-    told = here(short, corpora, tmp_path, cache)
-    assert [run for run, news in told if news == "finished"] == [theirs]
+        owner.kill()
+        owner.communicate()
+    reports = run_here(short, corpora, tmp_path, cache)
+    assert [run for run, news in reports if news == "finished"] == [theirs]
 
 
 def test_another_study_in_the_same_folder_is_refused(
     config: StudyConfig, corpora: Path, tmp_path: Path
 ) -> None:
     utterances = chosen(config, corpora)
-    opened(config, plan(config), utterances, tmp_path)
+    open_study(config, plan(config), utterances, tmp_path)
     before = (tmp_path / "config.json").read_bytes()
     for change, message in (
         ({"split_seed": 3}, "split_seed 0, expected 3"),
@@ -379,16 +382,16 @@ def test_another_study_in_the_same_folder_is_refused(
     ):
         other = config.model_copy(update=change)
         with pytest.raises(StudyError, match=f"config.json is of another study: .*{message}"):
-            opened(other, plan(other), utterances, tmp_path)
+            open_study(other, plan(other), utterances, tmp_path)
     with pytest.raises(StudyError, match="utterances.street '40, .*', expected '39"):
-        opened(config, plan(config), utterances[:-1], tmp_path)
+        open_study(config, plan(config), utterances[:-1], tmp_path)
     assert (tmp_path / "config.json").read_bytes() == before
 
 
 def test_runs_can_be_added_to_a_study(config: StudyConfig, corpora: Path, tmp_path: Path) -> None:
     utterances = chosen(config, corpora)
-    opened(config, plan(config), utterances, tmp_path)
+    open_study(config, plan(config), utterances, tmp_path)
     more = config.model_copy(update={"run_folds": (0, 1), "keep": (), "name": "more"})
-    opened(more, plan(more), utterances, tmp_path)
+    open_study(more, plan(more), utterances, tmp_path)
     runs = json.loads((tmp_path / "config.json").read_text())["runs"]
     assert runs.keys() == {run.name for run in plan(more)}

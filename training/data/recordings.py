@@ -1,0 +1,71 @@
+"""Reads recordings, finds the speech in them and maps functions over many of them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import soundfile
+
+from model.audio import Pcm, quantised, resample
+from model.features import FeatureSpec, Frames, log_mel
+from model.gate import HOP_S, GateSpec, speech_spans
+from training.data.channel import Channel
+from training.progress import track
+
+T = TypeVar("T")
+
+# The gate of systems that are only compared on recordings. The settings that make the service's
+# gate robust against codecs are off.
+PLAIN_GATE = GateSpec(grid_s=HOP_S, noise_rms=0.0)
+
+
+class RecordingError(ValueError):
+    """A recording can't be read or holds nothing; the message says which and why."""
+
+
+def read_recording(path: Path) -> Pcm:
+    """Returns a mono recording as int16 (n,) at 8 kHz.
+
+    Raises:
+        RecordingError: the file is unreadable, empty or not mono.
+    """
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise RecordingError(f"{path}: {error}") from error
+    if samples.shape[1] != 1 or not len(samples):
+        got = f"shape {samples.shape}"
+        raise RecordingError(f"{path}: {got}, expected one channel and some samples")
+    return resample(quantised(samples[:, 0]), rate)
+
+
+def speech_frames(path: Path, channel: Channel, spec: FeatureSpec, gate: GateSpec) -> Frames:
+    """Returns the frames (T, n_features) from the first to the last speech of a recording.
+
+    If the gate finds no speech, all frames are returned: an annotator labelled the recording.
+
+    Raises:
+        RecordingError: the recording is unreadable or shorter than a frame.
+    """
+    pcm = channel.apply(read_recording(path))
+    frames = log_mel(pcm, spec)
+    if not len(frames):
+        raise RecordingError(f"{path}: {len(pcm)} samples, expected {spec.frame_samples} or more")
+    spans = speech_spans(pcm, gate)
+    return frames[spans[0][0] : spans[-1][1]] if spans else frames
+
+
+def map_recordings(
+    paths: Sequence[Path], function: Callable[[Path], T], name: str, done: int = 0
+) -> Iterator[T]:
+    """Yields the function's result for each path but the first `done`, in order, on all cores.
+
+    `name` is the title of the progress bar.
+    """
+    pool = ProcessPoolExecutor()
+    try:
+        results = pool.map(function, paths[done:], chunksize=8)
+        yield from track(results, name, len(paths), done)
+    finally:
+        pool.shutdown(cancel_futures=True)  # otherwise Ctrl-C waits for all remaining paths

@@ -1,0 +1,70 @@
+"""One run of a study: trains a network or an openSMILE system, tests it and saves predictions."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from model.network import EmotionNetwork, operations
+from training import checkpoint
+from training.data.channel import CONDITIONS
+from training.data.manifest import Utterance
+from training.data.splits import speaker_split
+from training.recipes import TrainConfig
+from training.study.curves import TrainingCurves
+from training.study.folder import logged_epochs
+from training.study.opensmile_svm import run_opensmile
+from training.study.plan import StudyConfig, restricted
+from training.study.predict import predict
+from training.study.predictions import Predictions, Run
+from training.train import Epoch, train
+
+
+def perform(
+    run: Run,
+    training: TrainConfig | None,  # as planned; None: an openSMILE system
+    config: StudyConfig,
+    utterances: Sequence[Utterance],  # as chosen
+    out: Path,
+    cache: Path,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> Predictions:
+    """Trains or continues, tests and saves, in `out/RUN`; curves are in `out/curves/RUN`.
+
+    Raises:
+        StudyError, SplitError: there are not enough utterances.
+        CheckpointError, RecordingError, OpenSmileError: as `train`, `predict` and `run_opensmile`.
+    """
+    folder = out / run.name
+    split = restricted(speaker_split(utterances, run.fold, config.folds, config.split_seed), run)
+    conditions = {name: CONDITIONS[name] for name in config.conditions}
+    about: dict[str, Any] = {"without_speakers": list(split.without_speakers)}
+    if training is None:
+        began = time.monotonic()
+        predictions = run_opensmile(run, split, conditions, cache)
+        about["seconds"] = time.monotonic() - began
+    else:
+        with TrainingCurves(out / "curves" / run.name) as curves:
+
+            def after_epoch(epoch: Epoch) -> None:
+                curves.write(logged_epochs(run, out))
+                on_epoch(epoch)
+
+            best = train(training, split, folder, cache, after_epoch)
+        epochs = logged_epochs(run, out)
+        about |= {
+            "seconds": sum(epoch.seconds for epoch in epochs),
+            "epochs": epochs[-1].of,
+            "epoch": checkpoint.load(best)["epoch"],
+            "parameters": sum(p.numel() for p in EmotionNetwork(training.network).parameters()),
+            "operations": operations(training.network, training.features.window_frames),
+            "config": asdict(training),
+        }
+        predictions = predict(run, training, best, split, split.test, cache, conditions)
+    predictions = replace(predictions, about={**predictions.about, **about})
+    predictions.save(folder)
+    (folder / "last.pt").unlink(missing_ok=True)
+    if run.fold != 0 and run.system not in config.keep:
+        (folder / "best.pt").unlink(missing_ok=True)
+    return predictions
