@@ -87,7 +87,7 @@ def basic(password: str) -> Headers:
 
 async def refused(kanjo: Service, bridge: str, headers: Headers, reason: str) -> None:
     """With a 401 that takes its time and says nothing of why; log and metrics do."""
-    counter = f'kanjo_handshakes_rejected_total{{bridge="{bridge}",reason="{reason}"}}'
+    counter = f'kanjo_handshakes_rejected_total{{provider="{bridge}",reason="{reason}"}}'
     counted = await kanjo.labelled(counter)
     logged = len(kanjo.log.splitlines())
     began = time.monotonic()

@@ -71,10 +71,10 @@ def test_without_redis_calls_are_taken_and_readyz_says_no(tmp_path: Path) -> Non
 
 def test_metrics_count_what_happened(service: Running) -> None:
     call(service, "the first")  # a counter is not there before it counts
-    taken = service.metric('kanjo_calls_started_total{bridge="native"}')
+    taken = service.metric('kanjo_calls_started_total{provider="native"}')
     read = service.metric('kanjo_readings_total{track="caller"}')
     messages = call(service, "counted")
-    assert service.metric('kanjo_calls_started_total{bridge="native"}') == taken + 1
+    assert service.metric('kanjo_calls_started_total{provider="native"}') == taken + 1
     assert service.metric('kanjo_readings_total{track="caller"}') == read + len(readings(messages))
     for emotion in ("anger", "happiness"):
         for state in ("pending", "firing", "resolved"):
