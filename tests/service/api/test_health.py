@@ -78,7 +78,12 @@ def test_metrics_count_what_happened(service: Running) -> None:
     assert service.metric('kanjo_readings_total{track="caller"}') == read + len(readings(messages))
     for emotion in ("anger", "happiness"):
         for state in ("pending", "firing", "resolved"):
-            assert service.metric(f'kanjo_alert_transitions_total{{emotion="{emotion}",state="{state}"}}') > 0
+            assert (
+                service.metric(
+                    f'kanjo_alert_transitions_total{{emotion="{emotion}",state="{state}"}}'
+                )
+                > 0
+            )
     assert service.metric("kanjo_redis_up") == 1
     assert service.metric("kanjo_queued_windows") == 0
     assert service.metric("kanjo_connection_failures_total") == 0
