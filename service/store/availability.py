@@ -12,7 +12,7 @@ log = structlog.get_logger()
 
 
 class Availability:
-    """Is shared by the tasks that talk to Redis; logs when it goes away and when it is back.
+    """The availability of Redis, shared by all tasks that use it; changes are logged.
 
     `pending_writes` returns how many writes Redis has not received, for the log.
     """

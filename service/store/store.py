@@ -22,7 +22,7 @@ OUTBOX_LIMIT = 200_000  # entries that are not yet in Redis: hours of a busy ser
 class Store:
     """Joins writer, reader and feed. Writes neither wait nor fail; reads raise StoreUnavailable.
 
-    Whoever opens the store runs `run` as a task, and calls `close` after it has ended.
+    The owner of the store runs `run` as a task, and calls `close` after it has ended.
 
     Args:
         retention_s: how long ended calls and alerts are kept.

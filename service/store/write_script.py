@@ -49,5 +49,8 @@ class WriteScript:
 
 
 def can_never_succeed(problem: str) -> bool:
-    """Returns whether a command that failed so would fail again on any Redis."""
+    """Returns whether a command that failed so would fail again.
+
+    WRONGTYPE: a key holds data of another program. user_script: write.lua itself raised an error.
+    """
     return problem.startswith("WRONGTYPE") or "user_script" in problem
