@@ -127,7 +127,7 @@ def test_who_does_not_begin_with_a_uuid_is_left_and_counted(service: Running) ->
         stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
         while stranger.recv(65_536):
             pass
-    name = 'kanjo_message_errors_total{provider="audiosocket",code="not_started"}'
+    name = 'kanjo_message_errors_total{code="not_started",provider="audiosocket"}'
     until(lambda: service.metric(name) == 1)
 
 
