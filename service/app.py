@@ -86,9 +86,9 @@ def _services(settings: Settings, scorer: TorchScorer) -> Services:
     )
     live = CallRegistry(context, settings.max_calls)
     metrics.queued_windows.set_function(lambda: len(batcher))
-    metrics.outbox_pending.set_function(lambda: store.waiting)
-    metrics.outbox_dropped.set_function(lambda: store.dropped)
-    metrics.outbox_rejected.set_function(lambda: store.refused)
+    metrics.outbox_pending.set_function(lambda: store.pending_writes)
+    metrics.outbox_dropped.set_function(lambda: store.dropped_readings)
+    metrics.outbox_rejected.set_function(lambda: store.rejected_writes)
     metrics.redis_up.set_function(lambda: store.redis_up)
     return Services(
         settings,

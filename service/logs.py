@@ -1,4 +1,4 @@
-"""One line an event, as text for people or as JSON for machines; uvicorn's lines among them."""
+"""Configures logging: each event is one entry, as text for people or as JSON for machines."""
 
 import logging
 import logging.config
@@ -9,13 +9,18 @@ import structlog
 
 
 def configure(level: str, form: Literal["text", "json"]) -> None:
-    """Sends everything that is logged to stderr."""
+    """Sends what structlog and the standard library (uvicorn, too) log to stderr.
+
+    Args:
+        level: the lowest level that is logged, such as `info`.
+        form: how an entry is written.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    # structlog's own traceback shows local variables: what a call is about is none of the log's.
+    # Plain tracebacks: structlog's own show local variables, which can hold data of a call.
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if form == "json"
@@ -28,7 +33,7 @@ def configure(level: str, form: Literal["text", "json"]) -> None:
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {
-                "line": {
+                "entry": {
                     "()": structlog.stdlib.ProcessorFormatter,
                     "foreign_pre_chain": shared,
                     "processors": [
@@ -38,9 +43,9 @@ def configure(level: str, form: Literal["text", "json"]) -> None:
                     ],
                 }
             },
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "entry"}},
             "root": {"handlers": ["stderr"], "level": level.upper()},
-            # Health checks every few seconds would drown what matters.
+            # Access logs of frequent health checks would hide the other entries.
             "loggers": {"uvicorn.access": {"level": "WARNING"}},
         }
     )

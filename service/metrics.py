@@ -1,64 +1,127 @@
-"""What /metrics shows, one set a service."""
+"""The metrics at /metrics; every service of a process has a registry of its own."""
+
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
-LATENESS_S = (0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
-BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+LATENESS_BUCKETS_S = (0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class FunctionCounter(Collector):
+    """A counter whose value is kept elsewhere and read at each scrape; it must never fall."""
+
+    def __init__(self, name: str, documentation: str, registry: CollectorRegistry) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._value: Callable[[], float] = lambda: 0
+        registry.register(self)
+
+    def set_function(self, value: Callable[[], float]) -> None:
+        """Sets the function that returns the value."""
+        self._value = value
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Yields the counter with its present value."""
+        yield CounterMetricFamily(self._name, self._documentation, value=self._value())
 
 
 class Metrics:
-    """Counters and gauges; gauges that read something live are set by `app`."""
+    """The counters, gauges and histograms of one service.
+
+    `app` gives a function to those that show a value kept elsewhere.
+    """
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self.calls_started = Counter("kanjo_calls_started", "Calls taken", ["bridge"], registry=registry)
+        self.calls_started = Counter(
+            "kanjo_calls_started",
+            "Calls that the service accepted.",
+            ["provider"],
+            registry=registry,
+        )
         self.calls_refused = Counter(
-            "kanjo_calls_refused", "Calls refused", ["bridge", "reason"], registry=registry
+            "kanjo_calls_refused",
+            "Calls that the service refused, by the type of the error.",
+            ["provider", "reason"],
+            registry=registry,
         )
         self.handshakes_rejected = Counter(
             "kanjo_handshakes_rejected",
-            "Connections of clients that did not prove who they are",
-            ["bridge", "reason"],
+            "Connections that were rejected because their credentials are missing or wrong.",
+            ["provider", "reason"],
             registry=registry,
         )
         self.message_errors = Counter(
             "kanjo_message_errors",
-            "What was wrong with messages, counted when their connection ends",
-            ["bridge", "code"],
+            "Errors in messages of providers, added when their connection ends.",
+            ["provider", "code"],
             registry=registry,
         )
-        self.live_calls = Gauge("kanjo_live_calls", "Calls under way", registry=registry)
-        self.connection_failures = Counter(
-            "kanjo_connection_failures", "Calls that ended by a fault of ours", registry=registry
+        self.live_calls = Gauge(
+            "kanjo_live_calls", "Calls that are live in this process.", registry=registry
         )
-        self.readings = Counter("kanjo_readings", "Windows read", ["track"], registry=registry)
+        self.connection_failures = Counter(
+            "kanjo_connection_failures",
+            "Connections that ended because the service's own code raised.",
+            registry=registry,
+        )
+        self.readings = Counter(
+            "kanjo_readings", "Windows that were scored.", ["track"], registry=registry
+        )
         self.windows_dropped = Counter(
-            "kanjo_windows_dropped", "Windows never read", ["reason"], registry=registry
+            "kanjo_windows_dropped",
+            "Windows that were dropped before they were scored.",
+            ["reason"],
+            registry=registry,
         )
         self.concealed_seconds = Counter(
-            "kanjo_concealed_audio_seconds", "Lost audio that was made up for", registry=registry
+            "kanjo_concealed_audio_seconds",
+            "Seconds of lost audio that loss concealment replaced.",
+            registry=registry,
         )
         self.batch_windows = Histogram(
-            "kanjo_batch_windows", "Windows scored together", buckets=BATCH, registry=registry
+            "kanjo_batch_windows",
+            "Windows that were scored in one batch.",
+            buckets=BATCH_BUCKETS,
+            registry=registry,
         )
         self.scoring_seconds = Histogram(
-            "kanjo_scoring_duration_seconds", "Time to score a batch", buckets=LATENESS_S, registry=registry
+            "kanjo_scoring_duration_seconds",
+            "Seconds that the scoring of one batch took.",
+            buckets=LATENESS_BUCKETS_S,
+            registry=registry,
         )
         self.reading_lateness = Histogram(
             "kanjo_reading_lateness_seconds",
-            "From a window's last sample to its reading",
-            buckets=LATENESS_S,
+            "Seconds from the arrival of a window's last sample to its reading.",
+            buckets=LATENESS_BUCKETS_S,
             registry=registry,
         )
         self.alert_transitions = Counter(
-            "kanjo_alert_transitions", "Steps of alerts", ["emotion", "state"], registry=registry
+            "kanjo_alert_transitions",
+            "Transitions of alerts into a state.",
+            ["emotion", "state"],
+            registry=registry,
         )
-        self.queued_windows = Gauge("kanjo_queued_windows", "Windows waiting", registry=registry)
-        self.outbox_pending = Gauge("kanjo_outbox_pending_writes", "Writes waiting for Redis", registry=registry)
-        self.outbox_dropped = Gauge(
-            "kanjo_outbox_dropped_readings", "Readings given up for lack of room", registry=registry
+        self.queued_windows = Gauge(
+            "kanjo_queued_windows", "Windows that are queued to be scored.", registry=registry
         )
-        self.outbox_rejected = Gauge(
-            "kanjo_outbox_rejected_writes", "Other writes given up", registry=registry
+        self.outbox_pending = Gauge(
+            "kanjo_outbox_pending_writes", "Writes that Redis has not received.", registry=registry
         )
-        self.redis_up = Gauge("kanjo_redis_up", "Whether Redis answers", registry=registry)
+        self.outbox_dropped = FunctionCounter(
+            "kanjo_outbox_dropped_readings",
+            "Readings that were discarded because memory or outbox were full.",
+            registry,
+        )
+        self.outbox_rejected = FunctionCounter(
+            "kanjo_outbox_rejected_writes",
+            "Other writes that were discarded: no room, or Redis can never apply them.",
+            registry,
+        )
+        self.redis_up = Gauge(
+            "kanjo_redis_up", "1 if Redis replied last time, 0 if it did not.", registry=registry
+        )

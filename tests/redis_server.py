@@ -1,4 +1,4 @@
-"""A real Redis for a test: its own port and folder, able to go away and come back with its data."""
+"""A real Redis server for tests, with its own port and folder; it can be stopped and restarted."""
 
 import shutil
 import socket
@@ -6,11 +6,14 @@ import subprocess
 import time
 from pathlib import Path
 
-START_S = 10.0
+START_TIMEOUT_S = 10.0
 
 
 class RedisServer:
-    """Writes every command to its append-only file before it answers, so a stop loses nothing."""
+    """Runs redis-server as a child process.
+
+    Redis writes every command to its append-only file before it replies, so a stop loses nothing.
+    """
 
     def __init__(self, folder: Path) -> None:
         program = shutil.which("redis-server")
@@ -27,15 +30,16 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        """Returns when the server replies to PING; its data are those of the last stop."""
         assert self._process is None, "already started"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=1) as client:
                     client.sendall(b"PING\r\n")
-                    if client.recv(7) == b"+PONG\r\n":  # not while it is still loading
+                    if client.recv(7) == b"+PONG\r\n":  # another reply while it loads its data
                         return
             except OSError:
                 pass
@@ -44,6 +48,7 @@ class RedisServer:
         raise RuntimeError(f"redis-server did not start: {self._log.read_text()[-500:]}")
 
     def stop(self) -> None:
+        """Kills the server; does nothing if it does not run."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

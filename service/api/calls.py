@@ -1,4 +1,4 @@
-"""Calls and alerts, as the store has them."""
+"""Routes that list calls and alerts."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -16,7 +16,7 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
 class CallPage(BaseModel, frozen=True):
-    """Live calls first, newest first; `cursor` is where `GET /events?after=` goes on from here."""
+    """Live calls first, then the newest; `GET /events?after={cursor}` continues from here."""
 
     cursor: str
     embedded: bool
@@ -25,8 +25,9 @@ class CallPage(BaseModel, frozen=True):
 
 @router.get("/calls")
 async def calls(services: ServicesDep, limit: Limit = 500) -> CallPage:
-    """The calls that are live or were lately."""
-    cursor = await services.store.cursor()  # before the calls: what happens between comes twice
+    """Returns the calls that are live, then those that ended within the retention."""
+    # The cursor first: an event between the two reads is then repeated, not missed.
+    cursor = await services.store.cursor()
     return CallPage(
         cursor=cursor, embedded=services.store.embedded, calls=await services.store.calls(limit)
     )
@@ -34,7 +35,7 @@ async def calls(services: ServicesDep, limit: Limit = 500) -> CallPage:
 
 @router.get("/calls/{call_id:path}")
 async def call(call_id: str, services: ServicesDep) -> CallDetail:
-    """One call with its readings and alerts."""
+    """Returns one call with its readings and alerts."""
     detail = await services.store.call(call_id)
     if detail is None:
         raise HttpProblem(HTTPStatus.NOT_FOUND, f"call_id {call_id!r}", "one of GET /calls")
@@ -43,5 +44,5 @@ async def call(call_id: str, services: ServicesDep) -> CallDetail:
 
 @router.get("/alerts")
 async def alerts(services: ServicesDep, before: str | None = None, limit: Limit = 100) -> AlertPage:
-    """Alerts that fired, newest first; `next` is the `before` of the page that follows."""
+    """Returns alerts that fired, newest first; `next` is the `before` of the next page."""
     return await services.store.alerts(before, limit)

@@ -1,6 +1,5 @@
-"""What happens, as it happens: server-sent events."""
+"""The route that streams what happens in calls, as server-sent events."""
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from typing import Annotated
@@ -9,12 +8,11 @@ from fastapi import APIRouter, Header, Query
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from service.api.services import ServicesDep
-from service.store.store import BadCursor, StoreUnavailable
+from service.store.errors import StoreUnavailable
 
 router = APIRouter(tags=["calls"])
 
 PING_S = 10
-EVENT_ID = re.compile("[0-9]{1,19}-[0-9]{1,19}")
 
 
 @router.get("/events", response_class=EventSourceResponse)
@@ -23,17 +21,17 @@ async def events(
     after: Annotated[str | None, Query(description="`cursor` of GET /calls")] = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> EventSourceResponse:
-    """call_started, reading, alert, call_ended; `resync` where some are missing: read anew."""
-    # Now, while the answer can still be an error.
-    place = last_event_id or after
-    if place is not None and not EVENT_ID.fullmatch(place):
-        raise BadCursor(place)
+    """Streams call_started, reading, alert and call_ended events.
+
+    `resync` stands where events are missing: the client must load everything again.
+    """
+    # These two raise before the response begins, while its status can still be an error.
+    stream = services.store.events(last_event_id or after)
     if not services.store.redis_up:
         raise StoreUnavailable("it is away")
-    stream = services.store.events(place)
 
     async def messages() -> AsyncIterator[ServerSentEvent]:
-        # Where it breaks off, the client comes back with its Last-Event-ID.
+        # If the store fails the response just ends; the client reconnects with its Last-Event-ID.
         with suppress(StoreUnavailable):
             async with aclosing(stream):
                 async for event in stream:

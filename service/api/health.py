@@ -1,4 +1,4 @@
-"""Whether it lives, whether it works, and how much it has to do."""
+"""Routes for supervisors: liveness, readiness and metrics."""
 
 import asyncio
 
@@ -7,16 +7,16 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from service.api.services import ServicesDep
-from service.store.store import StoreUnavailable
+from service.store.errors import StoreUnavailable
 
 router = APIRouter(tags=["health"])
 
-PING_S = 1.0  # whoever asks does not wait long either
+REDIS_TIMEOUT_S = 1.0  # shorter than the usual timeout of a readiness probe
 
 
 @router.get("/healthz")
 async def healthz(services: ServicesDep) -> dict[str, object]:
-    """The process answers, and which model it has."""
+    """Returns `ok` and which model runs."""
     meta = services.scorer.meta
     return {
         "status": "ok",
@@ -28,9 +28,9 @@ async def healthz(services: ServicesDep) -> dict[str, object]:
 
 @router.get("/readyz", responses={503: {"description": "not ready; says what is missing"}})
 async def readyz(services: ServicesDep) -> JSONResponse:
-    """Calls can be taken: the model is warm, Redis answers, nobody has told it to stop."""
+    """Returns 200 if calls can be accepted: model warm, Redis up, not stopping."""
     try:
-        async with asyncio.timeout(PING_S):
+        async with asyncio.timeout(REDIS_TIMEOUT_S):
             await services.store.ping()
         redis = True
     except (StoreUnavailable, TimeoutError):
@@ -46,5 +46,5 @@ async def readyz(services: ServicesDep) -> JSONResponse:
 
 @router.get("/metrics")
 async def metrics(services: ServicesDep) -> Response:
-    """For Prometheus."""
+    """Returns the metrics in Prometheus' text format."""
     return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,7 @@
-"""Errors over HTTP, as `application/problem+json` (RFC 9457): what came and what was expected."""
+"""Errors over HTTP as problem details (RFC 9457), `application/problem+json`.
+
+Problems that the service itself finds also carry `got` and `expected`.
+"""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -9,11 +12,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from service.store.store import BadCursor, StoreUnavailable
+from service.store.errors import BadCursor, StoreUnavailable
 
 
 class HttpProblem(Exception):
-    """An answer that is an error."""
+    """An error that a route raises to end its request with a problem response."""
 
     def __init__(self, status: HTTPStatus, got: str, expected: str) -> None:
         super().__init__(status, got, expected)
@@ -22,52 +25,57 @@ class HttpProblem(Exception):
         self.expected = expected
 
 
-def _answer(
-    status: int, detail: str, headers: Mapping[str, str] | None = None, **more: Any
+def install(app: FastAPI) -> None:
+    """Makes the app send every error as a problem response."""
+    app.add_exception_handler(HttpProblem, _handle_problem)
+    app.add_exception_handler(HTTPException, _handle_http_exception)
+    app.add_exception_handler(RequestValidationError, _handle_invalid_request)
+    app.add_exception_handler(BadCursor, _handle_bad_cursor)
+    app.add_exception_handler(StoreUnavailable, _handle_store_unavailable)
+    app.add_exception_handler(Exception, _handle_failure)
+
+
+def _problem_response(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, **extensions: Any
 ) -> JSONResponse:
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    """Returns a response with the members of RFC 9457, section 3.1, and extension members."""
+    members = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     return JSONResponse(
-        {**body, "detail": detail, **more}, status, headers, media_type="application/problem+json"
+        {**members, "detail": detail, **extensions},
+        status,
+        headers,
+        media_type="application/problem+json",
     )
 
 
-async def _problem(_: Request, problem: Exception) -> JSONResponse:
-    assert isinstance(problem, HttpProblem)
-    got, expected = problem.got, problem.expected
+async def _handle_problem(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HttpProblem)
+    got, expected = error.got, error.expected
     detail = f"got {got}, expected {expected}"
-    return _answer(problem.status, detail, got=got, expected=expected)
+    return _problem_response(error.status, detail, got=got, expected=expected)
 
 
-async def _http(_: Request, error: Exception) -> JSONResponse:
+async def _handle_http_exception(_: Request, error: Exception) -> JSONResponse:
+    """Handles errors that the framework raises, such as an unknown path."""
     assert isinstance(error, HTTPException)
-    return _answer(error.status_code, str(error.detail), error.headers)
+    return _problem_response(error.status_code, str(error.detail), error.headers)
 
 
-async def _invalid(_: Request, error: Exception) -> JSONResponse:
+async def _handle_invalid_request(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     got = f"{first['loc'][-1]} {first['input']!r}"[:200]
     expected = first["msg"].removeprefix("Input should be ")
-    return _answer(400, f"got {got}: {expected}", got=got, expected=expected)
+    return _problem_response(400, f"got {got}: {expected}", got=got, expected=expected)
 
 
-async def _bad_cursor(_: Request, error: Exception) -> JSONResponse:
-    return _answer(400, str(error))
+async def _handle_bad_cursor(_: Request, error: Exception) -> JSONResponse:
+    return _problem_response(400, str(error))
 
 
-async def _unavailable(_: Request, error: Exception) -> JSONResponse:
-    return _answer(503, str(error))
+async def _handle_store_unavailable(_: Request, error: Exception) -> JSONResponse:
+    return _problem_response(503, str(error))
 
 
-async def _failed(_: Request, __: Exception) -> JSONResponse:
-    return _answer(500, "the service failed; its log says why")
-
-
-def install(app: FastAPI) -> None:
-    """Every error of this app is a problem."""
-    app.add_exception_handler(HttpProblem, _problem)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(BadCursor, _bad_cursor)
-    app.add_exception_handler(StoreUnavailable, _unavailable)
-    app.add_exception_handler(Exception, _failed)
+async def _handle_failure(_: Request, __: Exception) -> JSONResponse:
+    return _problem_response(500, "the service failed; its log says why")

@@ -1,54 +1,28 @@
-"""What is decided but not yet delivered: a bounded queue on disk, first in, first out.
+"""The entries that are not yet in Redis: a bounded queue on disk, first in, first out.
 
-Every call waits for the disk, so it is used from one worker thread, never from the event loop.
+Every method waits for the disk, so the writer calls them in one worker thread, never on the event
+loop.
 """
 
+import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from service.errors import KanjoError
-
-
-class OutboxInUse(KanjoError):
-    """Another process delivers from this file."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.path = path
-
-    def __str__(self) -> str:
-        return f"outbox {self.path} is in use, expected a file of this process's own"
-
-
-class OutboxUnusable(KanjoError):
-    """A file that cannot be this queue."""
-
-    def __init__(self, path: Path, problem: str) -> None:
-        super().__init__(path, problem)
-        self.path = path
-        self.problem = problem
-
-    def __str__(self) -> str:
-        return f"outbox {self.path}: {self.problem}, expected a writable SQLite file or none yet"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One thing to deliver."""
-
-    kind: str
-    body: str
-    droppable: bool = False
+from service.store.entries import Command, Entry, serialize
+from service.store.errors import OutboxInUse, OutboxUnusable
 
 
 class Outbox:
-    """At most `limit` entries; what has been appended survives kill -9 and a loss of power.
+    """Holds at most `limit` entries; what has been appended survives kill -9 and a loss of power.
 
-    When full, the oldest droppable entries go first (`dropped` counts them); where none are left,
-    the newest entry is not taken (`refused`). Without a path the queue is in memory and lasts as
-    long as the process.
+    When full, the oldest droppable entries make room (`dropped` counts them); if there are none,
+    the newest entries are discarded (`rejected`). Without a path the queue is in memory and lasts
+    as long as the process.
+
+    Raises:
+        OutboxInUse: another process has the file open.
+        OutboxUnusable: the file cannot be opened as an outbox.
     """
 
     def __init__(self, path: Path | None, limit: int) -> None:
@@ -56,7 +30,7 @@ class Outbox:
             raise ValueError(f"got an outbox of {limit} entries, expected room for 1 or more")
         self.limit = limit
         self.dropped = 0
-        self.refused = 0
+        self.rejected = 0
         self._db = _open(path)
         self._length: int = self._db.execute("SELECT count(*) FROM entries").fetchone()[0]
 
@@ -64,43 +38,47 @@ class Outbox:
         return self._length
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """All of them in one transaction: on disk when this returns."""
-        dropped = refused = 0
+        """Serialises the entries and stores them in one transaction; on return they are on disk."""
+        rows = [_row(entry) for entry in entries]
+        dropped = rejected = 0
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany(
-                "INSERT INTO entries (kind, body, droppable) VALUES (?, ?, ?)",
-                [(entry.kind, entry.body, entry.droppable) for entry in entries],
+                "INSERT INTO entries (kind, body, droppable) VALUES (?, ?, ?)", rows
             )
-            if (excess := self._length + len(entries) - self.limit) > 0:
+            if (excess := self._length + len(rows) - self.limit) > 0:
                 dropped = self._db.execute(
                     "DELETE FROM entries WHERE id IN "
                     "(SELECT id FROM entries WHERE droppable ORDER BY id LIMIT ?)",
                     (excess,),
                 ).rowcount
-                refused = self._db.execute(
+                rejected = self._db.execute(
                     "DELETE FROM entries WHERE id IN "
                     "(SELECT id FROM entries ORDER BY id DESC LIMIT ?)",
                     (excess - dropped,),
                 ).rowcount
-        self._length += len(entries) - dropped - refused
+        self._length += len(rows) - dropped - rejected
         self.dropped += dropped
-        self.refused += refused
+        self.rejected += rejected
 
-    def peek(self, count: int) -> list[tuple[int, Entry]]:
-        """The oldest `count` entries with their ids; they stay."""
-        rows = self._db.execute(
-            "SELECT id, kind, body, droppable FROM entries ORDER BY id LIMIT ?", (count,)
-        )
-        return [(id, Entry(kind, body, bool(droppable))) for id, kind, body, droppable in rows]
+    def peek(self, count: int) -> list[tuple[int, Command]]:
+        """Returns the oldest `count` entries with their ids and leaves them in the queue."""
+        rows = self._db.execute("SELECT id, kind, body FROM entries ORDER BY id LIMIT ?", (count,))
+        return [(id, Command(kind, json.loads(body))) for id, kind, body in rows]
 
     def delete_through(self, id: int) -> None:
-        """Forgets the entry `id` and all before it."""
+        """Deletes the entry `id` and all before it."""
         with self._db:
             self._length -= self._db.execute("DELETE FROM entries WHERE id <= ?", (id,)).rowcount
 
     def close(self) -> None:
+        """Closes the file; another process may open it then."""
         self._db.close()
+
+
+def _row(entry: Entry) -> tuple[str, str, bool]:
+    kind, arguments = serialize(entry)
+    return kind, json.dumps(arguments), entry.droppable
 
 
 def _open(path: Path | None) -> sqlite3.Connection:
@@ -124,10 +102,11 @@ def _open(path: Path | None) -> sqlite3.Connection:
 
 
 def _prepare(db: sqlite3.Connection) -> None:
-    db.execute("PRAGMA locking_mode = EXCLUSIVE")  # before WAL: keeps a second process out for good
+    # Before WAL: in this order the lock keeps a second process out until the file is closed.
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
-    # AUTOINCREMENT: an id is never used twice, so deleting through a peeked id hits no newer entry.
+    # AUTOINCREMENT: an id is never used twice, so delete_through never hits a newer entry.
     db.execute(
         "CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY AUTOINCREMENT, "
         "kind TEXT NOT NULL, body TEXT NOT NULL, droppable INTEGER NOT NULL)"

@@ -1,4 +1,4 @@
-"""What the store gives back: the bodies that the service answers with and sends to live pages."""
+"""What the store returns: the bodies of HTTP responses and of the events sent to live pages."""
 
 import json
 from collections.abc import Mapping
@@ -12,41 +12,42 @@ from service.events import AlertState, Track
 
 
 class ReadingView(BaseModel, frozen=True):
-    """How one window sounded."""
+    """How one window sounds."""
 
     call_id: str
     number: int
     track: Track
     start_s: float
     end_s: float
-    heard_s: float
+    heard_s: float  # speech that no earlier reading of this track covered
     probabilities: dict[Emotion, float]
     at: float  # wall clock, epoch seconds
 
 
 class AlertView(BaseModel, frozen=True):
-    """Where one alert stands."""
+    """The present state of one alert."""
 
     alert_id: str
     call_id: str
     track: Track
     emotion: Emotion
     state: AlertState
-    since_s: float
-    fired_at_s: float | None = None
-    resolved_at_s: float | None = None
+    since_s: float  # where the episode began, in call time
+    fired_at_s: float | None = None  # in call time
+    resolved_at_s: float | None = None  # in call time
     at: float | None = None  # wall clock, epoch seconds, when it fired
-    peak: float
-    probability: float
+    peak: float  # the highest smoothed probability of the episode so far
+    probability: float  # smoothed, at the last transition
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def text(self) -> str:
+        """The alert in words for people: `sounds angry (0.83)`."""
         return sounds(self.emotion, self.peak)
 
     @classmethod
-    def of(cls, fields: Mapping[str, str]) -> Self:
-        """Of the fields as Redis holds them."""
+    def from_hash(cls, fields: Mapping[str, str]) -> Self:
+        """Builds the view from the fields of the hash in Redis."""
         return cls.model_validate({**fields, "at": fields.get("fired_at")})
 
 
@@ -69,12 +70,12 @@ class CallView(BaseModel, frozen=True):
     started_at: float  # wall clock, epoch seconds
     ended_at: float | None = None
     reason: str | None = None
-    duration_s: float | None = None  # of a live call: as far as it has been read
+    duration_s: float | None = None  # of a live call: up to the end of its last reading
     last: dict[Track, ReadingView]
 
     @classmethod
-    def of(cls, fields: Mapping[str, str]) -> Self:
-        """Of the fields as Redis holds them."""
+    def from_hash(cls, fields: Mapping[str, str]) -> Self:
+        """Builds the view from the fields of the hash in Redis."""
         return cls.model_validate(
             {
                 **fields,
@@ -90,7 +91,7 @@ class CallView(BaseModel, frozen=True):
 
 
 class CallDetail(CallView, frozen=True):
-    """One call with all that was made of it."""
+    """One call with all its readings and alerts."""
 
     readings: list[ReadingView]
     alerts: list[AlertView]
@@ -98,7 +99,10 @@ class CallDetail(CallView, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """Something a live page shows. `resync`: events are missing here, read everything anew."""
+    """Something that a live page shows.
+
+    `resync` stands where events are missing: the page must load everything again.
+    """
 
     id: str
     kind: Literal["call_started", "reading", "alert", "call_ended", "resync"]

@@ -1,105 +1,139 @@
--- Applies a batch of writes in order and stops at the first that fails. Every write is idempotent.
--- KEYS: none; each kind of key has its function below, so one Redis, not a cluster, holds them all.
--- ARGV[1] = retention in seconds, ARGV[2] = longest kanjo:events, ARGV[3] = longest readings of a call
--- ARGV[4...] = for every write: its kind, how many arguments follow, and these: name, value, ...
--- Returns {how many were applied, what went wrong with the one after them, or ''}.
+-- Applies a batch of commands in order and stops at the first that fails.
+-- Every command is idempotent: to apply it again changes nothing.
+--
+-- KEYS: none. The keys follow from the arguments, so all of them must be on one Redis, not a cluster.
+-- ARGV[1] = retention in seconds
+-- ARGV[2] = longest kanjo:events
+-- ARGV[3] = longest stream of readings of a call
+-- ARGV[4+] = for every command: its kind, the count of its arguments, name1, value1, name2, value2, ...
+--
+-- Returns {count of commands applied, why the next one failed or ''}.
 
-local retention_s, events_cap, readings_cap = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local retention_s, events_limit, readings_limit = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local retention_ms = string.format('%d', retention_s * 1000)
 
--- Redis's own clock, the same for every instance of the service.
+-- The time now, and the time before which everything is deleted: by Redis's clock, which is the same
+-- for every instance of the service.
 local time = redis.call('TIME')
 local now_s = tonumber(time[1]) + tonumber(time[2]) / 1e6
 local now = string.format('%.3f', now_s)
 local oldest = string.format('%.3f', now_s - retention_s)
 local oldest_id = string.format('%.0f', math.max(0, now_s - retention_s) * 1000)
 
+-- The keys, as in keys.py.
 local ALERTS, EVENTS = 'kanjo:alerts', 'kanjo:events'
-local FIRED, STARTED, LIVE = 'kanjo:alerts:by-time', 'kanjo:calls:by-time', 'kanjo:calls:live'
+local ALERTS_BY_TIME, CALLS_BY_TIME = 'kanjo:alerts:by-time', 'kanjo:calls:by-time'
+local CALLS_LIVE = 'kanjo:calls:live'
 local function alert_key(alert_id) return 'kanjo:alert:' .. alert_id end
--- A call named as another's readings are keeps its distance from them.
-local function call_key(call_id)
-  return 'kanjo:call:' .. call_id .. (call_id:find(':readings:*$') and ':' or '')
-end
-local function readings_key(call_id) return 'kanjo:call:' .. call_id .. ':readings' end
+local function call_key(call_id) return 'kanjo:call:' .. call_id end
+local function readings_key(call_id) return 'kanjo:readings:' .. call_id end
 local function session_key(session) return 'kanjo:session:' .. session end
 local function session_alerts_key(session) return 'kanjo:session:' .. session .. ':alerts' end
 
+-- The fields of a transition, in the order in which kanjo:alerts holds them.
 local TRANSITION = {
   'alert_id', 'number', 'call_id', 'track', 'emotion', 'state', 'since_s', 'at_s', 'probability',
   'peak', 'at',
 }
-local CLOSES = { pending = 'lapsed', firing = 'resolved' }
 
-local function pairs_of(f, names)
+-- The open states of an alert, and the state that each becomes at the end of the call.
+local CLOSED_STATE = { pending = 'lapsed', firing = 'resolved' }
+
+-- Returns {name1, value1, ...} of the named fields of a table.
+local function list_of(fields, names)
   local list = {}
   for _, name in ipairs(names) do
     list[#list + 1] = name
-    list[#list + 1] = f[name]
+    list[#list + 1] = fields[name]
   end
   return list
 end
 
+-- Returns a table of {name1, value1, ...}, the reply of HGETALL.
 local function table_of(list)
-  local f = {}
-  for i = 1, #list, 2 do f[list[i]] = list[i + 1] end
-  return f
+  local fields = {}
+  for i = 1, #list, 2 do fields[list[i]] = list[i + 1] end
+  return fields
 end
 
+-- Lets a key expire after the retention, counted from now.
 local function expire(key) redis.call('PEXPIRE', key, retention_ms) end
 
-local function announce(kind, list)
-  redis.call('XADD', EVENTS, 'MAXLEN', '~', events_cap, '*', 'kind', kind, unpack(list))
+-- Adds an event for subscribers: its kind, and the fields that they show.
+local function publish(kind, list)
+  redis.call('XADD', EVENTS, 'MAXLEN', '~', events_limit, '*', 'kind', kind, unpack(list))
   expire(EVENTS)
 end
 
-local write = {}
+-- The commands by kind. Each gets its arguments as a table.
+local command = {}
 
--- session, call_id, bridge, tracks, metadata, started_at
-function write.call_started(f)
+-- Begins a session of a call id.
+-- f: session, call_id, bridge, tracks, metadata, started_at
+function command.call_started(f)
+  -- Do nothing if the session is known: the command is a repetition.
   if not redis.call('SET', session_key(f.session), f.call_id, 'NX') then return end
+
+  -- Replace an earlier session of the same call id, and its readings.
   local call = call_key(f.call_id)
   redis.call('DEL', call, readings_key(f.call_id))
-  redis.call('HSET', call, 'state', 'live', unpack(pairs_of(f,
+  redis.call('HSET', call, 'state', 'live', unpack(list_of(f,
     { 'session', 'call_id', 'bridge', 'tracks', 'metadata', 'started_at' })))
-  redis.call('ZADD', STARTED, f.started_at, f.call_id)
-  redis.call('ZADD', LIVE, now, f.session)
-  announce('call_started', redis.call('HGETALL', call))
+
+  -- Add it to the calls by time and, with a first heartbeat, to the live ones.
+  redis.call('ZADD', CALLS_BY_TIME, f.started_at, f.call_id)
+  redis.call('ZADD', CALLS_LIVE, now, f.session)
+  publish('call_started', redis.call('HGETALL', call))
 end
 
--- session, call_id, tracks, metadata: a live call has more tracks now; they only ever get more
-function write.call_joined(f)
+-- Adds tracks to a live call. Tracks are never removed, so the longer text has more of them.
+-- f: session, call_id, tracks (all), metadata (all)
+function command.call_joined(f)
+  -- Do nothing if another session has the call id, the call has ended, or it has these tracks.
   local call = call_key(f.call_id)
   local session, state, tracks = unpack(redis.call('HMGET', call, 'session', 'state', 'tracks'))
   if session ~= f.session or state ~= 'live' or #tracks >= #f.tracks then return end
+
+  -- Store and publish the call as it is now.
   redis.call('HSET', call, 'tracks', f.tracks, 'metadata', f.metadata)
-  announce('call_started', redis.call('HGETALL', call))
+  publish('call_started', redis.call('HGETALL', call))
 end
 
--- session, call_id: a call that was taken for lost comes back
-function write.heartbeat(f)
-  redis.call('ZADD', LIVE, 'XX', now, f.session)
+-- Confirms that a session is live.
+-- f: session, call_id
+function command.heartbeat(f)
+  -- Renew the heartbeat, unless the session has ended.
+  redis.call('ZADD', CALLS_LIVE, 'XX', now, f.session)
+
+  -- Go on only if the session was ended as lost, while its process was cut off from Redis.
   local call = call_key(f.call_id)
   local session, reason = unpack(redis.call('HMGET', call, 'session', 'reason'))
-  if session == f.session and reason == 'lost' then
-    redis.call('HSET', call, 'state', 'live')
-    redis.call('HDEL', call, 'reason', 'ended_at')
-    for _, key in ipairs({ call, readings_key(f.call_id), session_key(session),
-      session_alerts_key(session) }) do
-      redis.call('PERSIST', key)
-    end
-    redis.call('ZADD', LIVE, now, session)
-    announce('call_started', redis.call('HGETALL', call))
+  if session ~= f.session or reason ~= 'lost' then return end
+
+  -- Make it live again, and keep its keys.
+  redis.call('HSET', call, 'state', 'live')
+  redis.call('HDEL', call, 'reason', 'ended_at')
+  for _, key in ipairs({ call, readings_key(f.call_id), session_key(session),
+    session_alerts_key(session) }) do
+    redis.call('PERSIST', key)
   end
+  redis.call('ZADD', CALLS_LIVE, now, session)
+  publish('call_started', redis.call('HGETALL', call))
 end
 
--- session, call_id, number, track, end_s, data
-function write.reading(f)
+-- Adds a reading to its call.
+-- f: session, call_id, number, track, end_s, data (JSON)
+function command.reading(f)
+  -- Do nothing if another session has the call id, or the reading is stored already.
   local call, readings = call_key(f.call_id), readings_key(f.call_id)
   local session, last, state = unpack(redis.call('HMGET', call, 'session', 'readings', 'state'))
   if session ~= f.session or tonumber(f.number) <= tonumber(last or 0) then return end
-  redis.call('XADD', readings, 'MAXLEN', '~', readings_cap, '*', 'data', f.data)
+
+  -- Store the reading, its number, and that it is the last of its track.
+  redis.call('XADD', readings, 'MAXLEN', '~', readings_limit, '*', 'data', f.data)
   redis.call('HSET', call, 'readings', f.number, 'last:' .. f.track, f.data)
+
+  -- Extend a live call up to the reading's end; a call that has ended keeps its duration.
   if state == 'live' then
     if tonumber(f.end_s) > tonumber(redis.call('HGET', call, 'duration_s') or 0) then
       redis.call('HSET', call, 'duration_s', f.end_s)
@@ -107,82 +141,103 @@ function write.reading(f)
   else
     expire(readings)
   end
-  announce('reading', { 'data', f.data })
+  publish('reading', { 'data', f.data })
 end
 
--- session, and what TRANSITION names
-function write.transition(f)
+-- Takes an alert one step further.
+-- f: session, and the fields that TRANSITION lists
+function command.transition(f)
+  -- Do nothing if the step is stored already, or the alert is closed.
   local alert = alert_key(f.alert_id)
   local number, state = unpack(redis.call('HMGET', alert, 'number', 'state'))
   if tonumber(f.number) <= tonumber(number or 0) then return end
-  if state and not CLOSES[state] then return end
-  local step = pairs_of(f, TRANSITION)
+  if state and not CLOSED_STATE[state] then return end
+
+  -- Add the step to the stream, and delete what is older than the retention there.
+  local step = list_of(f, TRANSITION)
   redis.call('XADD', ALERTS, 'MINID', '~', oldest_id, '*', unpack(step))
   expire(ALERTS)
+
+  -- Store the alert's present state, and when it fired or was resolved.
   redis.call('HSET', alert, 'session', f.session, unpack(step))
   if f.state == 'firing' then
     redis.call('HSET', alert, 'fired_at_s', f.at_s, 'fired_at', f.at)
-    redis.call('ZADD', FIRED, f.at, f.alert_id)
+    redis.call('ZADD', ALERTS_BY_TIME, f.at, f.alert_id)
   elseif f.state == 'resolved' then
     redis.call('HSET', alert, 'resolved_at_s', f.at_s)
   end
   expire(alert)
+
+  -- Add the alert to those of its session.
   redis.call('SADD', session_alerts_key(f.session), f.alert_id)
   expire(session_alerts_key(f.session))
-  announce('alert', redis.call('HGETALL', alert))
+  publish('alert', redis.call('HGETALL', alert))
 end
 
--- session, reason, ended_at, duration_s (when it is known)
-function write.call_ended(f)
-  redis.call('ZREM', LIVE, f.session)
+-- Ends a session.
+-- f: session, reason, ended_at, duration_s (absent if unknown)
+function command.call_ended(f)
+  -- Do nothing if the session is unknown, or its call has ended already.
+  redis.call('ZREM', CALLS_LIVE, f.session)
   local call_id = redis.call('GET', session_key(f.session))
   if not call_id then return end
   local call = call_key(call_id)
   local session, state, duration_s =
     unpack(redis.call('HMGET', call, 'session', 'state', 'duration_s'))
-  local own = session == f.session
-  if own and state ~= 'live' then return end
-  local at_s = f.duration_s or (own and duration_s) or '0'
+  local is_latest = session == f.session -- no later session has taken the call id over
+  if is_latest and state ~= 'live' then return end
+
+  -- Close the session's open alerts at the end of the call, in the order of their ids.
+  local at_s = f.duration_s or (is_latest and duration_s) or '0'
   local alert_ids = redis.call('SMEMBERS', session_alerts_key(f.session))
   table.sort(alert_ids)
   for _, alert_id in ipairs(alert_ids) do
     local alert = table_of(redis.call('HGETALL', alert_key(alert_id)))
-    if CLOSES[alert.state] then
-      alert.state = CLOSES[alert.state]
+    if CLOSED_STATE[alert.state] then
+      alert.state = CLOSED_STATE[alert.state]
       alert.number = string.format('%d', alert.number + 1)
       if tonumber(at_s) > tonumber(alert.at_s) then alert.at_s = at_s end
       alert.at = f.ended_at
-      write.transition(alert)
+      command.transition(alert)
     end
   end
+
+  -- Let what belongs to the session alone expire.
   expire(session_key(f.session))
   expire(session_alerts_key(f.session))
-  if not own then return end -- another session has taken this call id over
+  if not is_latest then return end
+
+  -- End the call itself, and let it expire with its readings.
   redis.call('HSET', call, 'state', 'ended', 'reason', f.reason, 'ended_at', f.ended_at,
     'duration_s', at_s)
   expire(call)
   expire(readings_key(call_id))
-  announce('call_ended', redis.call('HGETALL', call))
+  publish('call_ended', redis.call('HGETALL', call))
 end
 
--- lost_after_s: ends the calls whose service went silent, and forgets what is older than the retention.
-function write.sweep(f)
+-- Ends sessions that are lost, and deletes what is older than the retention.
+-- f: lost_after_s
+function command.sweep(f)
+  -- End the sessions whose last heartbeat is older than lost_after_s.
   local silent_since = string.format('%.3f', now_s - tonumber(f.lost_after_s))
-  for _, session in ipairs(redis.call('ZRANGEBYSCORE', LIVE, '-inf', silent_since)) do
-    write.call_ended({ session = session, reason = 'lost', ended_at = now })
+  for _, session in ipairs(redis.call('ZRANGEBYSCORE', CALLS_LIVE, '-inf', silent_since)) do
+    command.call_ended({ session = session, reason = 'lost', ended_at = now })
   end
+
+  -- Delete what has no expiry of its own: the old members of streams and sorted sets.
   redis.call('XTRIM', ALERTS, 'MINID', oldest_id)
   redis.call('XTRIM', EVENTS, 'MINID', oldest_id)
-  redis.call('ZREMRANGEBYSCORE', FIRED, '-inf', oldest)
-  redis.call('ZREMRANGEBYSCORE', STARTED, '-inf', oldest)
+  redis.call('ZREMRANGEBYSCORE', ALERTS_BY_TIME, '-inf', oldest)
+  redis.call('ZREMRANGEBYSCORE', CALLS_BY_TIME, '-inf', oldest)
 end
 
+-- Read one command after the other from ARGV and apply it.
 local i, applied = 4, 0
 while i <= #ARGV do
   local kind, count = ARGV[i], tonumber(ARGV[i + 1])
   local f = {}
   for j = i + 2, i + count, 2 do f[ARGV[j]] = ARGV[j + 1] end
-  local ok, problem = pcall(write[kind], f)
+  local ok, problem = pcall(command[kind], f)
   if not ok then
     return { applied, type(problem) == 'table' and problem.err or tostring(problem) }
   end

@@ -87,7 +87,7 @@ def basic(password: str) -> Headers:
 
 async def rejected(kanjo: Service, bridge: str, headers: Headers, reason: str) -> None:
     """Asserts a 401 after a constant time; only log and metrics show the reason."""
-    counter = f'kanjo_handshakes_rejected_total{{bridge="{bridge}",reason="{reason}"}}'
+    counter = f'kanjo_handshakes_rejected_total{{provider="{bridge}",reason="{reason}"}}'
     counted = await kanjo.labelled(counter)
     logged = len(kanjo.log.splitlines())
     began = time.monotonic()

@@ -1,6 +1,6 @@
-"""Redis goes and comes back in the middle of a call: frozen, stopped, and with a service that dies.
+"""Redis goes away in the middle of a call and comes back: frozen, stopped, or the service killed.
 
-Every way has a service, a Redis and a call of its own, all at the same time.
+The three scenarios run at the same time, each with a service, a Redis and a call of its own.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ from tests.redis_server import RedisServer
 ANGRY = SAMPLES / "sounds-angry.flac"
 AWAY_S = 20.0
 BACK_WITHIN_S = 15.0
-# Twice as fast as it was spoken: the outage takes in all that sounds angry.
+# At twice the natural speed the outage covers all that sounds angry.
 SPEED = 2.0
-# Low, because this is about steps being kept, not about when they are taken.
-LOW = {"anger_fire_at": 0.4, "anger_clear_at": 0.3, "hold_s": 1}
+# Low thresholds make many transitions; this test is about their storage, not their time.
+LOW_THRESHOLDS = {"anger_fire_at": 0.4, "anger_clear_at": 0.3, "hold_s": 1}
 
 
 @contextmanager
@@ -41,16 +41,16 @@ def redis(folder: Path) -> Iterator[RedisServer]:
 
 
 @asynccontextmanager
-async def asked(server: RedisServer) -> AsyncIterator[Any]:
+async def redis_client(server: RedisServer) -> AsyncIterator[Any]:
     async with Redis.from_url(server.url, decode_responses=True) as client:
         yield client
 
 
-async def says_ready(kanjo: Service, says: bool) -> bool:
-    return await kanjo.ready() is says
+async def is_ready(kanjo: Service, expected: bool) -> bool:
+    return await kanjo.ready() is expected
 
 
-async def read(summary: ReplaySummary, readings: int) -> bool:
+async def has_readings(summary: ReplaySummary, readings: int) -> bool:
     return summary.readings >= readings
 
 
@@ -58,43 +58,45 @@ async def delivered(kanjo: Service) -> bool:
     return await kanjo.metric("kanjo_outbox_pending_writes") == 0
 
 
-async def kept(server: RedisServer) -> tuple[dict[str, str], list[int], list[dict[str, str]]]:
-    """The one call, the numbers of its readings, and the steps of its alerts, as Redis has them."""
-    async with asked(server) as client:
+async def stored_call(
+    server: RedisServer,
+) -> tuple[dict[str, str], list[int], list[dict[str, str]]]:
+    """Returns the only call, the numbers of its readings and all transitions, from Redis."""
+    async with redis_client(server) as client:
         ((call_id, _),) = await client.zrange("kanjo:calls:by-time", 0, -1, withscores=True)
         call = await client.hgetall(f"kanjo:call:{call_id}")
-        entries = await client.xrange(f"kanjo:call:{call_id}:readings")
-        steps = [fields for _, fields in await client.xrange("kanjo:alerts")]
+        entries = await client.xrange(f"kanjo:readings:{call_id}")
+        transitions = [fields for _, fields in await client.xrange("kanjo:alerts")]
     numbers = [ReadingView.model_validate_json(fields["data"]).number for _, fields in entries]
-    return call, numbers, steps
+    return call, numbers, transitions
 
 
-def in_order(steps: list[dict[str, str]]) -> None:
-    """Every alert's steps, once each."""
+def assert_in_order(transitions: list[dict[str, str]]) -> None:
+    """Asserts that each alert has transitions 1, 2, 3, ... once each, in order."""
     alerts: dict[str, list[str]] = {}
-    for step in steps:
-        numbers = alerts.setdefault(step["alert_id"], [])
-        numbers.append(step["number"])
+    for transition in transitions:
+        numbers = alerts.setdefault(transition["alert_id"], [])
+        numbers.append(transition["number"])
     for numbers in alerts.values():
         assert numbers == [str(n + 1) for n in range(len(numbers))]
 
 
-async def outlasts(server: RedisServer, kanjo: Service, *, frozen: bool) -> None:
-    """A call during which Redis is away, and back before its end."""
-    async with asked(server) as client:
+async def outlasts_outage(server: RedisServer, kanjo: Service, *, frozen: bool) -> None:
+    """Redis goes away during a call and is back before the call ends."""
+    async with redis_client(server) as client:
         pid = (await client.info("server"))["process_id"]
     summary = ReplaySummary()
     call = asyncio.create_task(
         replay([Recording.read(ANGRY)], kanjo.ws, speed=SPEED, summary=summary)
     )
-    await until(partial(read, summary, 1), 30)
+    await until(partial(has_readings, summary, 1), 30)
     if frozen:
         os.kill(pid, signal.SIGSTOP)
     else:
         server.stop()
     before = summary.readings
     try:
-        await until(partial(says_ready, kanjo, False), 5)
+        await until(partial(is_ready, kanjo, False), 5)
         await asyncio.sleep(AWAY_S)
         assert not await kanjo.ready()
         assert summary.readings >= before + 10, "the call waited for Redis"
@@ -106,34 +108,34 @@ async def outlasts(server: RedisServer, kanjo: Service, *, frozen: bool) -> None
             os.kill(pid, signal.SIGCONT)
         else:
             await asyncio.to_thread(server.start)
-    await until(partial(says_ready, kanjo, True), BACK_WITHIN_S)
+    await until(partial(is_ready, kanjo, True), BACK_WITHIN_S)
     await call
     assert not summary.errors, summary.reasons
     await until(partial(delivered, kanjo), BACK_WITHIN_S)
-    stored, numbers, steps = await kept(server)
-    assert stored["state"] == "ended"
-    assert stored["reason"] == "stop"
+    call_hash, numbers, transitions = await stored_call(server)
+    assert call_hash["state"] == "ended"
+    assert call_hash["reason"] == "stop"
     assert numbers == list(range(1, summary.readings + 1))
-    in_order(steps)
-    fired = [step for step in steps if step["state"] == "firing"]
+    assert_in_order(transitions)
+    fired = [step for step in transitions if step["state"] == "firing"]
     assert len(fired) == summary.fired.total() > 0
-    assert steps[-1]["state"] in ("resolved", "lapsed")
-    assert await kanjo.metric("kanjo_outbox_dropped_readings") == 0
-    assert await kanjo.metric("kanjo_outbox_rejected_writes") == 0
+    assert transitions[-1]["state"] in ("resolved", "lapsed")
+    assert await kanjo.metric("kanjo_outbox_dropped_readings_total") == 0
+    assert await kanjo.metric("kanjo_outbox_rejected_writes_total") == 0
 
 
-async def arrives_after_kill(server: RedisServer, kanjo: Service) -> None:
-    """Redis goes, then the service is killed; both come back, the service first."""
+async def survives_kill(server: RedisServer, kanjo: Service) -> None:
+    """Redis goes away, then the service is killed; both come back, the service first."""
     summary = ReplaySummary()
     call = asyncio.create_task(
         replay([Recording.read(ANGRY)], kanjo.ws, speed=SPEED, summary=summary)
     )
-    await until(partial(read, summary, 2), 30)
+    await until(partial(has_readings, summary, 2), 30)
     server.stop()
     gone = summary.readings
-    await until(partial(read, summary, gone + 10), 30)
-    told = summary.readings
-    await asyncio.sleep(1)  # what the client has been told has reached the disk by now
+    await until(partial(has_readings, summary, gone + 10), 30)
+    received = summary.readings
+    await asyncio.sleep(1)  # by now the readings that the client received are on disk
     await asyncio.to_thread(kanjo.kill)
     await call
     assert summary.errors == {"closed": 1}
@@ -141,27 +143,27 @@ async def arrives_after_kill(server: RedisServer, kanjo: Service) -> None:
     await asyncio.to_thread(kanjo.start, "/healthz")
     assert not await kanjo.ready()
     await asyncio.to_thread(server.start)
-    await until(partial(says_ready, kanjo, True), BACK_WITHIN_S + 10)
+    await until(partial(is_ready, kanjo, True), BACK_WITHIN_S + 10)
     await until(partial(delivered, kanjo), BACK_WITHIN_S)
-    stored, numbers, steps = await kept(server)
-    assert len(numbers) >= told
+    call_hash, numbers, transitions = await stored_call(server)
+    assert len(numbers) >= received
     assert numbers == list(range(1, len(numbers) + 1))
-    in_order(steps)
-    assert stored["readings"] == str(len(numbers))
+    assert_in_order(transitions)
+    assert call_hash["readings"] == str(len(numbers))
 
 
 async def test_a_call_goes_on_while_redis_is_away_and_all_of_it_arrives(tmp_path: Path) -> None:
-    async def away(name: str, way: Callable[[RedisServer, Service], Awaitable[None]]) -> None:
+    async def run(name: str, scenario: Callable[[RedisServer, Service], Awaitable[None]]) -> None:
         folder = tmp_path / name
         folder.mkdir()
         with ExitStack() as ends:
             server = ends.enter_context(redis(folder / "redis"))
-            kanjo = Service(folder, redis_url=server.url, **LOW)
+            kanjo = Service(folder, redis_url=server.url, **LOW_THRESHOLDS)
             await asyncio.to_thread(ends.enter_context, kanjo)
-            await way(server, kanjo)
+            await scenario(server, kanjo)
             await asyncio.to_thread(kanjo.stop)
 
-    async with asyncio.TaskGroup() as ways:
-        ways.create_task(away("frozen", partial(outlasts, frozen=True)))
-        ways.create_task(away("stopped", partial(outlasts, frozen=False)))
-        ways.create_task(away("killed", arrives_after_kill))
+    async with asyncio.TaskGroup() as scenarios:
+        scenarios.create_task(run("frozen", partial(outlasts_outage, frozen=True)))
+        scenarios.create_task(run("stopped", partial(outlasts_outage, frozen=False)))
+        scenarios.create_task(run("killed", survives_kill))

@@ -34,7 +34,7 @@ except ValueError:
 
 
 def lines(level: str, form: str) -> list[str]:
-    """What a program logs that goes through all there is."""
+    """Runs a program that logs by every path, and returns the lines on its stderr."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, level, form], capture_output=True, text=True, check=True
     )
@@ -42,7 +42,7 @@ def lines(level: str, form: str) -> list[str]:
     return done.stderr.splitlines()
 
 
-def test_json_is_one_object_a_line_whoever_logs() -> None:
+def test_json_is_one_object_a_line_from_every_logger() -> None:
     logged = [json.loads(line) for line in lines("info", "json")]
     assert [(line["level"], line["event"]) for line in logged] == [
         ("info", "call_started"),
@@ -55,7 +55,7 @@ def test_json_is_one_object_a_line_whoever_logs() -> None:
     assert all("ValueError: no such thing" in line["exception"] for line in logged[2:])
 
 
-def test_text_shows_where_it_went_wrong_but_nothing_of_what_the_call_is_about() -> None:
+def test_text_has_tracebacks_without_local_variables() -> None:
     logged = "\n".join(lines("info", "text"))
     assert "call_id=call-1" in logged
     assert logged.count("ValueError: no such thing") == 2
@@ -63,7 +63,7 @@ def test_text_shows_where_it_went_wrong_but_nothing_of_what_the_call_is_about() 
     assert "+493012345678" not in logged
 
 
-def test_the_level_holds_for_all_that_log() -> None:
+def test_the_level_applies_to_every_logger() -> None:
     assert any("gate_opened" in line for line in lines("debug", "text"))
     logged = [json.loads(line)["event"] for line in lines("error", "json")]
     assert logged == ["call_failed", "Task went wrong"]

@@ -1,6 +1,7 @@
+import pytest
 from prometheus_client import generate_latest
 
-from service.metrics import LATENESS_S, Metrics
+from service.metrics import BATCH_BUCKETS, LATENESS_BUCKETS_S, Metrics
 
 
 def test_two_services_in_one_process_count_apart() -> None:
@@ -11,18 +12,35 @@ def test_two_services_in_one_process_count_apart() -> None:
     assert other.registry.get_sample_value(name, {"track": "caller"}) is None
 
 
-def test_every_metric_carries_the_projects_name_and_says_what_it_is() -> None:
+def test_every_metric_has_the_projects_prefix_and_a_help_text_of_a_sentence() -> None:
     families = list(Metrics().registry.collect())
     assert len(families) > 10
     for family in families:
         assert family.name.startswith("kanjo_"), family.name
         assert family.documentation, family.name
+        assert family.documentation.endswith("."), family.name
 
 
-def test_lateness_tells_apart_what_matters_to_a_live_call() -> None:
+def test_lateness_buckets_resolve_what_matters_to_a_live_call() -> None:
     metrics = Metrics()
     metrics.reading_lateness.observe(0.3)
     text = generate_latest(metrics.registry).decode()
     assert 'kanjo_reading_lateness_seconds_bucket{le="0.2"} 0.0' in text
     assert 'kanjo_reading_lateness_seconds_bucket{le="0.35"} 1.0' in text
-    assert list(LATENESS_S) == sorted(LATENESS_S)
+    assert list(LATENESS_BUCKETS_S) == sorted(LATENESS_BUCKETS_S)
+    assert list(BATCH_BUCKETS) == sorted(BATCH_BUCKETS)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "name"),
+    [
+        ("outbox_dropped", "kanjo_outbox_dropped_readings"),
+        ("outbox_rejected", "kanjo_outbox_rejected_writes"),
+    ],
+)
+def test_values_of_the_store_that_only_rise_are_counters(attribute: str, name: str) -> None:
+    metrics = Metrics()
+    assert metrics.registry.get_sample_value(f"{name}_total") == 0
+    getattr(metrics, attribute).set_function(lambda: 7)
+    assert metrics.registry.get_sample_value(f"{name}_total") == 7
+    assert f"# TYPE {name}_total counter" in generate_latest(metrics.registry).decode()

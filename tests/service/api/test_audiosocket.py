@@ -129,7 +129,7 @@ def test_a_connection_without_a_uuid_is_closed_and_counted(service: Running) -> 
         connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
         while connection.recv(65_536):
             pass
-    name = 'kanjo_message_errors_total{bridge="audiosocket",code="not_started"}'
+    name = 'kanjo_message_errors_total{code="not_started",provider="audiosocket"}'
     until(lambda: service.metric(name) == 1)
 
 

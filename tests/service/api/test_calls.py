@@ -15,8 +15,8 @@ from tests.service.api.conftest import (
 )
 
 
-def settled(server: Running, call_id: str) -> dict[str, Any]:
-    """The call as the store has it, once it has its end."""
+def ended_call(server: Running, call_id: str) -> dict[str, Any]:
+    """Waits until the store has the end of the call, and returns the call."""
     path = f"/calls/{quote(call_id, safe='')}"
 
     def ended() -> bool:
@@ -28,37 +28,37 @@ def settled(server: Running, call_id: str) -> dict[str, Any]:
     return body
 
 
-def test_a_call_is_kept_as_it_was_told(service: Running) -> None:
-    messages = call(service, "kept", metadata={"queue": "sales"})
-    kept = settled(service, "kept")
-    assert kept["call_id"] == "kept"
-    assert kept["session"] == messages[0]["session"]
-    assert kept["metadata"] == {"queue": "sales"}
-    assert (kept["bridge"], kept["tracks"], kept["reason"]) == ("native", ["caller"], "stop")
-    assert kept["duration_s"] == messages[-1]["summary"]["duration_s"]
-    assert [r["number"] for r in kept["readings"]] == [r["number"] for r in readings(messages)]
-    for stored, heard in zip(kept["readings"], readings(messages), strict=True):
-        assert stored["end_s"] == pytest.approx(heard["end_s"], abs=1e-3)
-        assert stored["probabilities"] == pytest.approx(heard["probabilities"], abs=1e-4)
-    assert kept["last"]["caller"] == kept["readings"][-1]
+def test_a_call_is_stored_as_its_client_received_it(service: Running) -> None:
+    messages = call(service, "stored", metadata={"queue": "sales"})
+    body = ended_call(service, "stored")
+    assert body["call_id"] == "stored"
+    assert body["session"] == messages[0]["session"]
+    assert body["metadata"] == {"queue": "sales"}
+    assert (body["bridge"], body["tracks"], body["reason"]) == ("native", ["caller"], "stop")
+    assert body["duration_s"] == messages[-1]["summary"]["duration_s"]
+    assert [r["number"] for r in body["readings"]] == [r["number"] for r in readings(messages)]
+    for stored, received in zip(body["readings"], readings(messages), strict=True):
+        assert stored["end_s"] == pytest.approx(received["end_s"], abs=1e-3)
+        assert stored["probabilities"] == pytest.approx(received["probabilities"], abs=1e-4)
+    assert body["last"]["caller"] == body["readings"][-1]
     fired = {m["alert_id"] for m in messages if m["type"] == "alert" and m["state"] == "firing"}
-    assert {alert["alert_id"] for alert in kept["alerts"]} == fired
-    assert all(alert["text"].startswith("sounds ") for alert in kept["alerts"])
+    assert {alert["alert_id"] for alert in body["alerts"]} == fired
+    assert all(alert["text"].startswith("sounds ") for alert in body["alerts"])
 
 
 @pytest.mark.parametrize("call_id", ["a/b", "a//b/", "50% of a b", "ä?b#c", "%2F", "...", "a&b=c"])
 def test_any_call_id_finds_its_call(service: Running, call_id: str) -> None:
     call(service, call_id)
-    assert settled(service, call_id)["call_id"] == call_id
+    assert ended_call(service, call_id)["call_id"] == call_id
 
 
 def test_slashes_of_a_call_id_need_no_encoding(service: Running) -> None:
     call(service, "trunk/7/4711")
-    settled(service, "trunk/7/4711")
+    ended_call(service, "trunk/7/4711")
     assert service.get("/calls/trunk/7/4711").json()["call_id"] == "trunk/7/4711"
 
 
-def test_a_call_that_nobody_knows_is_a_problem(service: Running) -> None:
+def test_an_unknown_call_is_a_problem(service: Running) -> None:
     response = service.get("/calls/no/such%20call")
     assert response.status_code == 404
     assert response.headers["content-type"] == "application/problem+json"
@@ -77,9 +77,9 @@ def test_live_calls_come_first_and_then_the_newest(service: Running) -> None:
         socket.send(start("long-lived"))
         told(socket, "started")
         call(service, "earlier")
-        settled(service, "earlier")
+        ended_call(service, "earlier")
         call(service, "later")
-        settled(service, "later")
+        ended_call(service, "later")
         page = service.get("/calls").json()
         assert page["embedded"] is True
         assert [c["call_id"] for c in page["calls"][:3]] == ["long-lived", "later", "earlier"]
@@ -107,7 +107,7 @@ def test_a_live_call_shows_its_readings_while_it_lasts(service: Running) -> None
 def test_alerts_come_in_pages_newest_first(service: Running) -> None:
     for number in range(3):  # an anger and a happiness alert each
         call(service, f"paged-{number}")
-        settled(service, f"paged-{number}")
+        ended_call(service, f"paged-{number}")
     whole = service.get("/alerts", params={"limit": 1000}).json()
     assert whole["next"] is None
     assert len(whole["alerts"]) >= 6
@@ -126,13 +126,13 @@ def test_alerts_come_in_pages_newest_first(service: Running) -> None:
 
 
 def test_a_page_after_an_alert_that_is_gone_is_empty(service: Running) -> None:
-    page = service.get("/alerts", params={"before": "forgotten"}).json()
+    page = service.get("/alerts", params={"before": "deleted"}).json()
     assert page == {"alerts": [], "next": None}
 
 
 @pytest.mark.parametrize("path", ["/calls", "/alerts"])
 @pytest.mark.parametrize("limit", ["0", "1001", "-1", "many", ""])
-def test_a_limit_that_is_none_is_refused(service: Running, path: str, limit: str) -> None:
+def test_an_invalid_limit_is_refused(service: Running, path: str, limit: str) -> None:
     response = service.get(path, params={"limit": limit})
     assert response.status_code == 400
     assert response.headers["content-type"] == "application/problem+json"

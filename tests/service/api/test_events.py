@@ -24,14 +24,16 @@ class Event:
     data: dict[str, Any]
 
     @property
-    def place(self) -> tuple[int, int]:
+    def order(self) -> tuple[int, int]:
         ms, number = self.id.split("-")
         return int(ms), int(number)
 
 
 @contextlib.contextmanager
-def listening(server: Running, last: str | None = None, **params: str) -> Iterator[Iterator[Event]]:
-    """The events as they come; a stream that is silent for 10 s is at its end."""
+def subscribed(
+    server: Running, last: str | None = None, **params: str
+) -> Iterator[Iterator[Event]]:
+    """Yields the events of a subscription; a stream that is silent for 10 s raises a timeout."""
     headers = {"Last-Event-ID": last} if last else {}
     with (
         httpx.Client(base_url=f"http://{server.address}", trust_env=False, timeout=10) as client,
@@ -54,23 +56,23 @@ def parsed(lines: Iterator[str]) -> Iterator[Event]:
 
 
 def until_end_of(events: Iterator[Event], call_id: str) -> list[Event]:
-    """Those of one call, to its end."""
-    own = []
+    """Returns the events of one call, up to its end."""
+    events_of_call = []
     for event in events:
         if event.data["call_id"] == call_id:
-            own.append(event)
+            events_of_call.append(event)
             if event.kind == "call_ended":
-                return own
+                return events_of_call
     raise AssertionError(f"the stream ended before call {call_id}")
 
 
 def cursor(server: Running) -> str:
-    place: str = server.get("/calls").json()["cursor"]
-    return place
+    id: str = server.get("/calls").json()["cursor"]
+    return id
 
 
 def test_a_call_is_followed_from_its_start_to_its_end(service: Running) -> None:
-    with listening(service, after=cursor(service)) as events:
+    with subscribed(service, after=cursor(service)) as events:
         messages = call(service, "followed")
         own = until_end_of(events, "followed")
     kinds = [event.kind for event in own]
@@ -80,83 +82,83 @@ def test_a_call_is_followed_from_its_start_to_its_end(service: Running) -> None:
     assert [e.data["number"] for e in own if e.kind == "reading"] == [
         r["number"] for r in readings(messages)
     ]
-    told = [(m["alert_id"], m["state"]) for m in messages if m["type"] == "alert"]
-    assert [(e.data["alert_id"], e.data["state"]) for e in own if e.kind == "alert"] == told
+    alerts = [(m["alert_id"], m["state"]) for m in messages if m["type"] == "alert"]
+    assert [(e.data["alert_id"], e.data["state"]) for e in own if e.kind == "alert"] == alerts
     assert own[0].data["state"] == "live"
     assert own[-1].data["reason"] == "stop"
-    assert sorted(own, key=lambda event: event.place) == own
+    assert sorted(own, key=lambda event: event.order) == own
     assert len({event.id for event in own}) == len(own)
 
 
 def test_the_cursor_of_the_calls_leaves_no_gap(service: Running) -> None:
     after = cursor(service)
     call(service, "unwatched")
-    with listening(service, after=after) as events:
+    with subscribed(service, after=after) as events:
         own = until_end_of(events, "unwatched")
     assert own[0].kind == "call_started"
 
 
-def test_who_comes_back_gets_what_is_missing_and_nothing_twice(service: Running) -> None:
+def test_a_client_that_reconnects_gets_the_missing_events_and_none_twice(service: Running) -> None:
     after = cursor(service)
     call(service, "interrupted")
-    with listening(service, after=after) as events:
+    with subscribed(service, after=after) as events:
         whole = until_end_of(events, "interrupted")
-    # A browser that reconnects asks with both: its first `after`, and what it heard last.
-    with listening(service, last=whole[2].id, after=after) as events:
+    # A browser that reconnects sends both: its first `after`, and the id of the last event.
+    with subscribed(service, last=whole[2].id, after=after) as events:
         rest = until_end_of(events, "interrupted")
     assert rest == whole[3:]
 
 
-def test_without_a_cursor_only_what_happens_from_now_on_is_told(service: Running) -> None:
+def test_without_a_cursor_only_new_events_are_sent(service: Running) -> None:
     call(service, "past")
     until(lambda: service.get("/calls/past").json()["state"] == "ended")
-    with listening(service) as events:
+    with subscribed(service) as events:
         call(service, "present")
         first = next(events)
     assert (first.kind, first.data["call_id"]) == ("call_started", "present")
 
 
-def test_a_cursor_of_another_time_is_told_to_read_anew(service: Running) -> None:
+def test_a_cursor_after_the_last_event_gets_a_resync(service: Running) -> None:
     call(service, "something")
-    with listening(service, after="9999999999999-0") as events:
+    with subscribed(service, after="9999999999999-0") as events:
         event = next(events)
     assert (event.kind, event.data) == ("resync", {})
 
 
 @pytest.mark.parametrize(
-    "place", ["nonsense", "1", "1-", "-1-1", "1-1-1", "18446744073709551616-0", "", "+"]
+    "text", ["nonsense", "1", "1-", "-1-1", "1-1-1", "18446744073709551616-0", "", "+"]
 )
-def test_a_cursor_that_is_none_is_refused(service: Running, place: str) -> None:
-    response = service.get("/events", params={"after": place})
+def test_a_cursor_that_is_not_an_event_id_is_refused(service: Running, text: str) -> None:
+    response = service.get("/events", params={"after": text})
     assert response.status_code == 400
     assert response.headers["content-type"] == "application/problem+json"
-    assert response.json()["detail"].startswith(f"got {place!r}, expected the id of an event")
+    assert response.json()["detail"].startswith(f"got {text!r}, expected the id of an event")
 
 
-def test_a_last_event_id_that_is_none_is_refused(service: Running) -> None:
+def test_a_last_event_id_that_is_not_an_event_id_is_refused(service: Running) -> None:
     response = service.get("/events", headers={"Last-Event-ID": "nonsense"})
     assert response.status_code == 400
 
 
-def test_a_listener_that_hangs_up_leaves_nothing_behind(service: Running) -> None:
+def test_a_subscriber_that_disconnects_leaves_no_task(service: Running) -> None:
     service.get("/healthz")
     before = service.tasks()
     with contextlib.ExitStack() as stack:
         for _ in range(10):
-            stack.enter_context(listening(service))
+            stack.enter_context(subscribed(service))
         until(lambda: service.tasks() > before + 10)
-    until(lambda: service.tasks() <= before + 1)  # the library's watch for a stop stays
+    until(lambda: service.tasks() <= before + 1)  # the library's task that watches for a stop stays
 
 
-def test_a_listener_that_never_reads_holds_up_nobody(service: Running) -> None:
-    with listening(service, after=cursor(service)) as events, listening(service):
+def test_a_subscriber_that_never_reads_delays_no_other(service: Running) -> None:
+    with subscribed(service, after=cursor(service)) as events, subscribed(service):
         for number in range(5):
             call(service, f"unread-{number}")
             own = until_end_of(events, f"unread-{number}")
             assert own[0].kind == "call_started"
 
 
-def test_without_redis_there_are_no_events_and_the_answer_says_so(tmp_path: Path) -> None:
+def test_without_redis_a_subscription_is_a_problem_that_names_redis(tmp_path: Path) -> None:
     with running(redis_url="redis://127.0.0.1:1/0", state_dir=tmp_path) as server:
         response = server.get("/events")
     assert response.status_code == 503

@@ -25,7 +25,7 @@ def test_healthz_names_the_model_that_runs(service: Running) -> None:
     }
 
 
-def test_readyz_says_yes_when_all_is_there(service: Running) -> None:
+def test_readyz_is_200_when_the_service_can_take_calls(service: Running) -> None:
     response = service.get("/readyz")
     assert response.status_code == 200
     assert response.json() == {
@@ -36,7 +36,7 @@ def test_readyz_says_yes_when_all_is_there(service: Running) -> None:
     }
 
 
-def test_readyz_says_no_until_the_model_is_warm(cold: Running) -> None:
+def test_readyz_is_503_until_the_model_is_warm(cold: Running) -> None:
     response = cold.get("/readyz")
     assert response.status_code == 503
     assert response.json() == {
@@ -48,7 +48,7 @@ def test_readyz_says_no_until_the_model_is_warm(cold: Running) -> None:
     assert cold.get("/healthz").status_code == 200
 
 
-def test_without_redis_calls_are_taken_and_readyz_says_no(tmp_path: Path) -> None:
+def test_without_redis_calls_are_taken_and_readyz_is_503(tmp_path: Path) -> None:
     away = {"redis_url": "redis://127.0.0.1:1/0", "state_dir": tmp_path, "drain_s": 1}
     with running(**away) as server:
         until(lambda: server.get("/readyz").json()["model_warm"])
@@ -60,25 +60,30 @@ def test_without_redis_calls_are_taken_and_readyz_says_no(tmp_path: Path) -> Non
             problem = server.get(path)
             assert problem.status_code == 503
             assert problem.json()["detail"].startswith("got no answer from Redis")
-        messages = call(server, "unheard of")
+        messages = call(server, "without Redis")
         assert len(readings(messages)) == messages[-1]["summary"]["readings"] > 0
         assert server.metric("kanjo_redis_up") == 0
-        # start, end, readings, steps of alerts: all wait
+        # Start, end, readings and transitions are all pending.
         alerts = [message for message in messages if message["type"] == "alert"]
-        waiting = 2 + len(readings(messages)) + len(alerts)
-        assert server.metric("kanjo_outbox_pending_writes") == waiting
+        pending = 2 + len(readings(messages)) + len(alerts)
+        assert server.metric("kanjo_outbox_pending_writes") == pending
 
 
 def test_metrics_count_what_happened(service: Running) -> None:
-    call(service, "the first")  # a counter is not there before it counts
-    taken = service.metric('kanjo_calls_started_total{bridge="native"}')
+    call(service, "the first")  # a labelled counter is absent before it counts
+    taken = service.metric('kanjo_calls_started_total{provider="native"}')
     read = service.metric('kanjo_readings_total{track="caller"}')
     messages = call(service, "counted")
-    assert service.metric('kanjo_calls_started_total{bridge="native"}') == taken + 1
+    assert service.metric('kanjo_calls_started_total{provider="native"}') == taken + 1
     assert service.metric('kanjo_readings_total{track="caller"}') == read + len(readings(messages))
     for emotion in ("anger", "happiness"):
         for state in ("pending", "firing", "resolved"):
-            assert service.metric(f'kanjo_alert_transitions_total{{emotion="{emotion}",state="{state}"}}') > 0
+            assert (
+                service.metric(
+                    f'kanjo_alert_transitions_total{{emotion="{emotion}",state="{state}"}}'
+                )
+                > 0
+            )
     assert service.metric("kanjo_redis_up") == 1
     assert service.metric("kanjo_queued_windows") == 0
     assert service.metric("kanjo_connection_failures_total") == 0
@@ -90,7 +95,7 @@ def test_metrics_count_what_happened(service: Running) -> None:
     )
 
 
-def test_metrics_show_the_calls_under_way(service: Running) -> None:
+def test_metrics_show_the_live_calls(service: Running) -> None:
     assert service.metric("kanjo_live_calls") == 0
     with service.socket() as socket:
         socket.send(start("seen in metrics"))
@@ -101,13 +106,13 @@ def test_metrics_show_the_calls_under_way(service: Running) -> None:
     assert service.metric("kanjo_live_calls") == 0
 
 
-def test_metrics_are_what_prometheus_reads(service: Running) -> None:
+def test_metrics_are_in_the_text_format_of_prometheus(service: Running) -> None:
     response = service.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain; version=")
-    assert "# HELP kanjo_calls_started_total Calls taken" in response.text
+    assert "# HELP kanjo_calls_started_total Calls that the service accepted." in response.text
 
 
-def test_the_interface_describes_itself(service: Running) -> None:
+def test_the_api_is_documented_by_openapi(service: Running) -> None:
     docs = service.get("/docs")
     assert docs.status_code == 200
     assert "/openapi.json" in docs.text
@@ -134,7 +139,7 @@ def test_the_page_is_served(service: Running, path: str) -> None:
     assert len(response.content) > 500
 
 
-def test_a_service_that_stops_ends_the_calls_under_way() -> None:
+def test_a_service_that_stops_ends_its_live_calls() -> None:
     with running() as server:
         ready(server)
         with server.socket() as socket:

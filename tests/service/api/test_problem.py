@@ -6,7 +6,7 @@ from service.store.store import Store
 from tests.service.api.conftest import Running, until
 
 
-def test_a_path_that_leads_nowhere_is_a_problem(service: Running) -> None:
+def test_an_unknown_path_is_a_problem(service: Running) -> None:
     response = service.get("/nothing/here")
     assert response.status_code == 404
     assert response.headers["content-type"] == "application/problem+json"
@@ -18,7 +18,7 @@ def test_a_path_that_leads_nowhere_is_a_problem(service: Running) -> None:
     }
 
 
-def test_a_method_that_is_not_offered_is_a_problem_that_names_those_that_are(
+def test_a_method_that_is_not_allowed_is_a_problem_that_names_the_allowed_ones(
     service: Running,
 ) -> None:
     with service.client() as client:
@@ -28,7 +28,7 @@ def test_a_method_that_is_not_offered_is_a_problem_that_names_those_that_are(
     assert response.headers["allow"] == "GET"
 
 
-def test_an_impossible_value_is_a_problem_that_says_what_came_and_what_was_expected(
+def test_an_invalid_value_is_a_problem_with_what_came_and_what_was_expected(
     service: Running,
 ) -> None:
     response = service.get("/alerts", params={"limit": "many" * 100})
@@ -39,11 +39,11 @@ def test_an_impossible_value_is_a_problem_that_says_what_came_and_what_was_expec
     assert "integer" in problem["expected"]
 
 
-def test_a_fault_of_ours_is_a_problem_and_its_cause_is_in_the_log_alone(
+def test_a_failure_of_the_service_is_a_problem_and_only_the_log_has_its_cause(
     service: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fails(*_: object) -> None:
-        raise ZeroDivisionError("a secret of the house")
+        raise ZeroDivisionError("an internal detail")
 
     monkeypatch.setattr(Store, "alerts", fails)
     with caplog.at_level(logging.ERROR):
@@ -51,5 +51,5 @@ def test_a_fault_of_ours_is_a_problem_and_its_cause_is_in_the_log_alone(
     assert response.status_code == 500
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["detail"] == "the service failed; its log says why"
-    until(lambda: "a secret of the house" in caplog.text)
+    until(lambda: "an internal detail" in caplog.text)
     assert service.get("/healthz").status_code == 200

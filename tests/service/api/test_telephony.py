@@ -91,7 +91,7 @@ def test_one_call_more_than_are_taken_is_refused_and_the_others_go_on() -> None:
                 assert told(socket)[-1]["reason"] == "stop"
         until(lambda: len(server.services.calls) == 0)
         assert call(server, "three")[-1]["reason"] == "stop"
-        refusals = server.metric('kanjo_calls_refused_total{bridge="native",reason="Overloaded"}')
+        refusals = server.metric('kanjo_calls_refused_total{provider="native",reason="Overloaded"}')
         assert refusals == 1
 
 

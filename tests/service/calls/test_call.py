@@ -434,7 +434,7 @@ async def test_an_id_is_refused_while_a_call_has_it_and_free_after_its_end() -> 
             await again.end()
         assert len(calls) == 0
         refused = calls.context.metrics.registry.get_sample_value(
-            "kanjo_calls_refused_total", {"bridge": "native", "reason": "CallExists"}
+            "kanjo_calls_refused_total", {"provider": "native", "reason": "CallExists"}
         )
     assert refused == 1
 
@@ -502,7 +502,7 @@ async def test_connections_of_other_tracks_join_into_one_call_each_at_its_own_ra
         assert await calls.context.store.flush(ENOUGH_S)
         kept = await calls.context.store.call("call-1")
         counted = calls.context.metrics.registry.get_sample_value(
-            "kanjo_calls_started_total", {"bridge": "asterisk"}
+            "kanjo_calls_started_total", {"provider": "asterisk"}
         )
     assert counted == 1
     assert live is not None

@@ -1,0 +1,57 @@
+"""The errors of the store, as types that carry what was found and what was expected.
+
+KanjoError
+├── StoreUnavailable   Redis does not reply
+├── BadCursor          a text that is not the id of an event
+├── OutboxInUse        another process has the outbox file open
+└── OutboxUnusable     a file that cannot be opened as an outbox
+"""
+
+from pathlib import Path
+
+from service.errors import KanjoError
+
+
+class StoreUnavailable(KanjoError):
+    """Redis does not reply; writes are kept in the outbox meanwhile."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"got no answer from Redis ({self.problem}); try again later"
+
+
+class BadCursor(KanjoError):
+    """A text that is not the id of an event."""
+
+    def __init__(self, cursor: str) -> None:
+        super().__init__(cursor)
+        self.cursor = cursor
+
+    def __str__(self) -> str:
+        return f"got {self.cursor!r}, expected the id of an event, like 1700000000000-0"
+
+
+class OutboxInUse(KanjoError):
+    """Another process has the outbox file open."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"outbox {self.path} is in use, expected a file of this process's own"
+
+
+class OutboxUnusable(KanjoError):
+    """A file that cannot be opened as an outbox."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(path, problem)
+        self.path = path
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"outbox {self.path}: {self.problem}, expected a writable SQLite file or none yet"

@@ -1,0 +1,191 @@
+"""The feed: what happens in calls, as it happens, to every subscriber of this process."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any
+
+import structlog
+
+from service.store.availability import Availability
+from service.store.errors import BadCursor, StoreUnavailable
+from service.store.keys import EVENTS
+from service.store.reader import last_event_id
+from service.store.redis_client import REDIS_FAILURES, RedisClient, replies_required
+from service.store.views import AlertView, CallView, StreamEvent
+
+log = structlog.get_logger()
+
+SUBSCRIBER_LIMIT = 256  # events by which a subscriber may lag
+BLOCK_S = 1.0  # how long Redis holds one XREAD open; shorter than the timeout of replies
+FOLLOW_TIMEOUT_S = 2.0  # how long a new subscriber waits for a Redis that is away
+READ_BATCH = 500  # events read at once
+
+
+class Feed:
+    """Reads the stream of events once for the whole process and copies it to each subscriber."""
+
+    def __init__(
+        self,
+        redis: RedisClient,
+        availability: Availability,
+        *,
+        subscriber_limit: int = SUBSCRIBER_LIMIT,
+        block_s: float = BLOCK_S,
+        follow_timeout_s: float = FOLLOW_TIMEOUT_S,
+    ) -> None:
+        self.position: str | None = None  # the id of the last event given to subscribers
+        self._redis: Any = redis  # its types leave open whether replies are bytes or text
+        self._availability = availability
+        self._subscriber_limit = subscriber_limit
+        self._block_s = block_s
+        self._follow_timeout_s = follow_timeout_s
+        self._following = asyncio.Event()
+        self._subscribers: set[asyncio.Queue[StreamEvent | None]] = set()
+
+    @property
+    def following(self) -> bool:
+        """Whether new events are being read."""
+        return self._following.is_set()
+
+    @property
+    def subscribers(self) -> int:
+        """How many subscriptions are open."""
+        return len(self._subscribers)
+
+    async def run(self) -> None:
+        """Copies new events to the subscribers until cancelled."""
+        await self._availability.repeat(self._follow)
+
+    def end(self) -> None:
+        """Ends every subscription."""
+        self._following.clear()
+        for queue in self._subscribers:
+            _replace(queue, None)
+
+    def events(self, after: str | None) -> AsyncGenerator[StreamEvent, None]:
+        """Yields what happens from now on, or after the event `after`, until the store stops.
+
+        A subscriber that lags by more than `subscriber_limit` events, or resumes after events that
+        are gone, gets one `resync` in place of what it missed.
+
+        Raises:
+            BadCursor: `after` is not the id of an event; raised at the call.
+            StoreUnavailable: Redis is away; raised by the generator.
+        """
+        return self._subscription(after, event_order("0-0" if after is None else after))
+
+    async def _subscription(
+        self, after: str | None, seen: tuple[int, int]
+    ) -> AsyncGenerator[StreamEvent, None]:
+        queue: asyncio.Queue[StreamEvent | None] = asyncio.Queue(self._subscriber_limit)
+        self._subscribers.add(queue)
+        try:
+            try:
+                async with asyncio.timeout(self._follow_timeout_s):
+                    await self._following.wait()
+            except TimeoutError:
+                raise StoreUnavailable("the stream of events is not being followed") from None
+            if after is not None:
+                # New events are queued meanwhile, so none is missed; `seen` removes duplicates.
+                async for event in self._catch_up(after):
+                    seen = event_order(event.id)
+                    yield event
+            while (event_or_end := await queue.get()) is not None:
+                # After a loss of data ids may restart from 0-0, so a resync always passes.
+                if event_or_end.kind == "resync" or event_order(event_or_end.id) > seen:
+                    seen = event_order(event_or_end.id)
+                    yield event_or_end
+        finally:
+            self._subscribers.discard(queue)
+
+    async def _catch_up(self, after: str) -> AsyncIterator[StreamEvent]:
+        """Yields the events from `after` up to the last one, or one `resync` if some are gone."""
+        with replies_required():
+            if await self._is_out_of_reach(after):
+                yield _resync(await last_event_id(self._redis))
+                return
+        while True:
+            with replies_required():
+                entries = await self._redis.xrange(EVENTS, f"({after}", "+", READ_BATCH)
+            for id, fields in entries:
+                if (event := _parse(id, fields)) is not None:
+                    yield event
+            if len(entries) < READ_BATCH:
+                return
+            after = entries[-1][0]
+
+    async def _is_out_of_reach(self, position: str) -> bool:
+        """Returns whether events after `position` may be gone, or Redis has lost its data since."""
+        first = await self._redis.xrange(EVENTS, count=1)
+        if not first:
+            return position != "0-0"
+        last = await last_event_id(self._redis)
+        return not event_order(first[0][0]) <= event_order(position) <= event_order(last)
+
+    async def _follow(self) -> None:
+        """Reads the next new events, for at most `block_s`, and gives them to all subscribers."""
+        if not self._following.is_set():
+            if self.position is None:
+                self.position = await last_event_id(self._redis)
+            elif await self._is_out_of_reach(self.position):
+                self.position = await last_event_id(self._redis)
+                self._publish(_resync(self.position))
+            self._following.set()
+        assert self.position is not None
+        try:
+            reply = await self._redis.xread(
+                {EVENTS: self.position}, READ_BATCH, int(self._block_s * 1000)
+            )
+        except REDIS_FAILURES:
+            self._following.clear()
+            raise
+        for _, entries in reply:
+            for id, fields in entries:
+                self.position = id
+                if (event := _parse(id, fields)) is not None:
+                    self._publish(event)
+
+    def _publish(self, event: StreamEvent) -> None:
+        for queue in self._subscribers:
+            if queue.full():
+                _replace(queue, _resync(event.id))
+            else:
+                queue.put_nowait(event)
+
+
+def event_order(id: str) -> tuple[int, int]:
+    """Returns a stream id as two numbers that sort in the order of events. Raises BadCursor."""
+    match = re.fullmatch(r"([0-9]{1,20})-([0-9]{1,20})", id)
+    if not match or max(order := (int(match[1]), int(match[2]))) >= 2**64:
+        raise BadCursor(id)
+    return order
+
+
+def _parse(id: str, fields: Mapping[str, str]) -> StreamEvent | None:
+    """Returns one entry of the stream; logs and returns None if write.lua did not write it."""
+    kind = fields.get("kind")
+    try:
+        match kind:
+            case "call_started" | "call_ended":
+                return StreamEvent(id, kind, CallView.from_hash(fields).model_dump_json())
+            case "alert":
+                return StreamEvent(id, kind, AlertView.from_hash(fields).model_dump_json())
+            case "reading":
+                return StreamEvent(id, kind, fields["data"])
+    except (KeyError, ValueError) as exc:
+        log.error("event_unreadable", id=id, kind=kind, problem=str(exc))
+        return None
+    log.error("event_unreadable", id=id, kind=kind, problem="unknown kind")
+    return None
+
+
+def _resync(id: str) -> StreamEvent:
+    return StreamEvent(id, "resync", "{}")
+
+
+def _replace(queue: asyncio.Queue[StreamEvent | None], last: StreamEvent | None) -> None:
+    """Empties the queue and puts `last` into it."""
+    while not queue.empty():
+        queue.get_nowait()
+    queue.put_nowait(last)

@@ -1,0 +1,32 @@
+"""The keys of everything that the service keeps in Redis; write.lua builds the same ones."""
+
+ALERTS = "kanjo:alerts"  # stream: every transition of every alert
+EVENTS = "kanjo:events"  # stream: what subscribers are sent
+ALERTS_BY_TIME = "kanjo:alerts:by-time"  # sorted set: ids of alerts, by when they fired
+CALLS_BY_TIME = "kanjo:calls:by-time"  # sorted set: ids of calls, by when they started
+CALLS_LIVE = "kanjo:calls:live"  # sorted set: sessions, by their last heartbeat
+
+
+def alert_key(alert_id: str) -> str:
+    """Returns the key of the hash that holds an alert's present state."""
+    return f"kanjo:alert:{alert_id}"
+
+
+def call_key(call_id: str) -> str:
+    """Returns the key of the hash that holds the latest session of a call id."""
+    return f"kanjo:call:{call_id}"
+
+
+def readings_key(call_id: str) -> str:
+    """Returns the key of the stream of that session's readings."""
+    return f"kanjo:readings:{call_id}"
+
+
+def session_key(session: str) -> str:
+    """Returns the key of the string that holds a session's call id."""
+    return f"kanjo:session:{session}"
+
+
+def session_alerts_key(session: str) -> str:
+    """Returns the key of the set of a session's alert ids."""
+    return f"kanjo:session:{session}:alerts"

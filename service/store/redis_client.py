@@ -1,0 +1,77 @@
+"""The connection to Redis, and how its failures are treated."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from fakeredis import FakeAsyncRedis, FakeServer
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import DecorrelatedJitterBackoff, NoBackoff
+from redis.exceptions import RedisError
+
+from service.store.errors import StoreUnavailable
+
+RedisClient = Redis | FakeAsyncRedis
+
+# A server that is away raises RedisError; a refused or broken socket can also raise OSError.
+REDIS_FAILURES = (RedisError, OSError)
+REPLY_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 2.0
+FIRST_RETRY_S = 0.1
+MAX_RETRY_S = 5.0
+
+
+def connect(
+    url: str | None,
+    *,
+    reply_timeout_s: float = REPLY_TIMEOUT_S,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+) -> RedisClient:
+    """Returns a client without connecting yet; without a URL, one of a Redis in this process."""
+    if url is None:
+        return FakeAsyncRedis(server=FakeServer(), decode_responses=True)
+    return Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=reply_timeout_s,
+        socket_connect_timeout=connect_timeout_s,
+        retry=Retry(NoBackoff(), 1),  # one for a connection that broke while it was idle
+    )
+
+
+def is_embedded(redis: RedisClient) -> bool:
+    """Returns whether this Redis lives in this process."""
+    return isinstance(redis, FakeAsyncRedis)
+
+
+def endless_retry(
+    failures: tuple[Any, ...], first_s: float = FIRST_RETRY_S, max_s: float = MAX_RETRY_S
+) -> Retry:
+    """Returns a Retry that never gives up on `failures`, with random pauses up to `max_s`.
+
+    The pauses are random so that all instances of the service do not come back at once. The
+    library's other growing back-offs compute 2**failures, which overflows a float after 1,024
+    failures: an outage of about an hour.
+    """
+    return Retry(DecorrelatedJitterBackoff(cap=max_s, base=first_s), -1, failures)
+
+
+@contextlib.contextmanager
+def replies_required() -> Iterator[None]:
+    """Raises StoreUnavailable where a command in the block fails."""
+    try:
+        yield
+    except REDIS_FAILURES as exc:
+        raise StoreUnavailable(str(exc)) from exc
+
+
+def raise_if_cancelled() -> None:
+    """Raises CancelledError if the current task was cancelled.
+
+    redis-py sends inside asyncio.wait_for, which in Python 3.11 can swallow a cancellation.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
