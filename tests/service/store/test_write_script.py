@@ -167,13 +167,13 @@ async def test_what_is_older_than_the_retention_is_gone(backend: Backend) -> Non
 
 async def test_a_new_transition_trims_the_old_ones_by_itself(real: Backend) -> None:
     # No sweep interferes: it would come after the default lost_after_s of 30 s.
-    async with running(real.store(retention_s=0.5)) as store:
+    async with running(real.store(retention_s=2.0)) as store:
         for n in range(250):
             store.transition("s1", transition(1, FIRING, alert_id=f"a{n}"), time.time())
         await delivered(store)
         assert await real.transition_count() == 250
         for n in range(3):
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(0.8)
             store.transition("s1", transition(1, FIRING, alert_id=f"b{n}"), time.time())
             await delivered(store)
         assert await real.transition_count() < 150  # Redis trims whole nodes of a hundred
