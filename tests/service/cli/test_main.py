@@ -33,7 +33,7 @@ from tests.service.replay.test_player import DOORS, SECRET, Edge, Listener, at_w
 from training import checkpoint, commands
 from training.train import RECIPES
 
-KANJO = [sys.executable, "-m", "service.cli.main"]
+KANJO = [sys.executable, "-m", "service.cli"]
 COMMANDS = [
     "serve", "classify", "replay", "demo", "evaluate-alerts",
     "corpus", "train", "study", "report", "export",

@@ -32,7 +32,8 @@ from service.events import (
     Transition,
 )
 from service.events import CallSummary as Ended
-from service.replay.player import CLIENTS, ReplaySummary, player, replay
+from service.replay import player
+from service.replay.player import CLIENTS, ReplaySummary, replay
 from service.telephony.asterisk.bridge import AsteriskBridge
 from service.telephony.audiohook.auth import AudioHookAuthenticator
 from service.telephony.audiohook.bridge import AudioHookBridge
