@@ -64,7 +64,7 @@ class AudioHookClient(ProviderClient):
     name = "audiohook"
     encodings = tuple(FORMATS)
     takes = ("api_key", "secret", "public_url")
-    ear = Feedback.ALERTS
+    feedback = Feedback.ALERTS
     hangs_up = False
 
     def __init__(

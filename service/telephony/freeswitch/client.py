@@ -34,7 +34,7 @@ class FreeswitchClient(ProviderClient):
     encodings = (Encoding.L16,)
     takes = ("user", "password")
     subprotocols = FreeswitchBridge.SUBPROTOCOLS
-    ear = Feedback.ALERTS
+    feedback = Feedback.ALERTS
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ class JambonzClient(FreeswitchClient):
 
     name = "jambonz"
     subprotocols = JambonzBridge.SUBPROTOCOLS
-    ear = Feedback.NOTHING
+    feedback = Feedback.NOTHING
 
     def _attributes(self) -> dict[str, object]:
         return {

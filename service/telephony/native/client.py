@@ -26,7 +26,7 @@ class NativeClient(ProviderClient):
     name = "native"
     encodings = (Encoding.MULAW, Encoding.ALAW, Encoding.L16)
     takes = ("token",)
-    ear = Feedback.READINGS
+    feedback = Feedback.READINGS
     hangs_up = False
 
     def headers(self) -> Mapping[str, str]:

@@ -107,7 +107,7 @@ class ProviderClient(ABC):
     name: ClassVar[str]  # of the bridge
     encodings: ClassVar[tuple[Encoding, ...]]  # the usual one first
     takes: ClassVar[tuple[str, ...]] = ()  # fields of Access
-    ear: ClassVar[Feedback] = Feedback.NOTHING
+    feedback: ClassVar[Feedback] = Feedback.NOTHING
     hangs_up: ClassVar[bool] = True  # or waits for StoppedHeard
     subprotocols: Sequence[str] = ()
     query: str = ""  # which the provider adds to the address

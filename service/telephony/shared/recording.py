@@ -1,4 +1,4 @@
-"""A call as it was recorded, brought to what telephony carries."""
+"""Reads recorded calls and brings them to telephone audio."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +12,22 @@ from service.events import Pcm, Track
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One call as it was recorded."""
+    """One recorded call."""
 
     name: str
-    tracks: tuple[Track, ...]
-    pcm: Pcm  # (n, tracks) at 8 kHz
+    tracks: tuple[Track, ...]  # of the columns of `pcm`
+    pcm: Pcm  # (n, tracks) int16 at 8 kHz
 
     @classmethod
     def read(cls, path: Path, *, swap: bool = False) -> "Recording":
-        """Mono is the caller; stereo is the caller left and the agent right, or swapped."""
+        """Reads a file of any format and rate that libsndfile reads.
+
+        Mono is the caller; stereo is the caller left and the agent right, or, with `swap`, the
+        agent left and the caller right.
+
+        Raises:
+            UnreadableRecording: no such file, not audio, no samples, or more than two channels.
+        """
         try:
             samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
         except (OSError, soundfile.LibsndfileError) as error:
