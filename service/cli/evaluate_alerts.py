@@ -38,13 +38,13 @@ def evaluate_alerts(
         bool, typer.Option("--write", help="Write the recommended thresholds into the model.")
     ] = False,
 ) -> None:
-    """Count caught, late and false alerts on simulated calls of held-out speakers (extra `training`).
+    """Count caught, late and false alerts on simulated calls of held-out speakers.
 
     The calls are made of speakers that the model was not trained on, and run through the service's
     own gate, windows, network and alert policy (with its settings KANJO_FIRST_S, KANJO_HOP_S,
     KANJO_HOLD_S, KANJO_RELEASE_S and KANJO_SMOOTH_S). Thresholds are chosen on validation speakers
     and tried once on test speakers. An interrupted evaluation goes on when the command is given
-    again.
+    again (needs the extra `training`).
 
     Example: kanjo evaluate-alerts --model mine.pt --out runs/alerts --write
     """
