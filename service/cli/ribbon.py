@@ -25,7 +25,7 @@ def answer_table(answer: "Classification") -> Table:
     table.add_column(style="dim")
     table.add_column()
     if answer.emotion is None or answer.probabilities is None or answer.style is None:
-        table.add_row("emotion", "no speech heard")
+        table.add_row("emotion", "no speech found")
     else:
         likely_first = sorted(answer.probabilities.items(), key=lambda item: -item[1])
         (emotion, p), *others = likely_first

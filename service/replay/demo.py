@@ -26,7 +26,7 @@ class ServiceEnded(KanjoError):
     """The demo's own service ended although nothing had stopped it."""
 
     def __str__(self) -> str:
-        return "the service ended by itself, expected it to last; its log says why"
+        return "the service ended by itself, expected it to last; its log gives the reason"
 
 
 async def demo(

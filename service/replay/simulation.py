@@ -84,7 +84,7 @@ class CallSimulator:
 
     @property
     def meta(self) -> ArtifactMeta:
-        """What the artifact says about its model."""
+        """The metadata of the artifact."""
         return self._scorer.meta
 
     def play(self, call_id: str, pcm: Pcm) -> list[TimedReading]:

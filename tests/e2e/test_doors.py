@@ -253,7 +253,7 @@ async def test_200_sessions_at_once_are_all_opened_in_time_while_others_speak(
     with Service(tmp_path, redis_url=redis_server.url, **settings) as kanjo:
         stop = asyncio.Event()
         speaking = asyncio.create_task(
-            replay([RECORDING], kanjo.ws, calls=20, access=NO_CREDENTIALS, stop=stop)
+            replay([RECORDING], kanjo.ws, calls=20, credentials=NO_CREDENTIALS, stop=stop)
         )
         await asyncio.sleep(3)  # all have begun
         clients: list[ClientConnection] = []

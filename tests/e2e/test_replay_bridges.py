@@ -111,7 +111,7 @@ async def played(kanjo: Service, bridge: str, encoding: Encoding) -> None:
     recording = recorded(1 if bridge == "vonage" else 2)
     address, access = url(kanjo, bridge), ACCESS[bridge]
     summary = await replay(
-        [recording], address, speed=SPEED, bridge=bridge, encoding=encoding, access=access
+        [recording], address, speed=SPEED, bridge=bridge, encoding=encoding, credentials=access
     )
     assert not summary.errors, (bridge, summary.reasons)
     assert summary.calls == 1
@@ -169,14 +169,14 @@ async def test_how_samples_travel_hardly_changes_what_is_read(
 async def test_a_provider_that_proves_nothing_is_turned_away(kanjo: Service, bridge: str) -> None:
     before = await call_ids(kanjo)
     with pytest.raises(ServiceRefused, match="HTTP 401"):
-        await replay([recorded()], url(kanjo, bridge), bridge=bridge, access=NO_CREDENTIALS)
+        await replay([recorded()], url(kanjo, bridge), bridge=bridge, credentials=NO_CREDENTIALS)
     assert await call_ids(kanjo) == before
 
 
 async def test_twilio_must_know_the_token_beside_the_signature(kanjo: Service) -> None:
     before = await call_ids(kanjo)
     access = ClientCredentials(secret=SECRET, token="another", public_url=f"{PUBLIC}/twilio")
-    summary = await replay([recorded()], url(kanjo, "twilio"), bridge="twilio", access=access)
+    summary = await replay([recorded()], url(kanjo, "twilio"), bridge="twilio", credentials=access)
     assert summary.errors == {"closed": 1}
     assert "1008" in summary.reasons["closed"]
     assert summary.played_s < 3

@@ -58,7 +58,7 @@ def test_a_recording_in_which_nobody_speaks_has_no_emotion(tmp_path: Path) -> No
     answer = json.loads(result.stdout)
     assert (answer["emotion"], answer["probabilities"], answer["style"]) == (None, None, None)
     shown = invoke("classify", tmp_path / "quiet.wav")
-    assert "no speech heard" in shown.output
+    assert "no speech found" in shown.output
 
 
 @pytest.mark.parametrize("at_service", [False, True])

@@ -21,7 +21,7 @@ ANSWER = Classification(
     windows=[window(1.0, 3.0, anger=0.83)],
     model=ModelAnswer(name="compact", version="7"),
 )
-NOBODY = Classification(
+NO_SPEECH = Classification(
     emotion=None,
     probabilities=None,
     style=None,
@@ -46,8 +46,8 @@ def test_the_answer_shows_how_the_speaker_sounds() -> None:
 
 
 def test_an_answer_without_speech_names_no_emotion() -> None:
-    text = printed(answer_table(NOBODY))
-    assert "no speech heard" in text
+    text = printed(answer_table(NO_SPEECH))
+    assert "no speech found" in text
     assert "sounds" not in text
 
 
