@@ -1,4 +1,4 @@
-"""`python -m service.cli` is the command `kanjo`."""
+"""Runs the command `kanjo` as `python -m service.cli`."""
 
 from service.cli.main import app
 

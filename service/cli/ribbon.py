@@ -1,4 +1,4 @@
-"""How a recording sounds, for a terminal: a table about the whole, a ribbon over time."""
+"""Shows in a terminal how a recording sounds: a table of the whole, a ribbon over time."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,21 +11,21 @@ from model.labels import ADJECTIVES, Emotion, sounds
 if TYPE_CHECKING:
     from service.classification import Classification, WindowAnswer
 
-# Letters tell the colours apart where there are none.
+# The letters distinguish the cells where a terminal has no colours.
 NEITHER = ("·", (160, 160, 160))
 CELLS = {Emotion.ANGER: ("A", (255, 140, 0)), Emotion.HAPPINESS: ("H", (46, 180, 80))}
 SILENCE = " "
 TICK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
-TICK_COLUMNS = 8  # between two labels at least
+TICK_COLUMNS = 8  # least distance of two labels of the axis
 
 
 def answer_table(answer: "Classification") -> Table:
-    """The answer about a whole recording."""
+    """Returns the answer about a whole recording as a table of two columns."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
     table.add_column()
     if answer.emotion is None or answer.probabilities is None or answer.style is None:
-        table.add_row("emotion", "no speech heard")
+        table.add_row("emotion", "no speech found")
     else:
         likely_first = sorted(answer.probabilities.items(), key=lambda item: -item[1])
         (emotion, p), *others = likely_first
@@ -40,9 +40,10 @@ def answer_table(answer: "Classification") -> Table:
 
 
 def ribbon(windows: "Sequence[WindowAnswer]", duration_s: float, columns: int) -> list[Text]:
-    """How the speaker sounds over time: a cell for each stretch, a time axis, a legend.
+    """Returns three lines: cells that show how the speaker sounds over time, an axis, a legend.
 
-    A moment belongs to the first window that heard it; where none did, there was silence.
+    Every one of the `columns` cells shows the most probable emotion of the first window that covers
+    the cell's middle, and is blank where no window does, in silence.
     """
     cells = Text()
     ordered = sorted(windows, key=lambda window: window.end_s)
@@ -66,7 +67,7 @@ def ribbon(windows: "Sequence[WindowAnswer]", duration_s: float, columns: int) -
 
 
 def axis(duration_s: float, columns: int) -> str:
-    """Minutes and seconds below the ribbon."""
+    """Returns the time axis below the ribbon, labelled in minutes:seconds."""
     enough_s = duration_s * TICK_COLUMNS / columns
     hours = -(-enough_s // 3600) * 3600
     step_s = next((step for step in TICK_STEPS_S if step >= enough_s), int(hours))
@@ -80,6 +81,7 @@ def axis(duration_s: float, columns: int) -> str:
 
 
 def _shade(colour: tuple[int, int, int], probability: float) -> str:
+    """Returns the style of a cell: the colour (RGB, 0 to 255), darker if less probable."""
     brightness = 0.2 + 0.8 * probability
-    red, green, blue = (round(part * brightness) for part in colour)
+    red, green, blue = (round(value * brightness) for value in colour)
     return f"{'black' if brightness > 0.5 else 'white'} on rgb({red},{green},{blue})"

@@ -1,7 +1,7 @@
-"""The service and its sample calls in one process: something to see without a telephone."""
+"""Runs the service and its sample calls in one process: a demonstration without a telephone."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,11 +9,12 @@ import httpx
 import uvicorn
 
 from service.errors import KanjoError, ServiceFailed, ServiceUnreachable
-from service.replay.player import ReplaySummary, replay
+from service.replay.player import replay
+from service.replay.summary import ReplaySummary
 from service.telephony.shared.client import NO_CREDENTIALS, AlertReceived, ClientCredentials
 from service.telephony.shared.recording import Recording
 
-# The first call is the one with the first alert.
+# The first one raises the first alert.
 SAMPLES = tuple(
     Path(__file__).with_name("samples") / f"{name}.flac"
     for name in ("sounds-angry", "sounds-angry-once", "neutral")
@@ -22,10 +23,10 @@ READY_WITHIN_S = 60.0
 
 
 class ServiceEnded(KanjoError):
-    """The service ended though nobody had asked it to."""
+    """The demo's own service ended although nothing had stopped it."""
 
     def __str__(self) -> str:
-        return "the service ended by itself, expected it to last; its log says why"
+        return "the service ended by itself, expected it to last; its log gives the reason"
 
 
 async def demo(
@@ -37,16 +38,23 @@ async def demo(
     summary: ReplaySummary,
     on_ready: Callable[[str], None],
     on_alert: Callable[[AlertReceived], None],
-    access: ClientCredentials = NO_CREDENTIALS,
+    credentials: ClientCredentials = NO_CREDENTIALS,
+    samples: Sequence[Path] = SAMPLES,
+    ready_within_s: float = READY_WITHIN_S,
 ) -> None:
-    """Plays the samples at a server of its own until they are over or `stop` is set.
+    """Runs `server` and plays `samples` at it until they are over or `stop` is set.
 
-    The server has a thread to itself, where it leaves the signals to us: calls hang up first.
+    The server runs in a thread, where uvicorn installs no signal handlers: on a signal the calls
+    hang up before the server stops.
+
+    Args:
+        on_ready: called with the dashboard's URL when the service takes calls.
+        ready_within_s: longest time from the start until the service is ready.
 
     Raises:
-        UnreadableRecording: a sample call is not there.
-        ServiceUnreachable: the service did not get ready, and why.
-        ServiceEnded: it ended by itself.
+        UnreadableRecording: a sample call is missing or no recording.
+        ServiceUnreachable: the service did not get ready; the text says why.
+        ServiceEnded: the service ended by itself.
     """
     host, port = server.config.host, server.config.port
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
@@ -54,8 +62,8 @@ async def demo(
     serving = asyncio.create_task(asyncio.to_thread(_serve, server))
     serving.add_done_callback(lambda _: stop.set())
     try:
-        recordings = await asyncio.to_thread(lambda: [Recording.read(path) for path in SAMPLES])
-        if await _ready(f"http://{address}/readyz", stop):
+        recordings = await asyncio.to_thread(lambda: [Recording.read(path) for path in samples])
+        if await _ready(f"http://{address}/readyz", stop, ready_within_s):
             on_ready(f"http://{address}/")
             await replay(
                 recordings,
@@ -65,12 +73,12 @@ async def demo(
                 stop=stop,
                 summary=summary,
                 on_alert=on_alert,
-                access=access,
+                credentials=credentials,
             )
         if serving.done():
             raise ServiceEnded
     except ServiceFailed as error:
-        if server.should_exit:  # it was on its way out when it was called
+        if server.should_exit:  # it was stopping when it was called
             raise ServiceEnded from error
         raise
     finally:
@@ -79,14 +87,18 @@ async def demo(
 
 
 def _serve(server: uvicorn.Server) -> None:
-    with suppress(SystemExit):  # how uvicorn says that the start failed, after logging why
+    with suppress(SystemExit):  # uvicorn raises it if the start fails, after logging why
         server.run()
 
 
-async def _ready(url: str, stop: asyncio.Event) -> bool:
-    """Whether calls are taken before the service, or the person watching, gave up."""
-    problem = "nobody listens"
-    last_s = asyncio.get_running_loop().time() + READY_WITHIN_S
+async def _ready(url: str, stop: asyncio.Event, within_s: float) -> bool:
+    """Polls until the service takes calls; returns False if `stop` is set first.
+
+    Raises:
+        ServiceUnreachable: the service is not ready within `within_s`.
+    """
+    problem = "no answer yet"
+    last_s = asyncio.get_running_loop().time() + within_s
     async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
         while not stop.is_set():
             try:
@@ -98,7 +110,7 @@ async def _ready(url: str, stop: asyncio.Event) -> bool:
                 problem = str(error) or type(error).__name__
             if asyncio.get_running_loop().time() > last_s:
                 raise ServiceUnreachable(
-                    url, f"not ready within {READY_WITHIN_S:.0f} s, at last: {problem}"
+                    url, f"not ready within {within_s:.0f} s, at last: {problem}"
                 )
             await asyncio.sleep(0.1)
     return False

@@ -1,12 +1,11 @@
-"""Plays whole calls at what the service is made of, as fast as that goes, to see what it alerts to.
+"""Simulates whole calls as fast as they can be scored, to find the alerts that they would raise.
 
-Bridge, gate, windows, network and alert policy are those of a live call; only the clock is not:
-a call lasts as long as its scoring, and no window is ever late.
+Bridge, speech gate, windows, network and alert policy are those of a live call. The clock is not:
+a simulated call lasts as long as its scoring takes, and no window is late.
 """
 
 import hashlib
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -14,11 +13,11 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from model.artifact import ArtifactMeta, Thresholds
-from model.audio import FRAME_SAMPLES
+from model.files import atomic_write
 from model.labels import Emotion
 from service.alerts.policy import AlertPolicy, AlertRule
 from service.calls.windows import WindowCutter
-from service.classification import cut_pieces
+from service.classification import timed_windows
 from service.events import AlertState, Audio, Pcm, Reading, Track
 from service.scoring.torch_scorer import TorchScorer
 from service.telephony.native.bridge import NativeBridge
@@ -29,31 +28,41 @@ from service.telephony.shared.recording import Recording
 
 @dataclass(frozen=True, slots=True)
 class TimedReading:
-    """A reading, and when a live service could have told it, were scoring to take no time."""
+    """A reading, and when a live service that scores in no time would have had it."""
 
-    told_s: float  # call time; the last window of a stretch of speech comes after the pause
+    available_s: float  # call time; after the pause that ends a stretch of speech, for its last one
     reading: Reading
 
 
-_TOLD = TypeAdapter(list[TimedReading])
+# The content of a cached file.
+CACHED_READINGS = TypeAdapter(list[TimedReading])
+_CACHE_FORMAT = 2  # to be raised when the fields of TimedReading or Reading change
 
 
 class CallSimulator:
-    """One model on stage.
+    """Simulates calls with one model.
 
-    Only the caller's track, the first, is heard: the bridge drops the agent's, as it does live.
-    The readings of every call are kept in a folder until `forget`, so that whoever was interrupted
-    goes on where they were.
+    Only the caller's track, the first, is scored: the bridge drops the agent's, as in a live call.
+    The readings of every call stay in the folder `cache` until `clear_cache`, so that an
+    interrupted evaluation continues without scoring them again.
+
+    Args:
+        model: the artifact.
+        cache: folder of the readings of calls that were simulated.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        threads: CPU threads of the network.
+        first_s, hop_s: seconds of speech before the first window of a stretch and between two.
+        release_s: seconds below the threshold before an alert resolves.
 
     Raises:
         ArtifactError: the file is no usable model.
-        NoSuchDevice: this machine has none of this name.
+        NoSuchDevice: this machine has no device of this name.
     """
 
     def __init__(
         self,
         model: Path,
-        keep_in: Path,
+        cache: Path,
         *,
         device: str = "auto",
         threads: int = 1,
@@ -62,46 +71,45 @@ class CallSimulator:
         release_s: float,
     ) -> None:
         self._scorer = TorchScorer.load(model, device, threads)
-        self._keep_in = keep_in
-        self._kept: set[Path] = set()
-        self._serving = self._scorer.meta.serving.override(first_s, hop_s)
+        self._cache = cache
+        self._cached: set[Path] = set()  # files of the calls that were simulated here
+        self._first_s = first_s
+        self._hop_s = hop_s
         self._release_s = release_s
         digest = hashlib.sha256(model.read_bytes()).hexdigest()
-        self._key = f"{digest} {self._serving.first_s} {self._serving.hop_s}"
+        self._key = f"{_CACHE_FORMAT} {digest} {first_s} {hop_s}"
 
     @property
     def meta(self) -> ArtifactMeta:
+        """The metadata of the artifact."""
         return self._scorer.meta
 
     def play(self, call_id: str, pcm: Pcm) -> list[TimedReading]:
-        """All readings of a call, (n, 2) int16 at 8 kHz, which travels as G.711 mu-law."""
+        """Returns all readings of a call, (n, 2) int16 at 8 kHz, sent as G.711 mu-law."""
         key = hashlib.sha256(f"{self._key} {call_id} {pcm.shape}".encode() + pcm.tobytes())
-        path = self._keep_in / f"{key.hexdigest()}.json"
-        self._kept.add(path)
+        path = self._cache / f"{key.hexdigest()}.json"
+        self._cached.add(path)
         if path.exists():
-            return _TOLD.validate_json(path.read_bytes())
-        heard = self._listen(call_id, pcm)
-        self._keep_in.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part")
-        unfinished.write_bytes(_TOLD.dump_json(heard))
-        os.replace(unfinished, path)
-        return heard
+            return CACHED_READINGS.validate_json(path.read_bytes())
+        readings = self._simulate(call_id, pcm)
+        self._cache.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as unfinished:
+            unfinished.write_bytes(CACHED_READINGS.dump_json(readings))
+        return readings
 
-    def forget(self) -> None:
-        """All has been told: what was kept of the calls that were played goes."""
-        for path in self._kept:
+    def clear_cache(self) -> None:
+        """Deletes the cached readings of the calls that this simulator has played."""
+        for path in self._cached:
             path.unlink(missing_ok=True)
-        self._kept.clear()
+        self._cached.clear()
 
-    def _listen(self, call_id: str, pcm: Pcm) -> list[TimedReading]:
-        cutter = WindowCutter(
-            self.meta.features, self.meta.gate, self._serving.first_s, self._serving.hop_s
-        )
-        cuts = list(cut_pieces(_caller(call_id, pcm), cutter))
-        posteriors = self._scorer.score([window.model_input for window, _ in cuts])
+    def _simulate(self, call_id: str, pcm: Pcm) -> list[TimedReading]:
+        cutter = WindowCutter(self.meta.features, self.meta.gate, self._first_s, self._hop_s)
+        windows = list(timed_windows(_caller_audio(call_id, pcm), cutter))
+        posteriors = self._scorer.score([window.model_input for window, _ in windows])
         return [
             TimedReading(
-                told_s,
+                available_s,
                 Reading(
                     call_id=call_id,
                     number=number,
@@ -112,39 +120,47 @@ class CallSimulator:
                     probabilities=posterior.emotion,
                 ),
             )
-            for number, ((window, told_s), posterior) in enumerate(
-                zip(cuts, posteriors, strict=True), 1
+            for number, ((window, available_s), posterior) in enumerate(
+                zip(windows, posteriors, strict=True), 1
             )
         ]
 
     def fired(
         self,
-        heard: list[TimedReading],
+        readings: Sequence[TimedReading],
         thresholds: Mapping[Emotion, Thresholds],
         hold_s: float,
         smooth_s: float,
     ) -> dict[Emotion, list[float]]:
-        """When alerts of each emotion would have been told, in seconds of the call."""
+        """Returns when alerts of each emotion fire, in seconds of the call.
+
+        Args:
+            readings: of one call, in their order.
+            thresholds: of the emotions that raise alerts.
+            hold_s: seconds of speech at or above the threshold before an alert fires.
+            smooth_s: seconds of speech over which probabilities are averaged.
+        """
         rules = [
             AlertRule(emotion, at.fire_at, at.clear_at, hold_s, self._release_s, smooth_s)
             for emotion, at in thresholds.items()
         ]
-        told: dict[Emotion, list[float]] = {emotion: [] for emotion in thresholds}
-        policy = AlertPolicy("rehearsal", heard[0].reading.call_id if heard else "", rules)
-        for one in heard:
-            for step in policy.hear(one.reading):
+        fired: dict[Emotion, list[float]] = {emotion: [] for emotion in thresholds}
+        call_id = readings[0].reading.call_id if readings else ""
+        policy = AlertPolicy("simulation", call_id, rules)
+        for timed in readings:
+            for step in policy.hear(timed.reading):
                 if step.state is AlertState.FIRING:
-                    told[step.emotion].append(one.told_s)
-        return told
+                    fired[step.emotion].append(timed.available_s)
+        return fired
 
 
-def _caller(call_id: str, pcm: Pcm) -> Iterator[Pcm]:
-    """What a bridge lets through of a call."""
+def _caller_audio(call_id: str, pcm: Pcm) -> Iterator[Pcm]:
+    """Yields the audio of a call that a bridge lets through: the caller's, through mu-law."""
     bridge = NativeBridge(frozenset({Track.CALLER}))
     recording = Recording(call_id, (Track.CALLER, Track.AGENT), pcm)
-    dialect = NativeClient(call_id, recording, Encoding.MULAW)
+    client = NativeClient(call_id, recording, Encoding.MULAW)
     frames = (pcm[start : start + FRAME_SAMPLES] for start in range(0, len(pcm), FRAME_SAMPLES))
-    messages = chain(dialect.start(), *map(dialect.frame, frames), dialect.stop())
+    messages = chain(client.start(), *map(client.frame, frames), client.stop())
     for message in messages:
         for event in bridge.receive(message):
             if isinstance(event, Audio):

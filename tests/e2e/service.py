@@ -50,7 +50,7 @@ class Service:
         """Returns when `until` says yes."""
         assert self._process is None, "already started"
         with self._log.open("ab") as log:
-            command = [sys.executable, "-m", "service.cli.main", "serve"]
+            command = [sys.executable, "-m", "service.cli", "serve"]
             self._process = subprocess.Popen(
                 command, cwd=ROOT, env=self._environ, stdout=log, stderr=log
             )

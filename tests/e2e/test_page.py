@@ -10,7 +10,9 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.support.wait import WebDriverWait
 
-from service.replay.player import Recording, ReplaySummary, replay
+from service.replay.player import replay
+from service.replay.summary import ReplaySummary
+from service.telephony.shared.recording import Recording
 from tests.e2e.chromium import MISSING, chromium
 from tests.e2e.service import Service
 from tests.paths import SAMPLES

@@ -167,7 +167,7 @@ async def test_the_encoding_hardly_changes_the_readings(kanjo: Service, encoding
 async def test_a_provider_without_credentials_is_rejected(kanjo: Service, bridge: str) -> None:
     before = await call_ids(kanjo)
     with pytest.raises(ServiceRefused, match="HTTP 401"):
-        await replay([recorded()], url(kanjo, bridge), bridge=bridge, access=NO_CREDENTIALS)
+        await replay([recorded()], url(kanjo, bridge), bridge=bridge, credentials=NO_CREDENTIALS)
     assert await call_ids(kanjo) == before
 
 

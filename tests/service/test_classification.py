@@ -64,18 +64,18 @@ NOISE = np.random.default_rng(0).integers(-9000, 9000, (2 * SAMPLE_RATE, 2)).ast
 def test_a_sample_call_is_cut_at_its_speech(name: str) -> None:
     pcm = decoded(file(name), "0")
     np.testing.assert_array_equal(pcm, samples(name)[:, 0])
-    made = cut(pcm, META, 1.5, 1.0)
+    recording = cut(pcm, META, 1.5, 1.0)
     spans = [s for s in speech_spans(pcm, META.gate) if (s.end - s.start) * HOP_S >= 0.5]
     speech_s = sum(end - start for start, end in spans) * HOP_S
-    assert made.duration_s == len(pcm) / SAMPLE_RATE
-    assert made.speech_s == pytest.approx(speech_s)
-    assert 10 < speech_s < made.duration_s
-    assert sum(w.heard_s for w in made.windows) == pytest.approx(speech_s)
-    assert {round(w.start_s / HOP_S) for w in made.windows} == {s.start for s in spans}
+    assert recording.duration_s == len(pcm) / SAMPLE_RATE
+    assert recording.speech_s == pytest.approx(speech_s)
+    assert 10 < speech_s < recording.duration_s
+    assert sum(w.heard_s for w in recording.windows) == pytest.approx(speech_s)
+    assert {round(w.start_s / HOP_S) for w in recording.windows} == {s.start for s in spans}
 
 
 @pytest.mark.parametrize("channel", ["0", "1"])
-def test_a_channel_is_heard_alone(channel: AudioChannel) -> None:
+def test_a_channel_is_decoded_alone(channel: AudioChannel) -> None:
     np.testing.assert_array_equal(decoded(file(), channel), samples()[:, int(channel)])
 
 
@@ -87,7 +87,7 @@ def test_a_mix_is_the_mean_of_both_channels() -> None:
 
 
 @pytest.mark.parametrize("channel", ["mix", "0"])
-def test_a_mono_recording_is_heard_as_it_is(channel: AudioChannel) -> None:
+def test_a_mono_recording_is_decoded_as_it_is(channel: AudioChannel) -> None:
     np.testing.assert_array_equal(decoded(written(NOISE[:, 0]), channel), NOISE[:, 0])
 
 
@@ -135,33 +135,33 @@ def test_a_bad_recording_is_refused_with_what_came_and_what_was_expected(
     assert type(caught.value) is error
 
 
-def test_a_recording_as_long_as_is_taken_is_taken_and_one_sample_more_is_not() -> None:
+def test_a_recording_of_the_longest_length_is_decoded_and_one_sample_more_is_not() -> None:
     assert len(decoded(written(NOISE), max_s=2)) == len(NOISE)
     longer = np.append(NOISE, NOISE[:1], axis=0)
     with pytest.raises(RecordingTooLong, match="got more than 2 s of audio, expected at most 2 s"):
         decoded(written(longer), max_s=2)
 
 
-def test_a_header_that_lies_about_the_length_is_not_believed() -> None:
+def test_a_wrong_length_in_the_header_is_ignored() -> None:
     data = bytearray(written(NOISE))
     data[40:44] = (2**31 - 1).to_bytes(4, "little")  # RIFF: bytes of samples
     np.testing.assert_array_equal(decoded(bytes(data), "0"), NOISE[:, 0])
 
 
-def test_a_speaker_is_known_by_what_is_said_earlier_in_the_recording() -> None:
-    known = [
+def test_a_speaker_baseline_is_made_of_what_comes_earlier_in_the_recording() -> None:
+    utterances = [
         window.model_input.baseline_utterances
         for window in cut(samples()[:, 0], META, 1.5, 1.0).windows
     ]
-    assert known[0] == 0
-    assert known == sorted(known)
-    assert known[-1] > 2
+    assert utterances[0] == 0
+    assert utterances == sorted(utterances)
+    assert utterances[-1] > 2
 
 
 def test_silence_has_no_windows_and_no_emotion() -> None:
-    made = cut(np.zeros(3 * SAMPLE_RATE, np.int16), META, 1.5, 1.0)
-    assert (made.duration_s, made.speech_s, made.windows) == (3, 0, [])
-    answer = classification(made, [], META)
+    recording = cut(np.zeros(3 * SAMPLE_RATE, np.int16), META, 1.5, 1.0)
+    assert (recording.duration_s, recording.speech_s, recording.windows) == (3, 0, [])
+    answer = classification(recording, [], META)
     assert answer.emotion is None
     assert answer.probabilities is None
     assert answer.style is None
@@ -169,10 +169,10 @@ def test_silence_has_no_windows_and_no_emotion() -> None:
 
 
 def test_the_whole_is_the_mean_of_the_windows_by_the_speech_they_add() -> None:
-    heard = SpeakerBaseline(META.features).features(
-        np.zeros((100, META.features.n_features), np.float32)
+    model_input = SpeakerBaseline(META.features).features(
+        np.zeros((100, META.features.channels), np.float32)
     )
-    windows = [Window(1.0, 2.5, 1.5, heard), Window(1.0, 3.0, 0.5, heard)]
+    windows = [Window(1.0, 2.5, 1.5, model_input), Window(1.0, 3.0, 0.5, model_input)]
     style = {Style.ACTED: 0.25, Style.SPONTANEOUS: 0.75}
     sure = Posterior(dict(zip(EMOTIONS, (1.0, 0.0, 0.0, 0.0), strict=True)), style)
     other = Posterior(dict(zip(EMOTIONS, (0.0, 0.0, 1.0, 0.0), strict=True)), style)
@@ -193,9 +193,9 @@ def test_the_whole_is_the_mean_of_the_windows_by_the_speech_they_add() -> None:
 
 def test_a_sample_call_is_classified_in_this_process_with_the_shipped_model() -> None:
     answer = classify(file("sounds-angry-once"), "0")
-    made = cut(decoded(file("sounds-angry-once"), "0"), META, 1.5, 1.0)
+    recording = cut(decoded(file("sounds-angry-once"), "0"), META, 1.5, 1.0)
     assert [(w.start_s, w.end_s) for w in answer.windows] == [
-        (w.start_s, w.end_s) for w in made.windows
+        (w.start_s, w.end_s) for w in recording.windows
     ]
     assert answer.probabilities is not None
     assert answer.style is not None
@@ -203,18 +203,18 @@ def test_a_sample_call_is_classified_in_this_process_with_the_shipped_model() ->
     assert tuple(answer.style) == STYLES
     assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert answer.emotion == max(answer.probabilities, key=answer.probabilities.__getitem__)
-    weights = [w.heard_s for w in made.windows]
+    weights = [w.heard_s for w in recording.windows]
     for emotion in EMOTIONS:
         mean = np.average([w.probabilities[emotion] for w in answer.windows], weights=weights)
         assert answer.probabilities[emotion] == pytest.approx(mean)
 
 
-def read(pcm: NDArray[np.int16]) -> tuple[list[tuple[float, float]], NDArray[np.float64]]:
-    """From when to when each window is, and what the shipped model says: (windows, emotions)."""
+def scored(pcm: NDArray[np.int16]) -> tuple[list[tuple[float, float]], NDArray[np.float64]]:
+    """Returns each window's start and end (s), and the shipped model's probabilities (n, 4)."""
     windows = cut(pcm, META, 1.5, 1.0).windows
     posteriors = TorchScorer.load(SHIPPED, "cpu", threads=1).score([w.model_input for w in windows])
-    told = np.array([[posterior.emotion[e] for e in EMOTIONS] for posterior in posteriors])
-    return [(w.start_s, w.end_s) for w in windows], told
+    probabilities = np.array([[posterior.emotion[e] for e in EMOTIONS] for posterior in posteriors])
+    return [(w.start_s, w.end_s) for w in windows], probabilities
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -222,9 +222,9 @@ def read(pcm: NDArray[np.int16]) -> tuple[list[tuple[float, float]], NDArray[np.
 def test_a_codec_hardly_changes_how_a_studio_recording_sounds(
     name: str, codec: Callable[[NDArray[np.int16]], NDArray[np.int16]]
 ) -> None:
-    """The gate may hear speech begin or end elsewhere, and then a window is another; few are."""
+    """The gate may open or close at another time, which changes few windows."""
     pcm = decoded(file(name), "0")
-    (spans, plain), (coded_spans, coded) = read(pcm), read(codec(pcm))
+    (spans, plain), (coded_spans, coded) = scored(pcm), scored(codec(pcm))
     assert plain.shape == coded.shape
     moved = np.abs(plain - coded).max(1)
     alike = [one == other for one, other in zip(spans, coded_spans, strict=True)]

@@ -1,4 +1,4 @@
-"""Recordings of calls, read from audio files and resampled for telephony."""
+"""Reads recorded calls and brings them to telephone audio."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,22 +12,21 @@ from service.events import Pcm, Track
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The recording of one call."""
+    """One recorded call."""
 
     name: str
-    tracks: tuple[Track, ...]
-    pcm: Pcm  # (n, tracks) at 8 kHz
+    tracks: tuple[Track, ...]  # of the columns of `pcm`
+    pcm: Pcm  # (n, tracks) int16 at 8 kHz
 
     @classmethod
     def read(cls, path: Path, *, swap: bool = False) -> "Recording":
-        """Reads an audio file: mono is the caller, stereo the caller left and the agent right.
+        """Reads a file of any format and rate that libsndfile reads.
 
-        Args:
-            path: of the file.
-            swap: in stereo the agent is left and the caller right.
+        Mono is the caller; stereo is the caller left and the agent right, or, with `swap`, the
+        agent left and the caller right.
 
         Raises:
-            UnreadableRecording: it is no audio file of one or two channels with samples.
+            UnreadableRecording: no such file, not audio, no samples, or more than two channels.
         """
         try:
             samples, rate = soundfile.read(path, dtype="float32", always_2d=True)

@@ -157,9 +157,7 @@ def test_a_subprotocol_of_the_provider_is_accepted_and_none_is_needed(
 
 
 @pytest.mark.parametrize("query", ["mix=quad", "rate=8k", "rate=-1", "rate=123456", "mix="])
-def test_an_impossible_query_is_refused_before_the_upgrade(
-    service: Running, query: str
-) -> None:
+def test_an_impossible_query_is_refused_before_the_upgrade(service: Running, query: str) -> None:
     with pytest.raises(InvalidStatus) as refusal, service.socket(f"/calls/freeswitch?{query}"):
         pass
     response = refusal.value.response

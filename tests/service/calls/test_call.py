@@ -294,7 +294,9 @@ async def test_one_packet_in_ten_may_be_lost_without_ending_a_sentence() -> None
             else:
                 await spoken.stream.hear(Audio(CALLER, frame))
         summary = await spoken.end()
-        concealed = calls.context.metrics.registry.get_sample_value("kanjo_concealed_audio_seconds_total")
+        concealed = calls.context.metrics.registry.get_sample_value(
+            "kanjo_concealed_audio_seconds_total"
+        )
     assert concealed == pytest.approx(2)
     assert summary.duration_s == pytest.approx(20)
     assert abs(len(spoken.readings) - len(whole)) <= 1

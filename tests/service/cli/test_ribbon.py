@@ -1,12 +1,10 @@
-import os
-from typing import Any
-
 import pytest
 from rich.console import Console
 
 from model.labels import EMOTIONS, Emotion, Style
 from service.classification import Classification, ModelAnswer, WindowAnswer
 from service.cli.ribbon import answer_table, axis, ribbon
+from tests.service.cli.command import printed
 
 
 def window(start_s: float, end_s: float, **probabilities: float) -> WindowAnswer:
@@ -23,7 +21,7 @@ ANSWER = Classification(
     windows=[window(1.0, 3.0, anger=0.83)],
     model=ModelAnswer(name="compact", version="7"),
 )
-NOBODY = Classification(
+NO_SPEECH = Classification(
     emotion=None,
     probabilities=None,
     style=None,
@@ -34,16 +32,9 @@ NOBODY = Classification(
 )
 
 
-def printed(renderable: Any) -> str:
-    console = Console(width=100, record=True, file=open(os.devnull, "w"))
-    with console.file:
-        console.print(renderable)
-    return console.export_text()
-
-
-def test_the_answer_says_how_the_speaker_sounds() -> None:
+def test_the_answer_shows_how_the_speaker_sounds() -> None:
     text = printed(answer_table(ANSWER))
-    for part in (
+    for shown in (
         "sounds angry (0.83)",
         "neutral 0.10, sad 0.05, happy 0.02",
         "spontaneous (0.80)",
@@ -51,12 +42,12 @@ def test_the_answer_says_how_the_speaker_sounds() -> None:
         "2.5 s",
         "compact 7",
     ):
-        assert part in text
+        assert shown in text
 
 
 def test_an_answer_without_speech_names_no_emotion() -> None:
-    text = printed(answer_table(NOBODY))
-    assert "no speech heard" in text
+    text = printed(answer_table(NO_SPEECH))
+    assert "no speech found" in text
     assert "sounds" not in text
 
 

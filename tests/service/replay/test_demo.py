@@ -1,7 +1,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,26 +11,26 @@ import uvicorn
 from service.app import create_app
 from service.errors import ServiceUnreachable, UnreadableRecording
 from service.replay.demo import SAMPLES, ServiceEnded, demo
-from service.replay.player import ReplaySummary
-from service.replay import demo as player
+from service.replay.summary import ReplaySummary
 from service.settings import Settings
 from service.telephony.shared.client import AlertReceived
 
 CALL_S = 3.0
 
 
-@pytest.fixture(autouse=True)
-def _short_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def short_samples(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
     """The first seconds of the sample calls."""
-    paths = tuple(tmp_path / path.name for path in SAMPLES)
+    folder = tmp_path_factory.mktemp("samples")
+    paths = tuple(folder / path.name for path in SAMPLES)
     for sample, path in zip(SAMPLES, paths, strict=True):
         samples, rate = soundfile.read(sample, frames=int(CALL_S * 8000), dtype="int16")
         soundfile.write(path, samples, rate)
-    monkeypatch.setattr(player, "SAMPLES", paths)
+    return paths
 
 
 def server(host: str = "127.0.0.1", **settings: object) -> uvicorn.Server:
-    """A service in which whatever is said sounds angry."""
+    """A service in which all speech sounds angry."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as free:
         free.bind((host, 0))
         port = free.getsockname()[1]
@@ -41,12 +41,14 @@ def server(host: str = "127.0.0.1", **settings: object) -> uvicorn.Server:
 
 async def play(
     served: uvicorn.Server,
+    samples: Sequence[Path],
     *,
     calls: int = 3,
     repeat: bool = False,
     stop: asyncio.Event | None = None,
     on_ready: Callable[[str], None] = lambda _: None,
     on_alert: Callable[[AlertReceived], None] = lambda _: None,
+    ready_within_s: float = 60.0,
 ) -> ReplaySummary:
     summary = ReplaySummary()
     async with asyncio.timeout(30):
@@ -58,6 +60,8 @@ async def play(
             summary=summary,
             on_ready=on_ready,
             on_alert=on_alert,
+            samples=samples,
+            ready_within_s=ready_within_s,
         )
     return summary
 
@@ -67,16 +71,18 @@ def test_every_bundled_sample_is_played_and_the_angry_one_first() -> None:
     assert "angry" in SAMPLES[0].name
 
 
-async def test_the_sample_calls_raise_alerts_at_a_service_of_its_own() -> None:
-    told: list[AlertReceived] = []
+async def test_the_sample_calls_raise_alerts_at_a_service_of_its_own(
+    short_samples: tuple[Path, ...],
+) -> None:
+    alerts: list[AlertReceived] = []
     served = server()
-    summary = await play(served, on_alert=told.append)
+    summary = await play(served, short_samples, on_alert=alerts.append)
     assert summary.calls == 3
     assert summary.played_s == pytest.approx(3 * CALL_S)
     assert summary.readings >= 3
     assert summary.fired["anger"] == 3
     assert not summary.errors
-    assert any(alert.state == "firing" and "sounds angry" in alert.text for alert in told)
+    assert any(alert.state == "firing" and "sounds angry" in alert.text for alert in alerts)
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", served.config.port))
@@ -86,67 +92,71 @@ async def test_the_sample_calls_raise_alerts_at_a_service_of_its_own() -> None:
     ("host", "shown_as"),
     [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")],
 )
-async def test_its_address_can_be_opened_where_it_runs(host: str, shown_as: str) -> None:
+async def test_its_address_can_be_opened_where_it_runs(
+    host: str, shown_as: str, short_samples: tuple[Path, ...]
+) -> None:
     stop, shown = asyncio.Event(), list[str]()
 
-    def see(url: str) -> None:
+    def on_ready(url: str) -> None:
         shown.append(url)
         stop.set()
 
     served = server(host)
-    await play(served, stop=stop, on_ready=see)
+    await play(served, short_samples, stop=stop, on_ready=on_ready)
     assert shown == [f"http://{shown_as}:{served.config.port}/"]
 
 
-async def test_a_stop_hangs_up_all_calls_and_ends_the_service() -> None:
+async def test_a_stop_hangs_up_all_calls_and_ends_the_service(
+    short_samples: tuple[Path, ...],
+) -> None:
     stop, served = asyncio.Event(), server()
-    summary = await play(served, repeat=True, stop=stop, on_alert=lambda _: stop.set())
+    summary = await play(
+        served, short_samples, repeat=True, stop=stop, on_alert=lambda _: stop.set()
+    )
     assert summary.calls >= 1
     assert summary.played_s < 3 * CALL_S
     assert not summary.errors
     assert served.started
 
 
-async def test_a_stop_before_the_service_is_ready_ends_it() -> None:
+async def test_a_stop_before_the_service_is_ready_ends_it(
+    short_samples: tuple[Path, ...],
+) -> None:
     stop, shown = asyncio.Event(), list[str]()
     stop.set()
-    summary = await play(server(), stop=stop, on_ready=shown.append)
+    summary = await play(server(), short_samples, stop=stop, on_ready=shown.append)
     assert summary.calls == 0
     assert not shown
 
 
-async def test_a_service_that_ends_by_itself_is_told() -> None:
+async def test_a_service_that_ends_by_itself_is_an_error(short_samples: tuple[Path, ...]) -> None:
     served = server()
 
     def end(_: str) -> None:
         served.should_exit = True
 
     with pytest.raises(ServiceEnded, match="ended by itself"):
-        await play(served, repeat=True, on_ready=end)
+        await play(served, short_samples, repeat=True, on_ready=end)
 
 
-async def test_a_service_that_cannot_start_is_told() -> None:
+async def test_a_service_that_cannot_start_is_an_error(short_samples: tuple[Path, ...]) -> None:
     served = server()
     with socket.socket() as other:
         other.bind(("127.0.0.1", served.config.port))
         with pytest.raises(ServiceEnded):
-            await play(served)
+            await play(served, short_samples)
 
 
-async def test_a_service_that_does_not_get_ready_is_not_waited_for_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_service_that_does_not_get_ready_is_given_up(
+    tmp_path: Path, short_samples: tuple[Path, ...]
 ) -> None:
-    monkeypatch.setattr(player, "READY_WITHIN_S", 2.0)
     served = server(redis_url="redis://127.0.0.1:1", state_dir=tmp_path)
     begin_s = time.monotonic()
     with pytest.raises(ServiceUnreachable, match='not ready within 2 s, at last: .*"redis":false'):
-        await play(served)
+        await play(served, short_samples, ready_within_s=2.0)
     assert time.monotonic() - begin_s < 15
 
 
-async def test_a_sample_that_is_missing_ends_the_service(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(player, "SAMPLES", (tmp_path / "absent.flac",))
+async def test_a_sample_that_is_missing_ends_the_service(tmp_path: Path) -> None:
     with pytest.raises(UnreadableRecording, match="absent.flac"):
-        await play(server())
+        await play(server(), [tmp_path / "absent.flac"])

@@ -1,0 +1,105 @@
+"""The command `kanjo evaluate-alerts`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.cli.console import INTERRUPTED, fail, out
+from service.cli.environment import settings_from_environment
+from service.cli.options import Corpora
+from service.cli.training_extra import needs_training
+
+
+def evaluate_alerts(
+    corpora: Corpora,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="KANJO_MODEL",
+            exists=True,
+            dir_okay=False,
+            help="Artifact of the model.",
+            show_default="the shipped model",
+        ),
+    ] = None,
+    out_folder: Annotated[
+        Path, typer.Option("--out", help="Folder of the page, its picture and its figures.")
+    ] = Path("runs/alerts"),
+    false_per_hour: Annotated[
+        float, typer.Option(min=0, help="Most false alerts of each emotion in an hour of calls.")
+    ] = 2.0,
+    minutes: Annotated[float, typer.Option(min=0.5, help="Length of a call, in minutes.")] = 3.0,
+    calls: Annotated[int, typer.Option(min=1, help="Calls of each speaker.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same calls.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the recommended thresholds into the model.")
+    ] = False,
+) -> None:
+    """Count caught, late and false alerts on simulated calls of held-out speakers.
+
+    The calls are made of speakers that the model was not trained on, and run through the service's
+    own gate, windows, network and alert policy (with its settings KANJO_FIRST_S, KANJO_HOP_S,
+    KANJO_HOLD_S, KANJO_RELEASE_S and KANJO_SMOOTH_S). Thresholds are chosen on validation speakers
+    and tried once on test speakers. An interrupted evaluation goes on when the command is given
+    again (needs the extra `training`).
+
+    Example: kanjo evaluate-alerts --model mine.pt --out runs/alerts --write
+    """
+    with needs_training():
+        from model import SHIPPED, artifact
+        from model.artifact import ArtifactError
+        from service.replay.simulation import CallSimulator
+        from service.scoring.torch_scorer import NoSuchDevice
+        from training.alerts import page as alerts_page
+        from training.alerts.simulated_calls import CallsConfig, CallsError
+        from training.alerts.thresholds import ALERTED, TradeoffConfig, TradeoffError, evaluate
+        from training.data.dataset import RecordingError
+        from training.data.manifest import ManifestError, read_corpora
+    settings = settings_from_environment()
+    path = model or SHIPPED
+    try:
+        simulator = CallSimulator(
+            path,
+            out_folder / "readings",
+            threads=threads,
+            first_s=settings.first_s,
+            hop_s=settings.hop_s,
+            release_s=settings.release_s,
+        )
+        tradeoff = evaluate(
+            read_corpora(corpora),
+            simulator,
+            TradeoffConfig(
+                hold_s=settings.hold_s,
+                smooth_s=settings.smooth_s,
+                calls=CallsConfig(minutes=minutes, calls_per_speaker=calls, seed=seed),
+                false_per_hour=dict.fromkeys(ALERTED, false_per_hour),
+            ),
+        )
+        page = alerts_page.write(tradeoff, out_folder)
+        if write:
+            meta = replace(
+                simulator.meta,
+                thresholds=simulator.meta.thresholds | tradeoff.thresholds,
+                training=simulator.meta.training | {"alerts": tradeoff.provenance},
+            )
+            artifact.rewrite(path, meta)
+    except (
+        ArtifactError,
+        CallsError,
+        ManifestError,
+        NoSuchDevice,
+        RecordingError,
+        TradeoffError,
+    ) as error:
+        fail(error)
+    except KeyboardInterrupt:
+        fail("interrupted; the same command goes on where it was", INTERRUPTED)
+    simulator.clear_cache()
+    for emotion in ALERTED:
+        at = tradeoff.thresholds[emotion]
+        out.print(f"{emotion}: fires at {at.fire_at:.3f}, clears below {at.clear_at:.3f}")
+    out.print(f"page: {page}", markup=False)

@@ -1,0 +1,146 @@
+"""The command `kanjo replay`."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from service.cli.console import fail, out
+from service.cli.options import Bridge
+from service.cli.replay_output import live_progress, print_alert, summary_table
+from service.cli.signals import stop_on_signal
+
+CREDENTIALS = "Credentials, where the service asks for them"
+
+
+def replay(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Recordings: mono is the caller, stereo caller left and agent right."),
+    ],
+    bridge: Annotated[
+        Bridge, typer.Option(help="The bridge that is called, as its provider calls it.")
+    ] = "native",
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the calls connect to; ws://127.0.0.1:8000/calls/BRIDGE unless given.",
+            metavar="WS-URL",
+            show_default=False,
+        ),
+    ] = None,
+    calls: Annotated[
+        int,
+        typer.Option(min=1, help="Calls at the same time; the recordings are dealt round robin."),
+    ] = 1,
+    speed: Annotated[
+        float, typer.Option(min=0.01, max=1000, help="1 is real time, 2 twice as fast.")
+    ] = 1.0,
+    repeat: Annotated[
+        bool, typer.Option("--repeat", help="Start over after the last recording, until Ctrl-C.")
+    ] = False,
+    swap: Annotated[
+        bool, typer.Option("--swap", help="Stereo is agent left and caller right.")
+    ] = False,
+    encoding: Annotated[
+        Literal["mulaw", "alaw", "l16"] | None,
+        typer.Option(help="Encoding of the samples, at 8 kHz.", show_default="the bridge's usual"),
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REPLAY_API_KEY",
+            help="Header X-API-KEY: audiohook.",
+            rich_help_panel=CREDENTIALS,
+        ),
+    ] = None,
+    secret: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REPLAY_SECRET",
+            help="Signs the handshake: audiohook (the client secret, base64), twilio and plivo "
+            "(the auth token).",
+            rich_help_panel=CREDENTIALS,
+        ),
+    ] = None,
+    public_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REPLAY_PUBLIC_URL",
+            help="The URL that is signed, where the service is reached at another one.",
+            metavar="WS-URL",
+            show_default="--url",
+            rich_help_panel=CREDENTIALS,
+        ),
+    ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REPLAY_USER",
+            help="User of HTTP Basic: asterisk, exotel, freeswitch, jambonz.",
+            rich_help_panel=CREDENTIALS,
+        ),
+    ] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REPLAY_PASSWORD",
+            help="Password of HTTP Basic, with --user.",
+            rich_help_panel=CREDENTIALS,
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REPLAY_TOKEN",
+            help="Bearer token: native, telnyx, vonage; twilio's stream parameter.",
+            rich_help_panel=CREDENTIALS,
+        ),
+    ] = None,
+) -> None:
+    """Play recordings at a service as live calls; print the alerts, then a summary.
+
+    The summary's lateness is the time from the sending of a window's last sample to the arrival
+    of its reading. Ctrl-C hangs the calls up. The exit status is 1 if there were errors.
+
+    Example: kanjo replay call.wav --calls 20 --bridge twilio
+    """
+    from service.errors import KanjoError
+    from service.replay.player import replay as play
+    from service.replay.summary import ReplaySummary
+    from service.telephony.shared.client import ClientCredentials
+    from service.telephony.shared.interleaved import Encoding
+    from service.telephony.shared.recording import Recording
+
+    async def run() -> None:
+        await play(
+            recordings,
+            url or f"ws://127.0.0.1:8000/calls/{bridge}",
+            calls=calls,
+            speed=speed,
+            repeat=repeat,
+            bridge=bridge,
+            encoding=Encoding(encoding) if encoding else None,
+            credentials=ClientCredentials(
+                api_key=api_key,
+                secret=secret,
+                user=user,
+                password=password,
+                token=token,
+                public_url=public_url,
+            ),
+            stop=stop_on_signal(),
+            summary=summary,
+            on_alert=print_alert,
+        )
+
+    summary = ReplaySummary()
+    try:
+        recordings = [Recording.read(file, swap=swap) for file in files]
+        with live_progress(summary):
+            asyncio.run(run())
+    except KanjoError as error:
+        fail(error)
+    out.print(summary_table(summary))
+    raise typer.Exit(1 if summary.errors else 0)

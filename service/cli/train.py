@@ -1,0 +1,74 @@
+"""The command `kanjo train`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from service.cli.console import INTERRUPTED, fail, out
+from service.cli.options import Cache, Corpora
+from service.cli.training_extra import limit_threads, needs_training
+
+# The paper's systems as settings of a training; its baseline is combined, on corpora of one style.
+SYSTEMS: dict[str, dict[str, Any]] = {
+    "combined": {"ser_weight": 1.0, "selective": False},
+    "mtl": {"selective": False},
+    "selective-mtl": {"selective": True},
+}
+
+
+def train(
+    corpora: Corpora,
+    out_folder: Annotated[
+        Path, typer.Option("--out", help="Folder of the checkpoints and the log.")
+    ] = Path("runs/train"),
+    cache: Cache = Path("var/cache"),
+    recipe: Annotated[
+        Literal["paper", "compact", "kanjo"],
+        typer.Option(help="The paper's, the same on a small network, or the shipped model's."),
+    ] = "kanjo",
+    system: Annotated[
+        Literal["combined", "mtl", "selective-mtl"],
+        typer.Option(
+            help="The paper's systems; its baseline is combined, on corpora of one style."
+        ),
+    ] = "selective-mtl",
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Passes over the training data.", show_default="the recipe's"),
+    ] = None,
+    test_fold: Annotated[
+        int, typer.Option(min=0, help="Number of the fold of speakers that is held out.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads.", show_default="one a core")
+    ] = None,
+) -> None:
+    """Train a network on corpora (needs the extra `training`).
+
+    An interrupted training goes on from its last epoch when the command is given again.
+
+    Example: kanjo train --corpora corpora --out runs/mine
+    """
+    limit_threads(threads)
+    with needs_training():
+        from training.checkpoint import CheckpointError
+        from training.data.dataset import RecordingError
+        from training.data.manifest import ManifestError
+        from training.data.splits import SplitError
+        from training.train import RECIPES, main
+    config = replace(RECIPES[recipe], test_fold=test_fold, seed=seed, **SYSTEMS[system])
+    if epochs:
+        config = replace(config, epochs=epochs)
+    try:
+        best = main(config, corpora, out_folder, cache)
+    except (CheckpointError, ManifestError, RecordingError, SplitError) as error:
+        fail(error)
+    except KeyboardInterrupt:
+        last = out_folder / "last.pt"
+        if last.exists():
+            fail(f"interrupted; the same command goes on from {last}", INTERRUPTED)
+        fail("interrupted before the first epoch ended; the same command begins again", INTERRUPTED)
+    out.print(f"best checkpoint: {best}", markup=False)

@@ -1,0 +1,32 @@
+import asyncio
+import os
+import signal
+import subprocess
+
+from tests.service.cli.command import KANJO, free_port
+
+
+async def test_an_interrupted_demo_hangs_up_and_prints_a_summary() -> None:
+    port = free_port()
+    demo = await asyncio.create_subprocess_exec(
+        *KANJO, "demo",
+        env={
+            **os.environ,
+            "KANJO_PORT": str(port),
+            "KANJO_NATIVE_TOKEN": "t",
+            "PYTHONUNBUFFERED": "1",
+        },
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert demo.stdout is not None
+    async with asyncio.timeout(60):
+        lines = [(await demo.stdout.readline()).decode() for _ in range(2)]
+        assert lines[1] == f"http://127.0.0.1:{port}/ shows the calls; Ctrl-C ends them.\n"
+        await asyncio.sleep(0.5)  # some of the calls
+        demo.send_signal(signal.SIGINT)
+        stdout, stderr = await demo.communicate()
+    assert demo.returncode == 0, stderr
+    rows = dict(line.split(maxsplit=1) for line in stdout.decode().splitlines())
+    assert 1 <= int(rows["calls"]) <= 3
+    assert rows["errors"].strip() == "none"
+    assert b"Traceback" not in stderr

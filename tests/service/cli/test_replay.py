@@ -1,0 +1,143 @@
+import asyncio
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import soundfile
+
+from service.cli import options
+from service.events import Track
+from service.replay.player import CLIENTS
+from tests.service.cli.command import ANGRY, KANJO, free_port, invoke, run
+from tests.service.replay.native_service import NativeService, serving
+from tests.service.replay.provider_service import AUTHENTICATORS, SECRET, ProviderService
+
+
+def test_replay_at_a_refused_port_is_one_sentence(tone: Path) -> None:
+    url = f"ws://127.0.0.1:{free_port()}/calls/native"
+    ended = run("replay", tone, "--url", url)
+    assert ended.returncode == 1
+    assert ended.stderr == f"kanjo: no service at {url}: Connection refused\n"
+    assert ended.stdout == ""
+
+
+def test_replay_of_a_file_that_is_no_recording_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("[red]no sound")
+    result = invoke("replay", tmp_path / "notes.txt")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"kanjo: {tmp_path}/notes.txt: ")
+
+
+def test_replay_offers_every_bridge() -> None:
+    assert get_args(options.Bridge) == options.BRIDGES == tuple(CLIENTS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--encoding", "l16"], "twilio: got encoding l16, expected mulaw"),
+        (["--user", "u"], "twilio: got access by user, expected secret, token, public_url or none"),
+    ],
+)
+def test_replay_as_no_provider_calls_is_one_sentence(
+    arguments: list[str], sentence: str, tone: Path
+) -> None:
+    result = invoke("replay", tone, "--bridge", "twilio", *arguments)
+    assert result.exit_code == 1
+    assert result.stderr == f"kanjo: {sentence}\n"
+
+
+async def test_replay_as_a_bridge_prints_what_it_does_not_get(tone: Path) -> None:
+    provider = ProviderService("telnyx", authenticator=AUTHENTICATORS["telnyx"]())
+    async with provider.serving() as url:
+        replaying = await asyncio.create_subprocess_exec(
+            *KANJO, "replay", str(tone), "--bridge", "telnyx", "--url", url, "--speed", "50",
+            "--encoding", "alaw",
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, "REPLAY_TOKEN": SECRET},
+        )  # fmt: skip
+        stdout, stderr = await replaying.communicate()
+    assert replaying.returncode == 0, stderr
+    text = stdout.decode()
+    assert "this bridge gets none; see the dashboard" in text
+    assert "readings" not in text
+    assert len(provider.pcm(Track.CALLER)) == 80_000
+
+
+def test_replay_calls_the_path_of_its_bridge_unless_given_another(
+    tone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+
+    async def played(recordings: object, url: str, **_: object) -> None:
+        called.append(url)  # a test must not connect to whatever listens at port 8000
+
+    monkeypatch.setattr("service.replay.player.replay", played)
+    for arguments in ([], ["--bridge", "plivo"], ["--url", "ws://kanjo.example.com/"]):
+        result = invoke("replay", tone, *arguments)
+        assert result.exit_code == 0, result.output
+    assert called == [
+        "ws://127.0.0.1:8000/calls/native",
+        "ws://127.0.0.1:8000/calls/plivo",
+        "ws://kanjo.example.com/",
+    ]
+
+
+async def test_replay_prints_alerts_and_a_summary(tone: Path) -> None:
+    async with serving(NativeService(fires=True)) as url:
+        replaying = await asyncio.create_subprocess_exec(
+            *KANJO, "replay", str(tone), "--url", url, "--calls", "2", "--speed", "50",
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        stdout, stderr = await replaying.communicate()
+    assert replaying.returncode == 0, stderr
+    text = stdout.decode()
+    assert text.count("firing    sounds angry (0.83)") == 2
+    assert "anger 2" in text
+    assert "lateness p99" in text
+
+
+async def test_an_interrupted_replay_hangs_up_and_prints_a_summary(tone: Path) -> None:
+    service = NativeService(stop_after=2)
+    async with serving(service) as url, asyncio.timeout(60):
+        replaying = await asyncio.create_subprocess_exec(
+            *KANJO, "replay", str(tone), "--url", url, "--repeat",
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        await service.stop.wait()
+        replaying.send_signal(signal.SIGINT)
+        stdout, stderr = await replaying.communicate()
+    assert replaying.returncode == 0, stderr
+    assert service.stops == 1
+    assert "lateness p50" in stdout.decode()
+    assert b"Traceback" not in stderr
+
+
+async def test_replay_that_met_errors_exits_so(tone: Path) -> None:
+    async with serving(NativeService(hangs_up=True)) as url:
+        replaying = await asyncio.create_subprocess_exec(
+            *KANJO, "replay", str(tone), "--url", url,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        stdout, _ = await replaying.communicate()
+    assert replaying.returncode == 1
+    assert "error closed" in stdout.decode()
+
+
+async def test_replay_at_a_service_brings_readings_in_time(service: str, tmp_path: Path) -> None:
+    voice, rate = soundfile.read(ANGRY, frames=24_000, dtype="int16")
+    soundfile.write(tmp_path / "call.wav", voice, rate)
+    url = service.replace("http", "ws") + "/calls/native"
+    replaying = await asyncio.create_subprocess_exec(
+        *KANJO, "replay", str(tmp_path / "call.wav"), "--url", url,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    stdout, stderr = await replaying.communicate()
+    assert replaying.returncode == 0, stderr
+    rows = dict(line.split("  ", 1) for line in stdout.decode().splitlines() if "  " in line)
+    assert rows["audio"].strip() == "3.0 s"
+    assert int(rows["readings"]) >= 1
+    assert rows["errors"].strip() == "none"
