@@ -1,4 +1,4 @@
-"""The rooms of docs/architecture.md are those of the tree, and imports run down their tables only."""
+"""docs/architecture.md has the rooms of the tree, and imports run down its tables only."""
 
 import re
 from pathlib import Path

@@ -51,13 +51,14 @@ def evaluate_alerts(
     with needs_training():
         from model import SHIPPED, artifact
         from model.artifact import ArtifactError
+        from model.labels import ALERTED_EMOTIONS
         from service.replay.simulation import CallSimulator
         from service.scoring.torch_scorer import NoSuchDevice
         from training.alerts import page as alerts_page
         from training.alerts.simulated_calls import CallsConfig, CallsError
-        from training.alerts.thresholds import ALERTED, TradeoffConfig, TradeoffError, evaluate
-        from training.data.dataset import RecordingError
+        from training.alerts.thresholds import TradeoffConfig, TradeoffError, evaluate
         from training.data.manifest import ManifestError, read_corpora
+        from training.data.recordings import RecordingError
     settings = settings_from_environment()
     path = model or SHIPPED
     try:
@@ -76,7 +77,7 @@ def evaluate_alerts(
                 hold_s=settings.hold_s,
                 smooth_s=settings.smooth_s,
                 calls=CallsConfig(minutes=minutes, calls_per_speaker=calls, seed=seed),
-                false_per_hour=dict.fromkeys(ALERTED, false_per_hour),
+                false_per_hour=dict.fromkeys(ALERTED_EMOTIONS, false_per_hour),
             ),
         )
         page = alerts_page.write(tradeoff, out_folder)
@@ -99,7 +100,7 @@ def evaluate_alerts(
     except KeyboardInterrupt:
         fail("interrupted; the same command goes on where it was", INTERRUPTED)
     simulator.clear_cache()
-    for emotion in ALERTED:
+    for emotion in ALERTED_EMOTIONS:
         at = tradeoff.thresholds[emotion]
         out.print(f"{emotion}: fires at {at.fire_at:.3f}, clears below {at.clear_at:.3f}")
     out.print(f"page: {page}", markup=False)

@@ -55,10 +55,11 @@ def train(
     limit_threads(threads)
     with needs_training():
         from training.checkpoint import CheckpointError
-        from training.data.dataset import RecordingError
         from training.data.manifest import ManifestError
+        from training.data.recordings import RecordingError
         from training.data.splits import SplitError
-        from training.train import RECIPES, main
+        from training.recipes import RECIPES
+        from training.train import main
     config = replace(RECIPES[recipe], test_fold=test_fold, seed=seed, **SYSTEMS[system])
     if epochs:
         config = replace(config, epochs=epochs)
