@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
+from model.files import atomic_write
 from training.differences import differences
-from training.files import atomic_write
 
 
 class CheckpointError(ValueError):

@@ -5,19 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-# The bridges whose provider can be played. It repeats the names of the providers, because their
-# clients import numpy, and help must be quick; a test holds it to them.
-BRIDGES = (
-    "native",
-    "audiohook",
-    "twilio",
-    "freeswitch",
-    "jambonz",
-    "asterisk",
-    "vonage",
-    "telnyx",
-    "plivo",
-    "exotel",
+from service import telephony
+
+# The providers that `replay` can play: the folders of the table in service/telephony/providers.py,
+# which is not imported here, because its clients import numpy and help must be quick.
+BRIDGES = tuple(
+    sorted(row.parent.name for row in Path(telephony.__file__).parent.glob("*/provider.py"))
 )
 if TYPE_CHECKING:
     Bridge = str

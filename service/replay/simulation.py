@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from model.artifact import ArtifactMeta, Thresholds
+from model.audio import FRAME_SAMPLES
 from model.files import atomic_write
 from model.labels import Emotion
 from service.alerts.policy import AlertPolicy, AlertRule

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib
 
+from model.files import atomic_write
 from model.labels import ADJECTIVES
 from training.alerts.callers import HELD_OUT_SETS, HeldOutSet
 from training.alerts.matching import LATE_S
@@ -14,7 +15,6 @@ from training.alerts.performance import SOON_S, AlertPerformance
 from training.alerts.picture import SET_NAMES, draw
 from training.alerts.simulated_calls import EPISODE_S
 from training.alerts.thresholds import EmotionTradeoff, Tradeoff
-from training.files import atomic_write
 from training.metrics import Estimate
 from training.pages import environment
 

@@ -12,13 +12,13 @@ import soundfile
 
 from model.audio import SAMPLE_RATE, Pcm, quantised, resample
 from model.features import FeatureSpec
+from model.files import atomic_write
 from model.labels import EMOTIONS
 from training.corpora import READERS, callcentre, iemocap
 from training.corpora.cleaning import BACKCHANNELS, Rules, clean, read_backchannels
 from training.corpora.report import PreparationReport
 from training.corpora.source import CorpusError, LeftOut, Reason, Source
 from training.data.manifest import read_manifest, write_manifest, write_votes
-from training.files import atomic_write
 from training.progress import track
 
 LATE_S = 0.1  # an end may be so far after that of the recording: tables round

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from model.artifact import DEFAULT_SERVING
 from model.features import FeatureSpec, Frames
+from model.files import atomic_write
 from model.functionals import Functionals, functional_count, functionals
 from model.gate import GateSpec
 from training.data.augmentation import cuts
 from training.data.channel import Channel
 from training.data.manifest import Utterance
 from training.data.recordings import map_recordings, speech_frames
-from training.files import atomic_write
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.files import atomic_write
 from model.labels import EMOTIONS, Emotion, Style
-from training.files import atomic_write
 
 COLUMNS = ("path", "corpus", "style", "language", "speaker", "emotion", "duration_s")
 ALL_COLUMNS = (

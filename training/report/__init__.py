@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.files import atomic_write
+from model.files import atomic_write
 from training.report import prose
 from training.report.results import ReportError, Study
 from training.report.sections import sections

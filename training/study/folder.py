@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from fcntl import LOCK_EX, LOCK_NB, lockf
 from pathlib import Path
 
+from model.files import atomic_write
 from training.data.manifest import Utterance
 from training.differences import differences
-from training.files import atomic_write
 from training.study.plan import StudyConfig, StudyError, Trainings
 from training.study.predictions import Run
 from training.train import Epoch

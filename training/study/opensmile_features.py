@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from model.audio import Pcm
 from model.features import FeatureSpec
+from model.files import atomic_write
 from model.gate import HOP_SAMPLES, speech_spans
 from training.data.channel import Channel
 from training.data.manifest import Utterance
 from training.data.recordings import PLAIN_GATE, RecordingError, map_recordings, read_recording
-from training.files import atomic_write
 
 FunctionalsTable = NDArray[np.float64]  # (N, F)
 

@@ -11,10 +11,10 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from model.files import atomic_write
 from model.labels import EMOTIONS, STYLES
 from training.calibration import Calibration
 from training.data.manifest import Utterance
-from training.files import atomic_write
 
 FORMAT = 1
 

@@ -16,7 +16,7 @@ from service.calls.registry import CallRegistry
 from service.classification import cut
 from service.events import AlertState, Audio, CallStarted, Reading, Track, Transition
 from service.metrics import Metrics
-from service.replay.simulation import CACHED_READINGS, FRAME_SAMPLES, CallSimulator
+from service.replay.simulation import CACHED_READINGS, CallSimulator
 from service.scoring.batcher import Batcher
 from service.scoring.torch_scorer import TorchScorer
 from service.store.store import Store
