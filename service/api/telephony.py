@@ -172,7 +172,7 @@ async def _connected(name: str, socket: WebSocket, services: Services) -> None:
         await socket.accept(subprotocol)
     except WebSocketDisconnect:  # gone before it was answered
         return
-    await Connection(WebSocketTransport(socket), bridge, name, services).hold()
+    await Connection(WebSocketTransport(socket), bridge, name, services).run()
 
 
 def _handshake(socket: WebSocket) -> Handshake:

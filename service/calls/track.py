@@ -1,31 +1,91 @@
-"""One track of a stream: decoded samples to windows at 8 kHz."""
+"""The pipeline of one track: from decoded samples at any rate to windows at 8 kHz."""
 
 import numpy as np
 
-from model.audio import Resampler
+from model.audio import SAMPLE_RATE, Resampler
 from model.speaker_baseline import SpeakerBaseline
 from service.calls.context import CallContext
-from service.calls.windows import WindowCutter
-from service.events import Gap
+from service.calls.windows import Window, WindowCutter
+from service.events import Pcm
 
-CONCEALED_S = 0.1  # of loss at most that is filled with what came before; longer is a gap
+CONCEALED_S = 0.1  # longest loss that is filled with earlier audio; longer ones are gaps
+REPEATED_S = 0.02  # how much of the latest audio is repeated to fill a loss
 
 NO_SAMPLES = np.zeros(0, np.int16)
 
 
 class TrackPipeline:
-    """One track, brought to 8 kHz and cut into windows."""
+    """One track: resampled, short losses concealed, gated and cut into windows.
 
-    def __init__(self, rate: int, context: CallContext, caller: SpeakerBaseline) -> None:
-        gate = context.meta.gate if context.gate else None
-        self.rate = rate
-        self.resampler = Resampler(rate)
-        self.cutter = WindowCutter(
-            context.meta.features, gate, context.first_s, context.hop_s, caller
+    Args:
+        sample_rate: of what `receive` is given, Hz.
+        context: the model's feature and gate specs, window lengths and metrics.
+        baseline: of the track's speaker; updated as the track goes on.
+        start_s: call time of the first sample.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        context: CallContext,
+        baseline: SpeakerBaseline,
+        start_s: float = 0.0,
+    ) -> None:
+        self.sample_rate = sample_rate
+        self._concealed_seconds = context.metrics.concealed_seconds
+        self._resampler = Resampler(sample_rate)
+        self._cutter = WindowCutter(
+            context.meta.features,
+            context.meta.gate if context.gate else None,
+            context.first_s,
+            context.hop_s,
+            baseline,
         )
-        self.ticked_s = 0.0
-        self.latest = NO_SAMPLES  # what was heard last, at `rate`
+        self._cutter.skip(round(start_s * SAMPLE_RATE))
+        self._latest = NO_SAMPLES  # the last REPEATED_S that were received, at `sample_rate`
 
-    def can_conceal(self, gap: Gap) -> bool:
-        """A lost packet or a few don't end a sentence: what came before is heard again instead."""
-        return bool(len(self.latest)) and gap.samples <= CONCEALED_S * self.rate
+    @property
+    def position_s(self) -> float:
+        """Call time up to which the track has been received."""
+        return self._cutter.position_s
+
+    @property
+    def speech_s(self) -> float:
+        """Seconds of speech that are in windows so far."""
+        return self._cutter.speech_s
+
+    @property
+    def speaking(self) -> bool:
+        """Whether a stretch of speech is under way."""
+        return self._cutter.speaking
+
+    def receive(self, pcm: Pcm, hop_s: float) -> list[Window]:
+        """Returns the windows that the next samples complete.
+
+        Args:
+            pcm: (n,) int16 at `sample_rate`, at most a second or so.
+            hop_s: seconds of speech from one window to the next, from now on.
+        """
+        self._latest = pcm[-round(REPEATED_S * self.sample_rate) :]
+        self._cutter.hop_s = hop_s
+        return self._cutter.feed(self._resampler.feed(pcm))
+
+    def lose(self, samples: int, hop_s: float) -> list[Window]:
+        """Returns the windows that a loss of samples, counted at `sample_rate`, completes.
+
+        A short loss does not end a sentence: the latest audio is repeated in its place. A longer
+        one ends the stretch of speech.
+        """
+        if len(self._latest) and samples <= CONCEALED_S * self.sample_rate:
+            self._concealed_seconds.inc(samples / self.sample_rate)
+            return self.receive(np.resize(self._latest, samples), hop_s)
+        windows = self._flush_resampler()
+        self._resampler = Resampler(self.sample_rate)
+        return windows + self._cutter.skip(round(samples * SAMPLE_RATE / self.sample_rate))
+
+    def flush(self) -> list[Window]:
+        """Returns the last windows; nothing may be received afterwards."""
+        return self._flush_resampler() + self._cutter.end()
+
+    def _flush_resampler(self) -> list[Window]:
+        return self._cutter.feed(self._resampler.feed(NO_SAMPLES, last=True))

@@ -132,7 +132,7 @@ class CallSimulator:
         told: dict[Emotion, list[float]] = {emotion: [] for emotion in thresholds}
         policy = AlertPolicy("rehearsal", heard[0].reading.call_id if heard else "", rules)
         for one in heard:
-            for step in policy.hear(one.reading):
+            for step in policy.update(one.reading):
                 if step.state is AlertState.FIRING:
                     told[step.emotion].append(one.told_s)
         return told

@@ -124,7 +124,7 @@ class AsteriskBridge(ListenOnlyBridge):
         return [CallStopped("disconnected")] if live else []
 
     def _drop(self, problem: MessageProblem) -> list[Event]:
-        self.problems[problem] += 1
+        self.message_errors[problem] += 1
         return []
 
     def _audio(self, frame: bytes) -> list[Event]:

@@ -187,7 +187,7 @@ class AudioHookBridge(Bridge):
     ) -> None:
         assert len(set(sides.values())) == len(sides), sides
         self.close_code: CloseCode | None = None
-        self.problems: Counter[str] = Counter()
+        self.message_errors: Counter[str] = Counter()
         self._session_id = session_id
         self._organization_id = organization_id
         self._sides = sides
@@ -265,10 +265,10 @@ class AudioHookBridge(Bridge):
             return self._broken("audio_unexpected", "got audio, expected none: opened had no media")
         self._played_bytes += len(frame)
         if self._paused:
-            self.problems["audio_while_paused"] += 1
+            self.message_errors["audio_while_paused"] += 1
             events = self._samples.lose(len(frame))
         elif len(frame) > MAX_FRAME_BYTES:
-            self.problems["frame_too_large"] += 1
+            self.message_errors["frame_too_large"] += 1
             events = self._samples.lose(len(frame))
         else:
             events = self._samples.feed(frame)
@@ -326,18 +326,18 @@ class AudioHookBridge(Bridge):
             case "update":
                 self._reply("updated")
             case "error":
-                self.problems["client_error"] += 1
+                self.message_errors["client_error"] += 1
             case "dtmf" | "playback_started" | "playback_completed":
                 pass
             case _:
-                self.problems["unknown_type"] += 1
+                self.message_errors["unknown_type"] += 1
         return []
 
     # How it opens ("Session walkthrough", "Open transaction" and "Connection probe").
 
     def _open(self, parameters: Mapping[str, Any]) -> list[Event]:
         if self._state is not _State.WAITING:
-            self.problems["second_open"] += 1
+            self.message_errors["second_open"] += 1
             return []
         try:
             wanted = _Open.model_validate(parameters)
@@ -456,7 +456,7 @@ class AudioHookBridge(Bridge):
         leave_with: CloseCode = CloseCode.POLICY,
     ) -> list[Event]:
         """The client breaks the protocol: the session is over, unless it is anyway."""
-        self.problems[problem] += 1
+        self.message_errors[problem] += 1
         self._disconnect(reason, info, leave_with)
         return self._stop("protocol_error") if self._state is _State.DISCONNECTING else []
 
@@ -596,7 +596,7 @@ class AudioHookBridge(Bridge):
         if self._state not in (_State.OPEN, _State.CLOSING):
             return
         if len(self._entities) == MAX_ENTITIES:
-            self.problems["entities_dropped"] += 1
+            self.message_errors["entities_dropped"] += 1
         self._entities.append({"type": kind, "data": data})
         self._tell_when_due()
 
@@ -614,7 +614,7 @@ class AudioHookBridge(Bridge):
 
     def _reply(self, kind: str, **parameters: Any) -> None:
         if len(self._replies) == MAX_REPLIES:
-            self.problems["replies_dropped"] += 1
+            self.message_errors["replies_dropped"] += 1
         self._replies.append(_Reply(kind, self._clientseq, parameters))
 
 

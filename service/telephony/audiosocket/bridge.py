@@ -119,7 +119,7 @@ class AudioSocketBridge(ListenOnlyBridge):
         return bytes([kind]) + len(payload).to_bytes(2, "big") + payload
 
     def _drop(self, problem: MessageProblem) -> list[Event]:
-        self.problems[problem] += 1
+        self.message_errors[problem] += 1
         return []
 
     def _message(self, kind: int, payload: bytes) -> list[Event]:

@@ -105,7 +105,7 @@ class FreeswitchBridge(ListenOnlyBridge):
     def receive(self, message: str | bytes) -> list[Event]:
         """The facts in one message. What is wrong with it is counted."""
         if self._state is _State.STOPPED:
-            self.problems[MessageProblem.AFTER_STOP] += 1
+            self.message_errors[MessageProblem.AFTER_STOP] += 1
             return []
         if isinstance(message, str):
             # Texts of a live call are `send_text`: somebody else's words.
@@ -120,13 +120,13 @@ class FreeswitchBridge(ListenOnlyBridge):
 
     def _audio(self, frame: bytes) -> list[Event]:
         if len(frame) > self._max_frame_bytes:
-            self.problems[MessageProblem.FRAME_TOO_LARGE] += 1
+            self.message_errors[MessageProblem.FRAME_TOO_LARGE] += 1
             return self._samples.lose(len(frame))
         return self._samples.feed(frame)
 
     def _hold(self, frame: bytes) -> list[Event]:
         if not self._held.has_room(frame):
-            self.problems[MessageProblem.HELD_TOO_MUCH] += 1
+            self.message_errors[MessageProblem.HELD_TOO_MUCH] += 1
             if self._known:
                 started = self._start({})
                 return started + self._audio(frame) if started else []
@@ -140,7 +140,7 @@ class FreeswitchBridge(ListenOnlyBridge):
 
     def _metadata(self, text: str) -> list[Event]:
         if len(text) > MAX_TEXT_CHARS:
-            self.problems[MessageProblem.TEXT_TOO_LARGE] += 1
+            self.message_errors[MessageProblem.TEXT_TOO_LARGE] += 1
             return []
         try:
             said = from_json(text, allow_inf_nan=False)
@@ -154,7 +154,7 @@ class FreeswitchBridge(ListenOnlyBridge):
             lanes = self._lanes_of(said)
             call_id = self._call_id_of(said)
         except StartRefused as refused:
-            self.problems[refused.problem] += 1
+            self.message_errors[refused.problem] += 1
             self._close(refused.close_code, str(refused))
             return []
         self._state = _State.LIVE

@@ -123,7 +123,7 @@ class NativeBridge(Bridge):
         max_held_bytes: int = 65_536,
     ) -> None:
         self.close_code: CloseCode | None = None
-        self.problems: Counter[str] = Counter()
+        self.message_errors: Counter[str] = Counter()
         self._analyse = analyse
         self._max_frame_bytes = max_frame_bytes
         self._max_held_bytes = max_held_bytes
@@ -334,7 +334,7 @@ class NativeBridge(Bridge):
         problems: Sequence[dict[str, str]] = (),
     ) -> None:
         """Something went wrong; some codes (`CLOSES`) end the connection."""
-        self.problems[code] += 1
+        self.message_errors[code] += 1
         close_code = close_code or CLOSES.get(code)
         more = {"problems": problems} if problems else {}
         self._reply("error", code=code, message=message, fatal=close_code is not None, **more)

@@ -40,7 +40,7 @@ class Bridge(Protocol):
 
     close_code: CloseCode | None
     close_reason: str = ""  # a sentence to `close_code`
-    problems: Counter[str]  # what was wrong with messages, by code
+    message_errors: Counter[str]  # what was wrong with messages, by code
 
     @property
     def deadline_s(self) -> float | None:

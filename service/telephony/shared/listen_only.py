@@ -52,7 +52,7 @@ class StartRefused(Exception):
 class ListenOnlyBridge(Bridge):
     """What bridges that answer nothing have in common.
 
-    `problems` counts what was dropped, by code; `close_reason` is the sentence to `close_code`.
+    `message_errors` counts what was dropped, by code; `close_reason` is the sentence to `close_code`.
     """
 
     replaces = True
@@ -60,7 +60,7 @@ class ListenOnlyBridge(Bridge):
     def __init__(self) -> None:
         self.close_code: CloseCode | None = None
         self.close_reason = ""
-        self.problems: Counter[str] = Counter()
+        self.message_errors: Counter[str] = Counter()
 
     def replies(self) -> Sequence[str | bytes]:
         """Nothing, ever."""

@@ -154,7 +154,7 @@ class MediaStream(ListenOnlyBridge, ABC):
         return at >= 0 and text.startswith(self._unheard, at + len(_TRACK))
 
     def _drop(self, problem: MessageProblem) -> list[Event]:
-        self.problems[problem] += 1
+        self.message_errors[problem] += 1
         return []
 
     def _hold(self, text: str) -> list[Event]:
@@ -237,7 +237,7 @@ class MediaStream(ListenOnlyBridge, ABC):
                 self._origin_ms,
                 self.SLACK_MS,
                 self.DEPTH,
-                self.problems,
+                self.message_errors,
             )
         return timeline.place(chunk, at_ms, data)
 

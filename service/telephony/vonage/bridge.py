@@ -75,7 +75,7 @@ class VonageBridge(ListenOnlyBridge):
         super().failed()
 
     def _drop(self, problem: MessageProblem) -> list[Event]:
-        self.problems[problem] += 1
+        self.message_errors[problem] += 1
         return []
 
     def _text(self, text: str) -> list[Event]:
@@ -123,13 +123,13 @@ class VonageBridge(ListenOnlyBridge):
         if self._samples is None:
             return self._hold(frame)
         if len(frame) > MAX_FRAME_BYTES:
-            self.problems[MessageProblem.FRAME_TOO_LARGE] += 1
+            self.message_errors[MessageProblem.FRAME_TOO_LARGE] += 1
             return self._samples.lose(len(frame))
         return self._samples.feed(frame)
 
     def _hold(self, frame: bytes) -> list[Event]:
         if not self._held.has_room(frame):
-            self.problems[MessageProblem.HELD_TOO_MUCH] += 1
+            self.message_errors[MessageProblem.HELD_TOO_MUCH] += 1
         self._held.add(frame)
         return []
 

@@ -117,7 +117,7 @@ async def test_alerts_are_those_of_a_live_call(stage: CallSimulator) -> None:
     line = mulaw_decode(mulaw_encode(np.ascontiguousarray(sample()[:, 0])))
     running = [asyncio.create_task(run()) for run in (store.run, batcher.run, part.run)]
     for start in range(0, len(line), FRAME_SAMPLES):
-        await part.hear(Audio(Track.CALLER, line[start : start + FRAME_SAMPLES]))
+        await part.receive(Audio(Track.CALLER, line[start : start + FRAME_SAMPLES]))
     await part.end("over")
     for task in running:
         task.cancel()

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from model.audio import SAMPLE_RATE, Pcm, alaw_decode, mulaw_decode
 from model.features import FeatureSpec, Frames
-from service.calls.stream import REPEATED_S
-from service.calls.track import CONCEALED_S
+from service.calls.track import CONCEALED_S, REPEATED_S
 from training.data.channel import (
     BURST_PACKETS,
     CLEAN,
