@@ -128,14 +128,15 @@ class AlertPolicy:
             )
         if reading.end_s < (read_to_s := self._read_to_s.get(reading.track, -math.inf)):
             raise ValueError(
-                f"got a reading that ends at {reading.end_s} s, expected none before {read_to_s} s, "
-                f"the end of the latest reading of {reading.track}"
+                f"got a reading that ends at {reading.end_s} s, "
+                f"expected none before {read_to_s} s, the end of {reading.track}'s latest reading"
             )
 
 
 class _Average:
-    """A weighted mean of probabilities: speech of age t, in seconds of speech, weighs exp(-t / smooth_s).
+    """A weighted mean of probabilities.
 
+    Speech of age t, in seconds of speech, weighs exp(-t / smooth_s).
     Windows overlap, so a window weighs as much as the speech that it adds, not as it contains. The
     weights are normalised: the first reading is the whole average at first, and if it added little
     speech, the readings after it soon outweigh it.
