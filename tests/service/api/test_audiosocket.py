@@ -20,7 +20,7 @@ from tests.service.api.conftest import (
     ready,
     running,
     start,
-    told,
+    receive_until,
     until,
 )
 
@@ -83,7 +83,7 @@ def test_a_call_over_tcp_is_read_as_over_a_websocket(service: Running) -> None:
         for at in range(0, len(HEARD), 4000):
             socket.send(HEARD[at : at + 4000].tobytes())
         socket.send(STOP)
-        native = readings(told(socket))
+        native = readings(receive_until(socket))
     assert [round(r["end_s"], 3) for r in kept["readings"]] == [r["end_s"] for r in native]
     for one, other in zip(kept["readings"], native, strict=True):
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-4)

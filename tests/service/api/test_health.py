@@ -10,7 +10,7 @@ from tests.service.api.conftest import (
     ready,
     running,
     start,
-    told,
+    receive_until,
     until,
 )
 
@@ -94,10 +94,10 @@ def test_metrics_show_the_calls_under_way(service: Running) -> None:
     assert service.metric("kanjo_live_calls") == 0
     with service.socket() as socket:
         socket.send(start("seen in metrics"))
-        told(socket, "started")
+        receive_until(socket, "started")
         assert service.metric("kanjo_live_calls") == 1
         socket.send(STOP)
-        told(socket)
+        receive_until(socket)
     assert service.metric("kanjo_live_calls") == 0
 
 
@@ -139,7 +139,7 @@ def test_a_service_that_stops_ends_the_calls_under_way() -> None:
         ready(server)
         with server.socket() as socket:
             socket.send(start("cut off"))
-            told(socket, "started")
+            receive_until(socket, "started")
             services = server.services
             server.should_exit = True
             server.thread.join(10)

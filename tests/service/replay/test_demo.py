@@ -10,9 +10,9 @@ import uvicorn
 
 from service.app import create_app
 from service.errors import ServiceUnreachable, UnreadableRecording
-from service.replay import demo as player
 from service.replay.demo import SAMPLES, ServiceEnded, demo
 from service.replay.player import ReplaySummary
+from service.replay import demo as player
 from service.settings import Settings
 from service.telephony.shared.client import AlertReceived
 
