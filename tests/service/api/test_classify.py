@@ -371,7 +371,7 @@ def test_a_long_recording_delays_neither_requests_nor_calls(service: Running) ->
     slowest_s = 0.0
     calls = 0
     with ThreadPoolExecutor(1) as other:
-        answer = other.submit(answered, service, long, "audio/flac")
+        answer = other.submit(classified, service, long, "audio/flac")
         while not answer.done():
             response = service.get("/healthz")
             assert response.status_code == 200
