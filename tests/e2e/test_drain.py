@@ -105,9 +105,7 @@ async def test_calls_end_by_themselves_or_reconnect_or_are_ended_by_their_protoc
                     assert messages[-1]["reason"] == "service stopping"
                 else:
                     assert reason == "service stopping"
-            while await asyncio.wait_for(
-                reader.read(65_536), 5
-            ):  # audio of silence, and then the end
+            while await asyncio.wait_for(reader.read(65_536), 5):  # silence, and then the end
                 pass
             await asyncio.to_thread(kanjo.stopped)
             assert time.monotonic() - began < DRAIN_S + 6
