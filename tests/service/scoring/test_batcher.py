@@ -58,7 +58,7 @@ class IncompleteScorer(NumberScorer):
 
 
 class BlockedScorer(NumberScorer):
-    """Scores nothing until `go` is set; `called` tells that a batch has arrived."""
+    """Scores nothing until `go` is set; `called` is set when a batch has arrived."""
 
     def __init__(self) -> None:
         super().__init__()
