@@ -1,4 +1,4 @@
-"""Puts the services together and owns their tasks; nothing else happens here."""
+"""Wires the services together and owns their tasks."""
 
 import asyncio
 import signal
@@ -34,22 +34,22 @@ log = structlog.get_logger()
 
 DASHBOARD = Path(__file__).parent / "dashboard"
 DAY_S = 86_400
-FLUSH_S = 5.0  # at a stop, for Redis to take what calls have left
+FLUSH_S = 5.0  # at a stop, for writes to Redis that are pending
 
 
 def alert_rules(settings: Settings, meta: ArtifactMeta) -> list[AlertRule]:
-    """The model's thresholds, where the settings have none."""
+    """Returns a rule per alerted emotion: thresholds of the settings, or else of the model."""
     rules = []
     for emotion in ALERTED_EMOTIONS:
-        at = meta.thresholds[emotion]
+        thresholds = meta.thresholds[emotion]
         fire_at = getattr(settings, f"{emotion}_fire_at")
         if fire_at is not None:
-            at = Thresholds(fire_at, getattr(settings, f"{emotion}_clear_at"))
+            thresholds = Thresholds(fire_at, getattr(settings, f"{emotion}_clear_at"))
         rules.append(
             AlertRule(
                 emotion,
-                fire_at=at.fire_at,
-                clear_at=at.clear_at,
+                fire_at=thresholds.fire_at,
+                clear_at=thresholds.clear_at,
                 hold_s=settings.hold_s,
                 release_s=settings.release_s,
                 smooth_s=settings.smooth_s,
@@ -106,19 +106,19 @@ def _services(settings: Settings, scorer: TorchScorer) -> Services:
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The service, ready to be run once, by `service.server.Server`, which drains it at its end.
+    """Builds the service; it can be run once, by `service.server.Server`, which also drains it.
 
     Raises:
         ArtifactError: the model can't be used.
-        NoSuchDevice: not where the settings say.
-        OutboxInUse, OutboxUnusable: another service has the state folder, or it can't be written.
-        CantListen: a port for AudioSocket is taken.
+        NoSuchDevice: the device of the settings is not available.
+        OutboxInUse, OutboxUnusable: another service uses the state folder, or it can't be written.
+        CantListen: a port for AudioSocket is in use.
     """
     scorer = TorchScorer.load(
         settings.model, settings.device, settings.torch_threads, settings.batch_max
     )
     services = _services(settings, scorer)
-    voices = [
+    audiosocket_servers = [
         AudioSocketServer(listener, track, services)
         for track, listener in audiosocket.listeners(settings).items()
     ]
@@ -127,16 +127,16 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if services.store.embedded:
             log.warning("embedded_redis", note="nothing is kept after this process ends")
-        _tell_who_may_connect(services)
-        needed: list[Callable[[], Awaitable[None]]] = [
+        _log_access(services)
+        required: list[Callable[[], Awaitable[None]]] = [
             services.store.run,
             services.batcher.run,
             partial(_warm_up, services),
-            *(voice.run for voice in voices),
+            *(server.run for server in audiosocket_servers),
         ]
         try:
             async with asyncio.TaskGroup() as tasks:
-                owned = [tasks.create_task(_needed(stream, services)) for stream in needed]
+                owned = [tasks.create_task(_require(run, services)) for run in required]
                 yield
                 services.stopping.set()
                 await services.store.flush(FLUSH_S)
@@ -165,7 +165,8 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _tell_who_may_connect(services: Services) -> None:
+def _log_access(services: Services) -> None:
+    """Logs which bridges accept whom, and warns if the service listens only locally."""
     settings = services.settings
     if settings.listens_at != settings.host:
         log.warning(
@@ -175,22 +176,25 @@ def _tell_who_may_connect(services: Services) -> None:
             note="no bridge has credentials: set some, or KANJO_TRUST_NETWORK where only those who "
             "may call can reach this host",
         )
-    by_door: dict[str, list[str]] = {"open": [], "closed": [], "with_credentials": []}
-    for bridge, door in services.authenticators.items():
-        match door:
+    by_access: dict[str, list[str]] = {"open": [], "closed": [], "with_credentials": []}
+    for bridge, authenticator in services.authenticators.items():
+        match authenticator:
             case AcceptAll():
-                by_door["open"].append(bridge)
+                by_access["open"].append(bridge)
             case RejectAll():
-                by_door["closed"].append(bridge)
+                by_access["closed"].append(bridge)
             case _:
-                by_door["with_credentials"].append(bridge)
-    log.info("bridges", **{kind: " ".join(names) for kind, names in by_door.items() if names})
+                by_access["with_credentials"].append(bridge)
+    log.info("bridges", **{kind: " ".join(names) for kind, names in by_access.items() if names})
 
 
-async def _needed(stream: Callable[[], Awaitable[None]], services: Services) -> None:
-    """Without it the service would take calls and answer nobody: it stops, to be started anew."""
+async def _require(run: Callable[[], Awaitable[None]], services: Services) -> None:
+    """Runs a task without which no call could be served; stops the service if it fails.
+
+    The signal makes the process exit, so that its supervisor starts it again.
+    """
     try:
-        await stream()
+        await run()
     except Exception as failure:
         log.critical("part_failed", exc_info=failure)
         services.failed.set()

@@ -1,19 +1,19 @@
-"""What can go wrong, as types that carry what came and what was expected.
+"""The errors that cross module borders; each carries what came and what was expected.
 
     KanjoError
-    ├── CallRefused            the service does not take this call
+    ├── CallRefused            the service does not admit a call
     │   ├── CallExists         a live call has this id already
-    │   ├── NotStarted         a connection that never became a call
-    │   └── TryLater           another time, or elsewhere, it may be taken
-    │       ├── Overloaded     as many calls are live as this service takes
-    │       └── Stopping       the service is about to end
-    ├── CantListen             an address at which no connections can be taken
-    ├── UnreadableRecording    a file that is no recording of one or two voices
-    └── ServiceFailed          the service, seen from outside
-        ├── ServiceUnreachable nobody answered
-        └── ServiceRefused     it answered no
+    │   ├── NotStarted         a connection did not start a call in time
+    │   └── TryLater           the call may be admitted later, or by another server
+    │       ├── Overloaded     the service has as many live calls as it admits
+    │       └── Stopping       the service is stopping
+    ├── CantListen             a network address cannot be bound
+    ├── UnreadableRecording    a file is not a recording of one or two voices
+    └── ServiceFailed          a request to a service failed (raised by its clients)
+        ├── ServiceUnreachable no connection to the service
+        └── ServiceRefused     the service responded with an HTTP error
 
-What a client of a bridge does wrong is no exception: the bridge answers it in its own dialect.
+Mistakes of telephony clients are not exceptions: the bridge replies to them by its protocol.
 """
 
 import json
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 class KanjoError(Exception):
-    """Whatever this project raises for others to act on; its text is a sentence."""
+    """Base of all errors that callers are meant to handle; `str` gives a sentence for people."""
 
 
 class CallRefused(KanjoError):
-    """The service does not take this call."""
+    """The service does not admit this call."""
 
 
 class CallExists(CallRefused):
@@ -43,7 +43,7 @@ class CallExists(CallRefused):
 
 
 class NotStarted(CallRefused):
-    """A connection that never became a call."""
+    """The connection did not start a call in time."""
 
     def __init__(self, within_s: float) -> None:
         super().__init__(within_s)
@@ -54,11 +54,11 @@ class NotStarted(CallRefused):
 
 
 class TryLater(CallRefused):
-    """Another time, or elsewhere, it may be taken."""
+    """The call may be admitted later, or by another server."""
 
 
 class Overloaded(TryLater):
-    """As many calls are live as this service takes."""
+    """The service has as many live calls as it admits."""
 
     def __init__(self, max_calls: int) -> None:
         super().__init__(max_calls)
@@ -69,14 +69,14 @@ class Overloaded(TryLater):
 
 
 class Stopping(TryLater):
-    """The service is about to end."""
+    """The service is stopping."""
 
     def __str__(self) -> str:
         return "the service is stopping; try again later"
 
 
 class CantListen(KanjoError):
-    """An address at which no connections can be taken."""
+    """A network address cannot be bound."""
 
     def __init__(self, host: str, port: int, problem: str) -> None:
         super().__init__(host, port, problem)
@@ -89,7 +89,7 @@ class CantListen(KanjoError):
 
 
 class UnreadableRecording(KanjoError):
-    """A file that is no recording of one or two voices."""
+    """A file is not a recording of one or two voices."""
 
     def __init__(self, path: "Path", problem: str) -> None:
         super().__init__(path, problem)
@@ -101,11 +101,11 @@ class UnreadableRecording(KanjoError):
 
 
 class ServiceFailed(KanjoError):
-    """The service, seen from outside, did not do what it was asked."""
+    """A request to a service failed; raised by its clients."""
 
 
 class ServiceUnreachable(ServiceFailed):
-    """Nobody answered at this address."""
+    """There is no connection to a service at this address."""
 
     def __init__(self, url: str, problem: str) -> None:
         super().__init__(url, problem)
@@ -117,7 +117,7 @@ class ServiceUnreachable(ServiceFailed):
 
 
 class ServiceRefused(ServiceFailed):
-    """The service answered no."""
+    """The service responded with an HTTP error."""
 
     def __init__(self, url: str, status: int, problem: str) -> None:
         super().__init__(url, status, problem)
@@ -130,7 +130,7 @@ class ServiceRefused(ServiceFailed):
 
     @classmethod
     def from_body(cls, url: str, status: int, body: bytes) -> Self:
-        """From an answer's body: problem+json, or whatever text came."""
+        """Builds the error from a response: problem+json, or else the body's text."""
         text = body.decode(errors="replace").strip()
         try:
             problem = json.loads(text)

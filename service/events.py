@@ -1,4 +1,4 @@
-"""What flows through a call: facts from the bridge, readings of windows, transitions of alerts.
+"""The values that pass through a call: facts of a bridge, readings of windows, alert transitions.
 
 Times named `*_s` are call time: seconds of audio since the track's first sample, gaps included.
 """
@@ -16,18 +16,18 @@ Pcm = NDArray[np.int16]
 
 
 class Track(StrEnum):
-    """Whose voice. The agent's is not analysed unless a purpose for it is recorded."""
+    """Whose voice a track is. The agent's is analysed only if a purpose for it is recorded."""
 
     CALLER = "caller"
     AGENT = "agent"
 
 
-# What a bridge tells the call.
+# Facts: from the bridge to the call.
 
 
 @dataclass(frozen=True, slots=True)
 class CallStarted:
-    """The first fact of every call; nothing is heard before it."""
+    """The first fact of every call; no audio comes before it."""
 
     call_id: str
     bridge: str
@@ -46,10 +46,10 @@ class Audio:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Samples of one track that never came: time passes, nothing is heard."""
+    """Samples of one track that were lost: call time goes on without audio."""
 
     track: Track
-    samples: int
+    samples: int  # at the call's sample rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +62,24 @@ class CallStopped:
 Event = CallStarted | Audio | Gap | CallStopped
 
 
-# What the call makes of it.
+# Results: from the call to its listeners and the store.
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How one window of one track sounds."""
+    """How one window of one track sounds: the network's posterior, placed in the call."""
 
     call_id: str
-    number: int  # 1, 2, 3, ... within the call, both tracks together
+    number: int  # 1, 2, 3, ... within the call, all tracks together
     track: Track
     start_s: float
     end_s: float
-    heard_s: float  # speech that no earlier reading of this track covered
+    heard_s: float  # seconds of its speech that no earlier reading of the track covered
     probabilities: Mapping[Emotion, float]  # of the four emotions, summing to 1
 
 
 class AlertState(StrEnum):
-    """Where an alert stands. `lapsed` is a pending one that never fired."""
+    """The state of an alert; `lapsed` is the end of one that was pending and never fired."""
 
     PENDING = "pending"
     FIRING = "firing"
@@ -89,7 +89,7 @@ class AlertState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One step in the life of one alert; (alert_id, number) names it for good."""
+    """A change of an alert's state; (alert_id, number) identifies it."""
 
     alert_id: str
     number: int  # 1, 2, 3 within the alert
@@ -97,25 +97,25 @@ class Transition:
     track: Track
     emotion: Emotion
     state: AlertState
-    since_s: float  # where the episode began
-    at_s: float  # where this step was taken
-    probability: float  # smoothed, at this step
+    since_s: float  # when the episode began
+    at_s: float  # when the state changed
+    probability: float  # smoothed, at `at_s`
     peak: float  # the highest smoothed probability of the episode so far
 
     @property
     def text(self) -> str:
-        """In words for people: `sounds angry (0.83)`, `no longer sounds angry (0.31)`."""
+        """A phrase for people: `sounds angry (0.83)`, `no longer sounds angry (0.31)`."""
         over = self.state in (AlertState.RESOLVED, AlertState.LAPSED)
-        said = sounds(self.emotion, self.probability)
-        return f"no longer {said}" if over else said
+        phrase = sounds(self.emotion, self.probability)
+        return f"no longer {phrase}" if over else phrase
 
 
 @dataclass(frozen=True, slots=True)
 class CallSummary:
-    """What was made of a call."""
+    """The counters of a call at its end."""
 
     duration_s: float
     speech_s: float
     readings: int
     alerts: int  # that fired
-    dropped: int  # windows that were never read
+    dropped: int  # windows that were not scored

@@ -1,4 +1,4 @@
-"""uvicorn, as telephony needs it: calls are let end before their connections are."""
+"""The uvicorn server with a stop that lets live calls end before it closes their connections."""
 
 import asyncio
 import contextlib
@@ -21,42 +21,45 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-CLOSING_S = 5.0  # for what was ended to say its last words
-PAGES_S = 2  # for HTTP under way
+CLOSING_S = 5.0  # for ended connections to send their last replies and close
+PAGES_S = 2  # for HTTP requests in progress
 POLL_S = 0.05
-KEEPALIVE_S = 60  # of silence before the kernel asks whether a client is there
+KEEPALIVE_S = 60  # without traffic before the kernel probes whether a client is still connected
 
 
 async def drain(services: "Services", within_s: float, hurry: threading.Event) -> None:
-    """Lets calls end before the server does: run it when told to stop, then stop the server.
+    """Lets live calls end; to be run between the request to stop and the end of the server.
 
-    /readyz says no and new calls are refused from now on; clients that can go on elsewhere are
-    asked to. What is live after `within_s`, or at `hurry`, ends in its bridge's words.
+    From now on /readyz reports that the service is stopping, and new calls are refused. Clients
+    whose protocol allows it are asked to continue elsewhere. Calls that are live after `within_s`,
+    or when `hurry` is set, are ended in the way of their protocol.
     """
     services.stopping.set()
     if services.connections:
         log.info("draining", calls=len(services.calls), within_s=within_s)
     for connection in tuple(services.connections):
         connection.reconnect()
-    if not services.failed.is_set():  # else they would wait in vain
-        await _none_left(services.calls, within_s, hurry)
+    if not services.failed.is_set():  # otherwise nothing would be scored in that time
+        await _until_empty(services.calls, within_s, hurry)
     for connection in tuple(services.connections):
         connection.end("service stopping")
-    await _none_left(services.connections, CLOSING_S)
+    await _until_empty(services.connections, CLOSING_S)
 
 
-async def _none_left(things: Sized, within_s: float, hurry: threading.Event | None = None) -> None:
-    last_s = asyncio.get_running_loop().time() + within_s
-    while things and asyncio.get_running_loop().time() < last_s:
+async def _until_empty(
+    things: Sized, within_s: float, hurry: threading.Event | None = None
+) -> None:
+    by_s = asyncio.get_running_loop().time() + within_s
+    while things and asyncio.get_running_loop().time() < by_s:
         if hurry and hurry.is_set():
             return
         await asyncio.sleep(POLL_S)
 
 
 class Server(uvicorn.Server):
-    """Serves `app` where the settings say, and drains it when told to stop.
+    """Serves `app` at the address of the settings, and drains it when it is stopped.
 
-    A second SIGINT (Ctrl-C) waits for no call any more, a third one for nothing.
+    A second SIGINT (Ctrl-C) ends the live calls at once, a third one the server.
     """
 
     def __init__(self, app: "FastAPI", settings: Settings) -> None:
@@ -66,7 +69,7 @@ class Server(uvicorn.Server):
                 host=settings.listens_at,
                 port=settings.port,
                 ws_max_size=settings.ws_max_size,
-                # Older Asterisks hang the call up on a ping. TCP keepalive finds dead clients.
+                # Older Asterisks hang up the call on a ping; TCP keepalive detects dead clients.
                 ws_ping_interval=None,
                 log_config=None,
                 timeout_graceful_shutdown=PAGES_S,
@@ -74,12 +77,12 @@ class Server(uvicorn.Server):
         )
         self._drain_s = settings.drain_s
         self._services: Services = app.state.services
-        self.hurry = threading.Event()  # set by a signal's handler
+        self.hurry = threading.Event()  # set by a signal handler: do not wait for live calls
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for server in self.servers:
-            for listener in server.sockets:  # what it accepts inherits them
+            for listener in server.sockets:  # accepted sockets inherit the options
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 if hasattr(socket, "TCP_KEEPIDLE"):
                     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
@@ -91,7 +94,7 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
 
     async def main_loop(self) -> None:
-        await super().main_loop()  # until told to stop
+        await super().main_loop()  # returns when the server is stopped
         draining = asyncio.create_task(drain(self._services, self._drain_s, self.hurry))
         while not (draining.done() or self.force_exit):
             await asyncio.wait((draining,), timeout=POLL_S)

@@ -1,4 +1,4 @@
-"""When readings become alerts: one episode, one alert, never one a window.
+"""When readings become alerts: one alert per episode, not one per window.
 
 Pure: no clock, no I/O. Time is call time and an argument; the same readings give the same
 transitions.
@@ -17,14 +17,14 @@ ROUNDING_S = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class AlertRule:
-    """How high and how long one emotion must sound, and when it is over again."""
+    """Thresholds and durations of one emotion's alerts."""
 
     emotion: Emotion
     fire_at: float  # smoothed probability
     clear_at: float  # smoothed probability, at most `fire_at`
-    hold_s: float  # of speech at or above `fire_at` before the alert fires
+    hold_s: float  # of speech at or above `fire_at` before an alert fires
     release_s: float  # of call time below `clear_at` before it resolves
-    smooth_s: float  # of speech: what was said this long ago counts 1/e of what is said now
+    smooth_s: float  # of speech: a reading this old weighs 1/e of a new one
 
     def __post_init__(self) -> None:
         if not 0 <= self.clear_at <= self.fire_at <= 1:
@@ -41,9 +41,12 @@ class AlertRule:
 
 
 class AlertPolicy:
-    """All alerts of one call: a state machine for every track and emotion.
+    """All alerts of one call: a state machine for each track and emotion.
 
-    `session` names the connection; alert ids are made of it, so a call id used twice is no clash.
+    Alert ids begin with `session`, so that they stay unique when a call id is used twice.
+
+    Raises:
+        ValueError: two rules are for the same emotion.
     """
 
     def __init__(self, session: str, call_id: str, rules: Sequence[AlertRule]) -> None:
@@ -53,47 +56,59 @@ class AlertPolicy:
         self.session = session
         self.call_id = call_id
         self.rules = tuple(rules)
-        self._watches: dict[Track, list[_Watch]] = {}
-        self._heard_to_s: dict[Track, float] = {}
+        self._machines: dict[Track, list[_AlertMachine]] = {}
+        self._read_to_s: dict[Track, float] = {}
         self._ended = False
 
-    def hear(self, reading: Reading) -> list[Transition]:
-        """The readings of a track come in the order of their ends."""
+    def update(self, reading: Reading) -> list[Transition]:
+        """Returns the transitions that a reading causes; none after `end`.
+
+        Raises:
+            ValueError: the reading is of another call, lacks a probability, has an impossible time,
+                or ends before an earlier reading of its track.
+        """
         self._check(reading)
         if self._ended:
             return []
         track = reading.track
-        if track not in self._watches:
-            self._watches[track] = [
-                _Watch(rule, self.session, self.call_id, track) for rule in self.rules
+        if track not in self._machines:
+            self._machines[track] = [
+                _AlertMachine(rule, self.session, self.call_id, track) for rule in self.rules
             ]
-        self._heard_to_s[track] = reading.end_s
-        # A window says nothing about speech before its start, even where no earlier window said it.
+        self._read_to_s[track] = reading.end_s
+        # Where windows were dropped, `heard_s` may count speech from before the window's start.
         heard_s = min(reading.heard_s, reading.end_s - reading.start_s)
         return [
-            step
-            for watch in self._watches[track]
-            for step in watch.hear(
-                reading.probabilities[watch.rule.emotion], heard_s, reading.end_s
+            transition
+            for machine in self._machines[track]
+            for transition in machine.update(
+                reading.probabilities[machine.rule.emotion], heard_s, reading.end_s
             )
         ]
 
-    def tick(self, track: Track, at_s: float) -> list[Transition]:
-        """Time has passed on `track` up to `at_s`, and all that was said by then has been read."""
+    def advance(self, track: Track, at_s: float) -> list[Transition]:
+        """Returns the transitions that the passing of time up to `at_s` causes on a track.
+
+        All readings that end before `at_s` must have been given to `update`.
+        """
         if self._ended:
             return []
-        return [step for watch in self._watches.get(track, ()) for step in watch.tick(at_s)]
+        return [
+            transition
+            for machine in self._machines.get(track, ())
+            for transition in machine.advance(at_s)
+        ]
 
     def end(self, at_s: float) -> list[Transition]:
-        """The call is over: every open alert ends, and none opens any more."""
+        """Ends every open alert with the call; no alert opens afterwards."""
         if self._ended:
             return []
         self._ended = True
         return [
-            step
-            for watches in self._watches.values()
-            for watch in watches
-            for step in watch.end(at_s)
+            transition
+            for machines in self._machines.values()
+            for machine in machines
+            for transition in machine.end(at_s)
         ]
 
     def _check(self, reading: Reading) -> None:
@@ -109,21 +124,22 @@ class AlertPolicy:
         if not (reading.start_s <= reading.end_s and reading.heard_s >= 0):
             raise ValueError(
                 f"got a reading from {reading.start_s} s to {reading.end_s} s with "
-                f"{reading.heard_s} s newly heard, expected start <= end and 0 s or more heard"
+                f"heard_s {reading.heard_s}, expected start <= end and heard_s of 0 or more"
             )
-        if reading.end_s < (heard_to_s := self._heard_to_s.get(reading.track, -math.inf)):
+        if reading.end_s < (read_to_s := self._read_to_s.get(reading.track, -math.inf)):
             raise ValueError(
                 f"got a reading that ends at {reading.end_s} s, "
-                f"expected none before {heard_to_s} s, where {reading.track} has been read to"
+                f"expected none before {read_to_s} s, the end of {reading.track}'s latest reading"
             )
 
 
 class _Average:
-    """The mean of what was said; each second counts exp(-age / smooth_s), age in seconds of speech.
+    """A weighted mean of probabilities.
 
-    Windows overlap, so a window weighs as much as the speech that it adds, not as much as it holds.
-    The weights are normalised: the first reading starts the average whole, and one that heard
-    little of a voice soon gives way to those that hear more.
+    Speech of age t, in seconds of speech, weighs exp(-t / smooth_s).
+    Windows overlap, so a window weighs as much as the speech that it adds, not as it contains. The
+    weights are normalised: the first reading is the whole average at first, and if it added little
+    speech, the readings after it soon outweigh it.
     """
 
     def __init__(self, smooth_s: float) -> None:
@@ -131,7 +147,7 @@ class _Average:
         self._sum = 0.0
         self._weight = 0.0
 
-    def hear(self, probability: float, heard_s: float) -> None:
+    def add(self, probability: float, heard_s: float) -> None:
         kept = math.exp(-heard_s / self.smooth_s) if self.smooth_s else 0.0
         self._sum = kept * self._sum + (1 - kept) * probability
         self._weight = kept * self._weight + (1 - kept)
@@ -142,8 +158,8 @@ class _Average:
 
 
 @dataclass(slots=True)
-class _Episode:
-    """An open alert."""
+class _OpenAlert:
+    """An alert that is pending or firing."""
 
     alert_id: str
     since_s: float
@@ -151,12 +167,12 @@ class _Episode:
     number: int = 0  # of the last transition
     at_s: float = 0.0  # of the last transition
     peak: float = 0.0
-    held_s: float = 0.0  # of speech at or above `fire_at`, while pending
-    below_since_s: float | None = None  # since when below `clear_at`, while firing
+    above_s: float = 0.0  # of speech at or above `fire_at`, while pending
+    below_since_s: float | None = None  # call time since when below `clear_at`, while firing
 
 
-class _Watch:
-    """One track, listened to for one emotion."""
+class _AlertMachine:
+    """The alerts of one track and one emotion, at most one of them open."""
 
     def __init__(self, rule: AlertRule, session: str, call_id: str, track: Track) -> None:
         self.rule = rule
@@ -165,69 +181,69 @@ class _Watch:
         self._prefix = f"{session}-{track}-{rule.emotion}"
         self._average = _Average(rule.smooth_s)
         self._alerts = 0
-        self._open: _Episode | None = None
+        self._open: _OpenAlert | None = None
 
-    def hear(self, probability: float, heard_s: float, end_s: float) -> Iterator[Transition]:
+    def update(self, probability: float, heard_s: float, end_s: float) -> Iterator[Transition]:
         if not heard_s:
-            yield from self.tick(end_s)
+            yield from self.advance(end_s)
             return
-        yield from self.tick(end_s - heard_s)  # the silence before
-        self._average.hear(probability, heard_s)
+        yield from self.advance(end_s - heard_s)  # the silence before
+        self._average.add(probability, heard_s)
         smoothed = self._average.value
         if self._open is None:
             if smoothed < self.rule.fire_at:
                 return
             self._alerts += 1
-            self._open = _Episode(f"{self._prefix}-{self._alerts}", since_s=end_s - heard_s)
-            yield self._step(AlertState.PENDING, end_s)
-        episode = self._open
-        episode.peak = max(episode.peak, smoothed)
-        if episode.state is AlertState.PENDING:
+            self._open = _OpenAlert(f"{self._prefix}-{self._alerts}", since_s=end_s - heard_s)
+            yield self._change(AlertState.PENDING, end_s)
+        alert = self._open
+        alert.peak = max(alert.peak, smoothed)
+        if alert.state is AlertState.PENDING:
             if smoothed < self.rule.fire_at:
-                yield self._step(AlertState.LAPSED, end_s)
+                yield self._change(AlertState.LAPSED, end_s)
                 return
-            episode.held_s += heard_s
-            if episode.held_s >= self.rule.hold_s - ROUNDING_S:
-                yield self._step(AlertState.FIRING, end_s)
+            alert.above_s += heard_s
+            if alert.above_s >= self.rule.hold_s - ROUNDING_S:
+                yield self._change(AlertState.FIRING, end_s)
         elif smoothed >= self.rule.clear_at:
-            episode.below_since_s = None
-        elif episode.below_since_s is None:
-            episode.below_since_s = end_s
-        yield from self.tick(end_s)
+            alert.below_since_s = None
+        elif alert.below_since_s is None:
+            alert.below_since_s = end_s
+        yield from self.advance(end_s)
 
-    def tick(self, at_s: float) -> Iterator[Transition]:
+    def advance(self, at_s: float) -> Iterator[Transition]:
         if self._open is None or self._open.below_since_s is None:
             return
         if at_s - self._open.below_since_s >= self.rule.release_s - ROUNDING_S:
-            yield self._step(AlertState.RESOLVED, at_s)
+            yield self._change(AlertState.RESOLVED, at_s)
 
     def end(self, at_s: float) -> Iterator[Transition]:
         if self._open is None:
             return
         fired = self._open.state is AlertState.FIRING
-        yield self._step(
+        yield self._change(
             AlertState.RESOLVED if fired else AlertState.LAPSED, max(at_s, self._open.at_s)
         )
 
-    def _step(self, state: AlertState, at_s: float) -> Transition:
-        episode = self._open
-        assert episode is not None
+    def _change(self, state: AlertState, at_s: float) -> Transition:
+        alert = self._open
+        assert alert is not None
         smoothed = self._average.value
-        episode.state = state
-        episode.number += 1
-        episode.at_s = at_s
-        episode.peak = max(episode.peak, smoothed)
+        alert.state = state
+        alert.number += 1
+        alert.at_s = at_s
+        alert.peak = max(alert.peak, smoothed)
         if state in (AlertState.RESOLVED, AlertState.LAPSED):
             self._open = None
         return Transition(
-            alert_id=episode.alert_id,
-            number=episode.number,
+            alert_id=alert.alert_id,
+            number=alert.number,
             call_id=self.call_id,
             track=self.track,
             emotion=self.rule.emotion,
             state=state,
-            since_s=episode.since_s,
+            since_s=alert.since_s,
             at_s=at_s,
             probability=smoothed,
-            peak=episode.peak,
+            peak=alert.peak,
         )

@@ -77,7 +77,7 @@ class AudioSocketServer:
                 silence = asyncio.create_task(_send_silence(bridge, writer))
                 try:
                     transport = _TcpTransport(reader, writer)
-                    await Connection(transport, bridge, bridge.NAME, self._services).hold()
+                    await Connection(transport, bridge, bridge.NAME, self._services).run()
                 finally:
                     silence.cancel()
         finally:

@@ -1,4 +1,4 @@
-"""POST /classify: a recording in, how its speaker sounds out."""
+"""POST /classify: returns how the speaker of an uploaded recording sounds."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -25,16 +25,15 @@ from service.classification import (
 from service.scoring.batcher import WindowDropped
 from service.scoring.scorer import Posterior
 
-# Windows of one recording that wait at the same time, so that it can't crowd out live calls.
-AT_A_TIME = 16
-FORM_BYTES = 10_000  # what multipart wraps around the file
-UPLOAD_WITHIN_S = 300.0
+# Windows of one recording that are queued at the same time, so that live calls are not delayed.
+QUEUED_MAX = 16
+FORM_BYTES = 10_000  # most that multipart adds to the file
 
-TAKEN_TYPES = ("audio/", "video/", "application/octet-stream", "application/ogg")
+ACCEPTED_TYPES = ("audio/", "video/", "application/octet-stream", "application/ogg")
 
 
-class _Door(APIRoute):
-    """Looks at type and size before anything of the body is read, and goes on counting."""
+class _LimitedUpload(APIRoute):
+    """Checks type and declared size before the body is read, and its real size while it is."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -47,27 +46,28 @@ class _Door(APIRoute):
                 raise HttpProblem(
                     HTTPStatus.UNSUPPORTED_MEDIA_TYPE, kind[:100], "multipart/form-data with `file`"
                 )
-            most = services.settings.classify_max_bytes
+            max_bytes = services.settings.classify_max_bytes
             declared = request.headers.get("content-length", "0")
-            if declared.isdecimal() and int(declared) > most + FORM_BYTES:
-                raise _too_large(declared, most)
-            came = 0
-            last_s = asyncio.get_running_loop().time() + UPLOAD_WITHIN_S
+            if declared.isdecimal() and int(declared) > max_bytes + FORM_BYTES:
+                raise _too_large(declared, max_bytes)
+            received = 0  # bytes
+            within_s = services.upload_within_s
+            by_s = asyncio.get_running_loop().time() + within_s
 
             async def receive() -> Message:
-                nonlocal came
+                nonlocal received
                 try:
-                    async with asyncio.timeout_at(last_s):
+                    async with asyncio.timeout_at(by_s):
                         message = await request.receive()
                 except TimeoutError:
                     raise HttpProblem(
                         HTTPStatus.REQUEST_TIMEOUT,
-                        f"{came} bytes",
-                        f"all of them within {UPLOAD_WITHIN_S:g} s",
+                        f"{received} bytes",
+                        f"all of them within {within_s:g} s",
                     ) from None
-                came += len(message.get("body", b""))
-                if came > most + FORM_BYTES:
-                    raise _too_large(f"more than {most}", most)
+                received += len(message.get("body", b""))
+                if received > max_bytes + FORM_BYTES:
+                    raise _too_large(f"more than {max_bytes}", max_bytes)
                 return message
 
             if services.uploads.locked():
@@ -78,7 +78,7 @@ class _Door(APIRoute):
                 try:
                     return await handle(Request(request.scope, receive))
                 except HTTPException as error:
-                    # FastAPI takes whatever happens while it reads a body for a bad request.
+                    # FastAPI turns every exception raised while it reads a body into a 400.
                     if isinstance(error.__cause__, HttpProblem):
                         raise error.__cause__ from None
                     raise
@@ -86,13 +86,15 @@ class _Door(APIRoute):
         return checked
 
 
-def _too_large(got: str, most: int) -> HttpProblem:
+def _too_large(got: str, max_bytes: int) -> HttpProblem:
     return HttpProblem(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{got} bytes", f"at most {most} (classify_max_bytes)"
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"{got} bytes",
+        f"at most {max_bytes} (classify_max_bytes)",
     )
 
 
-router = APIRouter(tags=["classify"], route_class=_Door)
+router = APIRouter(tags=["classify"], route_class=_LimitedUpload)
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": {"application/problem+json": {}}}
@@ -114,9 +116,9 @@ async def classify(
     ],
     channel: Annotated[AudioChannel, Form(description="which channel of a stereo file")] = "mix",
 ) -> Classification:
-    """How the speaker of a recording sounds, as a whole and over time."""
+    """Returns how the speaker of a recording sounds, as a whole and over time."""
     settings, meta = services.settings, services.scorer.meta
-    if file.content_type and not file.content_type.startswith(TAKEN_TYPES):
+    if file.content_type and not file.content_type.startswith(ACCEPTED_TYPES):
         raise HttpProblem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, file.content_type, "an audio file")
     if file.size is not None and file.size > settings.classify_max_bytes:
         raise _too_large(str(file.size), settings.classify_max_bytes)
@@ -135,10 +137,12 @@ async def classify(
         )
         posteriors: list[Posterior] = []
         try:
-            for start in range(0, len(windows.windows), AT_A_TIME):
-                some = windows.windows[start : start + AT_A_TIME]
-                answers = [services.batcher.submit(window.model_input) for window in some]
-                posteriors += await asyncio.gather(*answers)
+            for start in range(0, len(windows.windows), QUEUED_MAX):
+                queued = [
+                    services.batcher.submit(window.model_input)
+                    for window in windows.windows[start : start + QUEUED_MAX]
+                ]
+                posteriors += await asyncio.gather(*queued)
         except WindowDropped as error:
             raise HttpProblem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), "less to do") from error
     return classification(windows, posteriors, meta)

@@ -1,13 +1,15 @@
-"""A bridge's connection: its messages to the call, the call's answers back, in any dialect."""
+"""One connection of a telephony client, from its opening to its close."""
 
 import asyncio
 import contextlib
 import math
+from enum import Enum, auto
 from functools import partial
 from typing import assert_never
 
 import structlog
 
+from service.api.deadlines import Cause, next_deadline
 from service.api.services import Services
 from service.api.transport import Transport, TransportClosed
 from service.calls.stream import CallStream
@@ -17,14 +19,29 @@ from service.telephony.shared.bridge import Bridge, CloseCode
 
 log = structlog.get_logger()
 
-LAST_WORDS_S = 3.0  # for a client to read what is still to be said, and the close
+
+class ConnectionState(Enum):
+    """Where a connection is in its life; the states follow each other in this order.
+
+    A connection may skip states. After a fault in our own code it goes back to ENDING once, so that
+    the bridge can report the failure in its protocol.
+    """
+
+    WAITING_FOR_START = auto()  # open; no call has started
+    LIVE = auto()  # a call's stream is open
+    ENDING = auto()  # the call has ended or was refused; the protocol's dialogue goes on
+    DRAINING = auto()  # no more is received; the remaining replies are sent
+    CLOSING = auto()  # the transport is being closed
+    CLOSED = auto()
 
 
 class Connection:
-    """One connection from its opening to its close; what goes wrong in it reaches no other.
+    """One connection: receives its messages, publishes its readings and sends its replies.
 
-    The client is heard, its windows are read, and it is answered, all at once. A client that reads
-    slowly keeps only its own answers waiting, and of those the bridge keeps the newest.
+    The three run side by side. A client that reads slowly delays only its own replies, of which the
+    bridge keeps the newest. A fault in one connection does not affect any other.
+
+    Deadlines are on the clock of the event loop, as the timeouts of the event loop are.
     """
 
     def __init__(self, transport: Transport, bridge: Bridge, name: str, services: Services) -> None:
@@ -32,141 +49,175 @@ class Connection:
         self._bridge = bridge
         self._name = name  # of the bridge
         self._services = services
-        self._stream: CallStream | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._state = ConnectionState.WAITING_FOR_START
+        self._stream: CallStream | None = None  # while LIVE
+        self._publishing: asyncio.Task[None] | None = None  # the stream's `run`
         self._to_send = asyncio.Event()
-        self._gone = False  # the client
-        self._over = False  # nothing will be added to the replies
-        self._ends: str | None = None  # from outside, for this reason
-        self._waiting: asyncio.Timeout | None = None  # for a message
-        # On the event loop's clock:
+        self._client_left = False
+        self._end_reason: str | None = None  # requested by `end`
+        self._message_timeout: asyncio.Timeout | None = None  # while waiting for a message
+        self._stage: object = None  # the bridge's stage when it was last looked at
+        self._stage_by_s = math.inf
         self._start_by_s = math.inf
-        self._stage: object = None  # the bridge's, as it was last seen
-        self._due_s = math.inf
         self._close_by_s = 0.0
 
-    # From outside.
+    @property
+    def state(self) -> ConnectionState:
+        return self._state
+
+    # Called by the service.
 
     def reconnect(self) -> None:
-        """The service will stop: the client is asked to go on elsewhere, if that can be said."""
+        """Asks the client to continue on another server, if its protocol can express that."""
         self._bridge.reconnect("this server is stopping")
         self._to_send.set()
 
     def end(self, reason: str) -> None:
-        """Whatever goes on here ends, in the bridge's words."""
-        self._ends = reason
-        if self._waiting and not self._waiting.expired():
-            self._waiting.reschedule(asyncio.get_running_loop().time())
+        """Ends the call and the connection in the way of the bridge's protocol."""
+        self._end_reason = reason
+        if self._message_timeout and not self._message_timeout.expired():
+            self._message_timeout.reschedule(asyncio.get_running_loop().time())
 
-    # From within.
-
-    async def hold(self) -> None:
-        """Until either side ends it."""
+    async def run(self) -> None:
+        """Serves the connection until the client or the service ends it, then closes it."""
         self._services.connections.add(self)
         try:
             if not await self._converse():
-                if self._stream:
-                    self._stream.abandon("failed")
-                    self._stream = None
+                self._abandon_stream()
                 self._bridge.failed()
+                self._state = ConnectionState.ENDING
                 self._to_send.set()
-                await self._converse()  # some dialects have more to say than a close
+                await self._converse()  # some protocols end with more than a close
         finally:
             self._services.connections.discard(self)
-            if self._stream:
-                self._stream.abandon("failed")
+            self._abandon_stream()
             for code, count in self._bridge.message_errors.items():
                 self._services.metrics.message_errors.labels(self._name, code).inc(count)
-        if not self._gone:
-            # It may just have gone, or take nothing more, not even this.
+        self._state = ConnectionState.CLOSING
+        if not self._client_left:
+            # The client may have left just now, or may read nothing, not even the close.
             with contextlib.suppress(TransportClosed, TimeoutError):
                 async with asyncio.timeout_at(self._close_by_s):
                     await self._transport.close(
                         self._bridge.close_code or CloseCode.INTERNAL, self._bridge.close_reason
                     )
+        self._state = ConnectionState.CLOSED
+
+    # The three tasks.
 
     async def _converse(self) -> bool:
-        """Whether it came to its end without a fault of ours."""
+        """Runs the dialogue to its end; returns False if our own code raised."""
+        last_replies_s = self._services.last_replies_s
         failed = False
         try:
             async with asyncio.TaskGroup() as tasks:
-                answering = tasks.create_task(self._answer())
-                await self._hear(tasks)
-                self._over = True
+                sending = tasks.create_task(self._send_replies())
+                await self._receive_messages(tasks)
+                self._state = ConnectionState.DRAINING
                 self._to_send.set()
-                self._close_by_s = asyncio.get_running_loop().time() + LAST_WORDS_S
-                if not self._gone:
-                    await asyncio.wait((answering,), timeout=LAST_WORDS_S)
-                answering.cancel()
+                self._close_by_s = asyncio.get_running_loop().time() + last_replies_s
+                if not self._client_left:
+                    await asyncio.wait((sending,), timeout=last_replies_s)
+                sending.cancel()
         except* Exception as failures:
             self._services.metrics.connection_failures.inc()
             log.error("call_failed", bridge=self._name, exc_info=failures)
-            self._close_by_s = asyncio.get_running_loop().time() + LAST_WORDS_S
+            self._close_by_s = asyncio.get_running_loop().time() + last_replies_s
             failed = True
         return not failed
 
-    async def _hear(self, tasks: asyncio.TaskGroup) -> None:
-        if self._bridge.deadline_s is None:  # else it knows itself how long to wait
+    async def _receive_messages(self, tasks: asyncio.TaskGroup) -> None:
+        if self._bridge.deadline_s is None:  # otherwise the bridge limits the time itself
             now_s = asyncio.get_running_loop().time()
             self._start_by_s = now_s + self._services.settings.start_within_s
-        while self._bridge.close_code is None and not self._gone:
-            for event in await self._next():
+        while self._bridge.close_code is None and not self._client_left:
+            for event in await self._next_events():
                 match event:
                     case CallStarted():
-                        self._start_by_s = math.inf
-                        self._open(event, tasks)
+                        self._open_stream(event, tasks)
                     case Audio() | Gap():
                         if self._stream:
-                            await self._stream.hear(event)
+                            await self._stream.receive(event)
                     case CallStopped(reason):
-                        await self._stop(reason)
+                        await self._end_stream(reason)
                     case _:
                         assert_never(event)
             self._to_send.set()
-        if self._reading:
-            self._reading.cancel()
+        if self._publishing:
+            self._publishing.cancel()
+            self._publishing = None
 
-    async def _next(self) -> list[Event]:
-        """The facts in the next message, or in none having come."""
-        await asyncio.sleep(0)  # messages that are there already come without a pause
+    async def _send_replies(self) -> None:
+        try:
+            while True:
+                await self._to_send.wait()
+                self._to_send.clear()
+                last = self._state is ConnectionState.DRAINING
+                for message in self._bridge.replies():
+                    await self._transport.send(message)
+                if last:
+                    return
+        except TransportClosed:
+            return  # `receive` of the transport returns None, which ends the dialogue
+
+    def _publish(self, result: Reading | Transition) -> None:
+        if isinstance(result, Reading):
+            self._bridge.reading(result)
+        else:
+            self._bridge.alert(result)
+        self._to_send.set()
+
+    # Messages and deadlines.
+
+    async def _next_events(self) -> list[Event]:
+        """Returns the facts of the next message, or those of a deadline that passed before it."""
+        await asyncio.sleep(0)  # `receive` does not give way where messages are buffered
         now_s = asyncio.get_running_loop().time()
         stage, deadline_s = self._bridge.stage, self._bridge.deadline_s
         if stage is not self._stage:
             self._stage = stage
-            self._due_s = math.inf if deadline_s is None else now_s + deadline_s
-        last_s = min(self._due_s, self._start_by_s, now_s + self._services.settings.idle_s)
-        if self._ends is not None or last_s <= now_s:
-            return self._late(last_s)
+            self._stage_by_s = math.inf if deadline_s is None else now_s + deadline_s
+        waiting_for_start = self._state is ConnectionState.WAITING_FOR_START
+        by_s, cause = next_deadline(
+            now_s,
+            end_requested=self._end_reason is not None,
+            stage_by_s=self._stage_by_s,
+            start_by_s=self._start_by_s if waiting_for_start else math.inf,
+            idle_s=self._services.settings.idle_s,
+        )
+        if by_s <= now_s:
+            return self._expired(cause)
         try:
-            async with asyncio.timeout_at(last_s) as self._waiting:
+            async with asyncio.timeout_at(by_s) as self._message_timeout:
                 message = await self._transport.receive()
         except TimeoutError:
-            return self._late(last_s)
+            # Not compared with the clock again: a coarse one (uvloop's) may show a little less.
+            return self._expired(cause)
         finally:
-            self._waiting = None
+            self._message_timeout = None
         if message is None:
-            self._gone = True
+            self._client_left = True
             return self._bridge.disconnected()
         return self._bridge.receive(message)
 
-    def _late(self, last_s: float) -> list[Event]:
-        """`last_s` has passed, though a coarse clock (uvloop's) may show a little less."""
+    def _expired(self, cause: Cause) -> list[Event]:
         refusal: CallRefused = NotStarted(self._services.settings.start_within_s)
-        if self._ends is not None:
-            reason, self._ends = self._ends, None
+        reason = "quiet"
+        if self._end_reason is not None:  # perhaps since the connection began to wait
+            reason, self._end_reason = self._end_reason, None
             refusal = Stopping()
-        elif self._due_s <= last_s:
-            self._stage = None  # counted anew, whatever comes of it
+        elif cause is Cause.STAGE:
+            self._stage = None  # the time is counted anew even if the bridge's stage stays
             return self._bridge.overdue()
-        else:
-            reason = "quiet"
-        self._start_by_s = math.inf
         if self._stream:
             return [CallStopped(reason)]
         self._bridge.refused(refusal)
+        self._state = ConnectionState.ENDING
         return []
 
-    def _open(self, started: CallStarted, tasks: asyncio.TaskGroup) -> None:
+    # The call.
+
+    def _open_stream(self, started: CallStarted, tasks: asyncio.TaskGroup) -> None:
         calls = self._services.calls
         try:
             if self._services.stopping.is_set():
@@ -174,48 +225,37 @@ class Connection:
                 raise Stopping
             self._stream = calls.open(
                 started,
-                self._tell,
+                self._publish,
                 joins=self._bridge.joins,
                 replaces=self._bridge.replaces,
                 replaced=partial(self.end, "replaced"),
             )
         except CallRefused as refusal:
             self._bridge.refused(refusal)
+            self._state = ConnectionState.ENDING
             return
-        self._reading = tasks.create_task(self._stream.run())
+        self._state = ConnectionState.LIVE
+        self._publishing = tasks.create_task(self._stream.run())
         meta = calls.context.meta
-        self._bridge.started(
-            self._stream.call.session, meta.name, meta.version, calls.context.hop_s
-        )
+        self._bridge.started(self._stream.session, meta.name, meta.version, calls.context.hop_s)
 
-    def _tell(self, said: Reading | Transition) -> None:
-        if isinstance(said, Reading):
-            self._bridge.reading(said)
-        else:
-            self._bridge.alert(said)
-        self._to_send.set()
-
-    async def _stop(self, reason: str) -> None:
+    async def _end_stream(self, reason: str) -> None:
         if self._stream is None:
             return
         stream = self._stream
         try:
-            async with asyncio.timeout(self._bridge.deadline_s):  # the client waits no longer
+            # The client does not wait longer than the bridge's deadline.
+            async with asyncio.timeout(self._bridge.deadline_s):
                 summary = await stream.end(reason)
         except TimeoutError:
             summary = stream.abandon(reason)
         self._stream = None
+        self._state = ConnectionState.ENDING
         self._bridge.stopped(reason, summary)
 
-    async def _answer(self) -> None:
-        try:
-            while True:
-                await self._to_send.wait()
-                self._to_send.clear()
-                last = self._over
-                for message in self._bridge.replies():
-                    await self._transport.send(message)
-                if last:
-                    return
-        except TransportClosed:  # `_next` is told so too
-            return
+    def _abandon_stream(self) -> None:
+        """Ends the call at once if it is live; what is in flight is dropped."""
+        self._publishing = None
+        if self._stream:
+            self._stream.abandon("failed")
+            self._stream = None

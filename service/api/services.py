@@ -1,10 +1,10 @@
-"""What routes are given: the services that `app` has put together."""
+"""The services of one running process, wired together by `app` and given to the routes."""
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Protocol
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -18,13 +18,20 @@ from service.settings import Settings
 from service.store.store import Store
 from service.telephony.shared.authenticator import Authenticator
 
-if TYPE_CHECKING:
-    from service.api.connection import Connection
+
+class OpenConnection(Protocol):
+    """What the service does with a client's connection when it stops."""
+
+    def reconnect(self) -> None:
+        """Asks the client to continue on another server, if its protocol can express that."""
+
+    def end(self, reason: str) -> None:
+        """Ends the call and the connection in the way of the client's protocol."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One running service."""
+    """The services, the states and the limits that all routes share."""
 
     settings: Settings
     scorer: TorchScorer
@@ -33,16 +40,19 @@ class Services:
     calls: CallRegistry
     metrics: Metrics
     authenticators: Mapping[str, Authenticator]  # by bridge
-    connections: "set[Connection]" = field(default_factory=set)  # under way
-    # Recordings under way, and of these the ones in memory; none may crowd out live calls.
+    connections: set[OpenConnection] = field(default_factory=set)
+    # Uploads in progress, and how many of them are decoded in memory at the same time; limited so
+    # that they do not slow live calls down.
     uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(16))
     recordings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
-    warm: asyncio.Event = field(default_factory=asyncio.Event)  # the model has met every shape
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)  # no new calls are taken
-    failed: asyncio.Event = field(default_factory=asyncio.Event)  # a stream did; the service stops
+    warm: asyncio.Event = field(default_factory=asyncio.Event)  # the model is warmed up
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)  # no new calls are admitted
+    failed: asyncio.Event = field(default_factory=asyncio.Event)  # a required task has failed
+    last_replies_s: float = 3.0  # for a client to read its last replies and the close
+    upload_within_s: float = 300.0  # for the whole body of an upload
 
     def require_open(self) -> None:
-        """Raises Problem 503 while no calls are taken: at the beginning and at the end."""
+        """Raises HttpProblem 503 before the model is warmed up and while the service stops."""
         if self.stopping.is_set():
             raise HttpProblem(
                 HTTPStatus.SERVICE_UNAVAILABLE, "a call at the service's end", "another server"
@@ -50,7 +60,7 @@ class Services:
         self.require_warm()
 
     def require_warm(self) -> None:
-        """Raises Problem 503 while the model is not ready."""
+        """Raises HttpProblem 503 before the model is warmed up."""
         if not self.warm.is_set():
             raise HttpProblem(
                 HTTPStatus.SERVICE_UNAVAILABLE, "a request at start-up", "/readyz first"

@@ -52,7 +52,7 @@ async def _connected(provider: Provider[Any], socket: WebSocket, services: Servi
         await socket.accept(subprotocol)
     except WebSocketDisconnect:  # the client left before the response
         return
-    await Connection(WebSocketTransport(socket), bridge, provider.name, services).hold()
+    await Connection(WebSocketTransport(socket), bridge, provider.name, services).run()
 
 
 def _create_bridge(provider: Provider[Any], handshake: Handshake, services: Services) -> Bridge:

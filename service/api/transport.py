@@ -1,4 +1,4 @@
-"""What carries a connection."""
+"""What carries a connection's messages."""
 
 from typing import Protocol
 
@@ -6,27 +6,27 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 
 class TransportClosed(Exception):
-    """The client is gone; `receive` will say so too."""
+    """The client has disconnected; from then on `receive` returns None."""
 
 
 class Transport(Protocol):
-    """One connection, open."""
+    """An open connection to a client."""
 
     async def receive(self) -> str | bytes | None:
-        """The next message, or the next bytes; None when the client is gone."""
+        """Returns the next message, or the next bytes of a stream; None after a disconnect."""
 
     async def send(self, message: str | bytes) -> None:
-        """Waits while the client reads too slowly.
+        """Sends a message; does not return while the client reads too slowly.
 
         Raises:
-            Gone
+            TransportClosed: the client has disconnected.
         """
 
     async def close(self, code: int, reason: str) -> None:
-        """The service's end of it.
+        """Closes the connection from the service's end.
 
         Raises:
-            Gone
+            TransportClosed: the client has disconnected.
         """
 
 
@@ -40,8 +40,8 @@ class WebSocketTransport:
         message = await self._socket.receive()
         if message["type"] == "websocket.disconnect":
             return None
-        said: str | bytes | None = message.get("text")
-        return message["bytes"] if said is None else said
+        text: str | bytes | None = message.get("text")
+        return message["bytes"] if text is None else text
 
     async def send(self, message: str | bytes) -> None:
         try:

@@ -1,83 +1,183 @@
-"""One call: its streams, its alerts and its end."""
+"""One call: its streams, its counters, its alerts and its end."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 from uuid import uuid4
 
 from model.speaker_baseline import SpeakerBaseline
 from service.alerts.policy import AlertPolicy
 from service.calls.context import CallContext
-from service.events import CallStarted, CallSummary, Track
+from service.calls.windows import Window
+from service.events import AlertState, CallStarted, CallSummary, Reading, Track, Transition
+from service.scoring.scorer import Posterior
 
-if TYPE_CHECKING:
-    from service.calls.stream import CallStream
+
+class AttachedStream(Protocol):
+    """What a call requires of its streams."""
+
+    @property
+    def tracks(self) -> frozenset[Track]:
+        """The tracks that the stream's connection has announced."""
+
+    @property
+    def joins(self) -> bool:
+        """Whether streams of other tracks may belong to the same call (see `Bridge`)."""
+
+    def replace(self) -> None:
+        """Ends the stream because a newer connection brings its tracks."""
 
 
 class Call:
-    """One call's story, told by one connection or by several, each with tracks of its own.
+    """One call, brought by one stream or by several, each with tracks of its own.
 
-    It ends when the last of them has left.
+    Streams attach, hand in the scores of their windows, and detach. The call numbers the readings,
+    decides on alerts and writes both to the store. It ends when its last stream has detached.
     """
 
     def __init__(
         self,
         started: CallStarted,
         context: CallContext,
-        ended: Callable[["Call"], None],
-        callers: dict[Track, SpeakerBaseline],
+        on_end: Callable[["Call"], None],
+        baselines: dict[Track, SpeakerBaseline],
     ) -> None:
         self.session = uuid4().hex
-        self.context = context
-        self.started = started  # all streams together
-        self.streams: list[CallStream] = []
-        self.policy = AlertPolicy(self.session, started.call_id, context.rules)
-        self.readings = self.fired = self.dropped = 0
-        self.speech_s = 0.0  # of streams that have left
-        self.reached_s: dict[Track, float] = {}  # how far those were heard
-        self.callers = callers
-        self._ended = ended
-        self._heard_from: float | None = None  # monotonic, of the first audio
-        self._started_at = time.time()
+        self._started = started  # of all streams together
+        self._context = context
+        self._on_end = on_end
+        self._baselines = baselines
+        self._streams: list[AttachedStream] = []
+        self._policy = AlertPolicy(self.session, started.call_id, context.rules)
+        self._readings = self._fired = self._dropped = 0
+        self._speech_s = 0.0  # of streams that have detached
+        self._positions_s: dict[Track, float] = {}  # where the tracks of those streams ended
+        self._first_audio_at: float | None = None  # on `context.clock`
+        self._started_at = context.wall_clock()
         context.store.call_started(self.session, started, self._started_at)
 
-    def join(self, started: CallStarted) -> None:
-        """Another connection brings more of it."""
-        self.started = replace(
-            self.started,
-            tracks=tuple(dict.fromkeys((*self.started.tracks, *started.tracks))),
-            metadata={**started.metadata, **self.started.metadata},
+    @property
+    def call_id(self) -> str:
+        return self._started.call_id
+
+    @property
+    def bridge(self) -> str:
+        return self._started.bridge
+
+    @property
+    def streams(self) -> tuple[AttachedStream, ...]:
+        """The streams that are attached now."""
+        return tuple(self._streams)
+
+    @property
+    def baselines(self) -> dict[Track, SpeakerBaseline]:
+        """The speaker baselines of all tracks so far; a retry of this call goes on with them."""
+        return self._baselines
+
+    def extend(self, started: CallStarted) -> None:
+        """Adds the tracks and metadata of another stream; earlier metadata takes precedence."""
+        self._started = replace(
+            self._started,
+            tracks=tuple(dict.fromkeys((*self._started.tracks, *started.tracks))),
+            metadata={**started.metadata, **self._started.metadata},
         )
-        self.context.store.call_joined(self.session, self.started, self._started_at)
+        self._context.store.call_joined(self.session, self._started, self._started_at)
 
-    def caller(self, track: Track) -> SpeakerBaseline:
-        """What is known of a track's voice, whichever connections brought it."""
-        return self.callers.setdefault(track, SpeakerBaseline(self.context.meta.features))
+    def attach(self, stream: AttachedStream) -> None:
+        """Adds a stream; the call lasts until `detach` has been called for each of them."""
+        self._streams.append(stream)
 
-    def begin_s(self, arrived: float) -> float:
-        """Where in the call audio belongs that comes now and is the first of its connection."""
-        if self._heard_from is None:
-            self._heard_from = arrived
-        return arrived - self._heard_from
+    def baseline(self, track: Track) -> SpeakerBaseline:
+        """Returns the speaker baseline of a track, which all streams of that track share."""
+        return self._baselines.setdefault(track, SpeakerBaseline(self._context.meta.features))
 
-    def end(self, reason: str) -> None:
-        """Nobody brings any more of it, and all there was to tell of it has been told."""
-        self.context.store.call_ended(
-            self.session, self.started.call_id, reason, self.duration_s, time.time()
+    def elapsed_s(self, arrived_at: float) -> float:
+        """Returns the call time of a moment on `context.clock`; the first audio is at 0 s."""
+        if self._first_audio_at is None:
+            self._first_audio_at = arrived_at
+        return arrived_at - self._first_audio_at
+
+    def position_s(self, track: Track) -> float:
+        """Returns the call time at which detached streams left this track; 0 without any."""
+        return self._positions_s.get(track, 0.0)
+
+    def add_reading(
+        self, track: Track, window: Window, posterior: Posterior
+    ) -> tuple[Reading, list[Transition]]:
+        """Numbers and stores a window's reading; returns it with the transitions it causes.
+
+        The windows of a track must be handed in by the order of their ends.
+        """
+        self._readings += 1
+        reading = Reading(
+            call_id=self.call_id,
+            number=self._readings,
+            track=track,
+            start_s=window.start_s,
+            end_s=window.end_s,
+            heard_s=window.heard_s,
+            probabilities=posterior.emotion,
         )
-        self._ended(self)
+        self._context.store.reading(self.session, reading, self._context.wall_clock())
+        self._context.metrics.readings.labels(track).inc()
+        return reading, self._record(self._policy.update(reading))
+
+    def add_dropped(self, reason: str) -> None:
+        """Counts a window that will not be scored."""
+        self._dropped += 1
+        self._context.metrics.windows_dropped.labels(reason).inc()
+
+    def advance(self, track: Track, at_s: float) -> list[Transition]:
+        """Returns the transitions that silence up to `at_s` causes.
+
+        All windows of the track that end before `at_s` must have been handed in.
+        """
+        return self._record(self._policy.advance(track, at_s))
+
+    def detach(
+        self,
+        stream: AttachedStream,
+        positions_s: Mapping[Track, float],
+        speech_s: float,
+        reason: str,
+    ) -> list[Transition]:
+        """Removes a stream, and ends the call if it was the last; returns the last transitions.
+
+        `positions_s` is where each of its tracks ended, `speech_s` how much speech was in them.
+        """
+        self._positions_s.update(positions_s)
+        self._speech_s += speech_s
+        self._streams.remove(stream)
+        if self._streams:
+            return []
+        duration_s = self._duration_s
+        transitions = self._record(self._policy.end(duration_s))
+        self._context.store.call_ended(
+            self.session, self.call_id, reason, duration_s, self._context.wall_clock()
+        )
+        self._on_end(self)
+        return transitions
 
     @property
     def summary(self) -> CallSummary:
+        """The counters so far; duration and speech are those of streams that have detached."""
         return CallSummary(
-            duration_s=self.duration_s,
-            speech_s=self.speech_s,
-            readings=self.readings,
-            alerts=self.fired,
-            dropped=self.dropped,
+            duration_s=self._duration_s,
+            speech_s=self._speech_s,
+            readings=self._readings,
+            alerts=self._fired,
+            dropped=self._dropped,
         )
 
     @property
-    def duration_s(self) -> float:
-        return max(self.reached_s.values(), default=0.0)
+    def _duration_s(self) -> float:
+        return max(self._positions_s.values(), default=0.0)
+
+    def _record(self, transitions: list[Transition]) -> list[Transition]:
+        for transition in transitions:
+            self._fired += transition.state is AlertState.FIRING
+            self._context.store.transition(self.session, transition, self._context.wall_clock())
+            self._context.metrics.alert_transitions.labels(
+                transition.emotion, transition.state
+            ).inc()
+        return transitions

@@ -1,6 +1,7 @@
 """What all calls of one service share."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from model.artifact import ArtifactMeta
@@ -12,13 +13,16 @@ from service.store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What all calls have in common."""
+    """The services, the settings and the clocks that every call uses."""
 
     meta: ArtifactMeta
     batcher: Batcher
     store: Store
     metrics: Metrics
     rules: Sequence[AlertRule]
-    gate: bool
-    first_s: float
-    hop_s: float
+    gate: bool  # False: all audio counts as speech
+    first_s: float  # of speech before the first window of a stretch
+    hop_s: float  # of speech from one window to the next
+    wall_clock: Callable[[], float] = time.time  # Unix time, for the store
+    clock: Callable[[], float] = time.monotonic  # for durations
+    max_in_flight: int = 64  # windows of one stream that are queued or being scored

@@ -10,7 +10,7 @@ from service.events import CallStarted
 
 
 class CallRegistry:
-    """The calls under way: at most `max_calls`, each id once."""
+    """The live calls by id, at most `max_calls` of them."""
 
     def __init__(self, context: CallContext, max_calls: int) -> None:
         self.context = context
@@ -29,35 +29,42 @@ class CallRegistry:
         replaces: bool = False,
         replaced: Callable[[], None] = lambda: None,
     ) -> CallStream:
-        """Takes a connection for a call, or for a stream of a live one (`Bridge` has the rules).
+        """Admits a connection: as a new call, or as a stream of a live one (rules in `Bridge`).
 
-        `replaced` is called when a newer connection has taken the place of this one.
+        Args:
+            started: what the connection announced.
+            listener: is given the stream's readings and transitions.
+            joins: the connection may be one of several of the same call.
+            replaces: the connection may be a retry of one that broke unnoticed.
+            replaced: is called when a newer connection has replaced this one.
 
         Raises:
             CallExists: a live call has this id, and this is neither a stream of it nor its retry.
-            Overloaded: there are as many calls as the service takes.
+            Overloaded: `max_calls` calls are live.
         """
         metrics = self.context.metrics
-        before = self._live.get(started.call_id)
+        earlier = self._live.get(started.call_id)
         try:
-            call = self._live_call(started, joins, replaces)
+            call = self._call_to_join(started, joins, replaces)
         except (CallExists, Overloaded) as refusal:
             metrics.calls_refused.labels(started.bridge, type(refusal).__name__).inc()
             raise
         if call is None:
-            callers = before.callers if before else {}  # of a retry, the voices are known
-            call = Call(started, self.context, self._forget, callers)
+            # A retry goes on with the speaker baselines of the call that it replaces.
+            baselines = earlier.baselines if earlier else {}
+            call = Call(started, self.context, self._remove, baselines)
             self._live[started.call_id] = call
             metrics.calls_started.labels(started.bridge).inc()
             metrics.live_calls.set(len(self._live))
         else:
-            call.join(started)
-        stream = CallStream(call, started, listener, joins, replaced)
-        call.streams.append(stream)
-        return stream
+            call.extend(started)
+        return CallStream(call, started, self.context, listener, joins, replaced)
 
-    def _live_call(self, started: CallStarted, joins: bool, replaces: bool) -> Call | None:
-        """The one that this is a stream of."""
+    def _call_to_join(self, started: CallStarted, joins: bool, replaces: bool) -> Call | None:
+        """Returns the live call that the connection joins; None if it begins a new one.
+
+        Ends the streams that the connection replaces. Raises as `open` does.
+        """
         call = self._live.get(started.call_id)
         if call is None:
             if len(self._live) >= self._max_calls:
@@ -66,7 +73,7 @@ class CallRegistry:
         older = [stream for stream in call.streams if not stream.tracks.isdisjoint(started.tracks)]
         others = [stream for stream in call.streams if stream not in older]
         mistaken = (
-            call.started.bridge != started.bridge
+            call.bridge != started.bridge
             or (older and not replaces)
             or (others and not (joins and all(stream.joins for stream in others)))
         )
@@ -76,6 +83,6 @@ class CallRegistry:
             stream.replace()
         return call if others else None
 
-    def _forget(self, call: Call) -> None:
-        del self._live[call.started.call_id]
+    def _remove(self, call: Call) -> None:
+        del self._live[call.call_id]
         self.context.metrics.live_calls.set(len(self._live))

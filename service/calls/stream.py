@@ -1,224 +1,207 @@
 """What one connection brings of a call: audio in, readings and alerts out."""
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from model.audio import SAMPLE_RATE, Resampler
 from service.calls.call import Call
-from service.calls.track import NO_SAMPLES, TrackPipeline
+from service.calls.context import CallContext
+from service.calls.track import TrackPipeline
 from service.calls.windows import Window
-from service.events import (
-    AlertState,
-    Audio,
-    CallStarted,
-    CallSummary,
-    Gap,
-    Reading,
-    Track,
-    Transition,
-)
+from service.events import Audio, CallStarted, CallSummary, Gap, Reading, Track, Transition
 from service.scoring.batcher import WindowDropped
 from service.scoring.scorer import Posterior
 
-SLICE_S = 1.0  # of audio at most between two turns of the event loop
-IN_FLIGHT_MAX = 64  # windows of one call; audio so much faster than real time is kept waiting
-TICK_S = 1.0  # of silence
-AT_EASE = 0.25  # pressure up to which the hop stays as it is
-UNDER_PRESSURE = 3.0  # how many hops wider it is when windows are about to be dropped
+SLICE_S = 1.0  # longest audio that is processed between two turns of the event loop
+SILENCE_STEP_S = 1.0  # how often the alert policy is advanced through silence
+PRESSURE_FREE = 0.25  # batcher pressure up to which the hop is not widened
+HOP_GROWTH = 3.0  # how many hops are added to the hop at full pressure
 
 ResultListener = Callable[[Reading | Transition], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Cut:
-    """A window on its way through the batcher."""
+class _SubmittedWindow:
+    """A window that is queued in the batcher or being scored."""
 
     track: Track
     window: Window
-    arrived: float  # monotonic, of its last sample
-    answer: asyncio.Future[Posterior]
+    arrived_at: float  # when its last sample arrived, on `context.clock`
+    posterior: asyncio.Future[Posterior]
 
 
 class CallStream:
-    """What one connection brings of a call; `run` belongs to that connection.
+    """What one connection brings of a call; that connection also owns the task of `run`.
 
-    A stream whose first audio comes when the call is under way begins there.
+    If the first audio arrives while the call is under way, the stream's tracks begin at that
+    moment of the call. `replaced` is called when a newer connection has replaced this one.
     """
 
     def __init__(
         self,
         call: Call,
         started: CallStarted,
+        context: CallContext,
         listener: ResultListener,
         joins: bool,
         replaced: Callable[[], None],
     ) -> None:
-        self.call = call
         self.tracks = frozenset(started.tracks)
         self.joins = joins
-        self._context = call.context
+        self._call = call
+        self._context = context
         self._listener = listener
         self._replaced = replaced
-        self._rate = started.sample_rate
-        self._begin_s: float | None = None
-        self._tracks: dict[Track, TrackPipeline] = {}
-        self._cuts: deque[_Cut] = deque()
-        self._cut = asyncio.Event()
-        self._read = asyncio.Event()  # all cuts so far have been read
-        self._read.set()
-        self._summary: CallSummary | None = None  # once it is over
+        self._sample_rate = started.sample_rate
+        self._begin_s: float | None = None  # call time of the first audio
+        self._pipelines: dict[Track, TrackPipeline] = {}
+        self._silent_to_s: dict[Track, float] = {}  # up to where the policy has been advanced
+        self._in_flight: deque[_SubmittedWindow] = deque()
+        self._any_in_flight = asyncio.Event()
+        self._none_in_flight = asyncio.Event()
+        self._none_in_flight.set()
+        self._summary: CallSummary | None = None  # once the stream has ended
+        call.attach(self)
 
-    async def hear(self, fact: Audio | Gap) -> None:
-        """The next of a track. Gives way to other calls after every second of audio.
+    @property
+    def session(self) -> str:
+        """The session of the stream's call."""
+        return self._call.session
 
-        When as many windows wait as one call may have, `hear` returns once they are read: whoever
-        sends faster than that is not listened to meanwhile. `run` must be running.
+    @property
+    def call_id(self) -> str:
+        return self._call.call_id
+
+    async def receive(self, fact: Audio | Gap) -> None:
+        """Processes the next audio or gap of a track; after the end of the stream, does nothing.
+
+        Other tasks get a turn after every second of audio. While `max_in_flight` windows are
+        in flight, `receive` does not return: a sender faster than the scorer is slowed down.
+        `run` must be running.
         """
+        arrived_at = self._context.clock()
+        if len(self._in_flight) >= self._context.max_in_flight:
+            await self._none_in_flight.wait()
         if self._summary:
             return
-        arrived = time.monotonic()
-        pipeline = self._tracks.get(fact.track) or self._listen(fact.track, arrived)
+        track = fact.track
+        pipeline = self._pipelines.get(track) or self._add_track(track, arrived_at)
         if isinstance(fact, Gap):
-            filled = pipeline.concealment.fill(fact.samples)
-            if filled is not None:
-                self._context.metrics.concealed_seconds.inc(fact.samples / pipeline.rate)
-                fact = Audio(fact.track, filled)
-        if isinstance(fact, Gap):
-            rest = pipeline.resampler.feed(NO_SAMPLES, last=True)
-            pipeline.resampler = Resampler(pipeline.rate)
-            windows = [
-                *pipeline.cutter.feed(rest),
-                *pipeline.cutter.skip(round(fact.samples * SAMPLE_RATE / pipeline.rate)),
-            ]
-            self._submit(fact.track, windows, arrived)
+            self._submit(track, pipeline.lose(fact.samples, self._hop_s()), arrived_at)
         else:
-            pipeline.concealment.receive(fact.pcm)
-            slice_samples = round(SLICE_S * pipeline.rate)
-            for start in range(0, len(fact.pcm), slice_samples):
+            size = _slice_samples(len(fact.pcm), round(SLICE_S * self._sample_rate))
+            for start in range(0, len(fact.pcm) or 1, size):
                 if start:
                     await asyncio.sleep(0)
-                pipeline.cutter.hop_s = self._hop_s()
-                pcm = pipeline.resampler.feed(fact.pcm[start : start + slice_samples])
-                self._submit(fact.track, pipeline.cutter.feed(pcm), arrived)
-                if len(self._cuts) >= IN_FLIGHT_MAX:
-                    await self._read.wait()
-                if self._summary:
-                    return
-        self._tick(fact.track, pipeline)
-
-    def _listen(self, track: Track, arrived: float) -> TrackPipeline:
-        if self._begin_s is None:
-            self._begin_s = self.call.begin_s(arrived)
-        pipeline = self._tracks[track] = TrackPipeline(
-            self._rate, self._context, self.call.caller(track)
-        )
-        # Not before what an earlier connection brought of this track, however fast it came.
-        begin_s = max(self._begin_s, self.call.reached_s.get(track, 0.0))
-        pipeline.cutter.skip(round(begin_s * SAMPLE_RATE))
-        return pipeline
-
-    def _hop_s(self) -> float:
-        """Wider under pressure: fewer windows rather than dropped ones."""
-        pressed = max(0.0, self._context.batcher.pressure - AT_EASE) / (1 - AT_EASE)
-        return self._context.hop_s * (1 + UNDER_PRESSURE * pressed)
-
-    def _tick(self, track: Track, pipeline: TrackPipeline) -> None:
-        at_s = pipeline.cutter.position_s
-        if (
-            at_s >= pipeline.ticked_s + TICK_S
-            and self._read.is_set()
-            and not pipeline.cutter.speaking
-        ):
-            pipeline.ticked_s = at_s
-            self._tell(self.call.policy.tick(track, at_s))
-
-    def _submit(self, track: Track, windows: Sequence[Window], arrived: float) -> None:
-        for window in windows:
-            answer = self._context.batcher.submit(window.model_input)
-            self._cuts.append(_Cut(track, window, arrived, answer))
-            self._read.clear()
-            self._cut.set()
-
-    def _count_dropped(self, reason: str) -> None:
-        self.call.dropped += 1
-        self._context.metrics.windows_dropped.labels(reason).inc()
+                    if len(self._in_flight) >= self._context.max_in_flight:
+                        await self._none_in_flight.wait()
+                    if self._summary:
+                        return
+                windows = pipeline.receive(fact.pcm[start : start + size], self._hop_s())
+                self._submit(track, windows, arrived_at)
+        self._advance(track, pipeline)
 
     async def run(self) -> None:
-        """Reads the windows in their order, for ever."""
+        """Publishes each window's score in order; runs until cancelled."""
         while True:
-            await self._cut.wait()
-            cut = self._cuts[0]
-            await asyncio.wait((cut.answer,))
-            if not self._cuts:
-                continue  # abandoned meanwhile
-            self._cuts.popleft()
+            await self._any_in_flight.wait()
+            submitted = self._in_flight[0]
+            await asyncio.wait((submitted.posterior,))
+            if not self._in_flight:
+                continue  # the stream was abandoned meanwhile
+            self._in_flight.popleft()
             try:
-                self._hear_reading(cut, cut.answer.result())
+                self._publish(submitted, submitted.posterior.result())
             except WindowDropped as dropped:
-                self._count_dropped(dropped.reason)
-            if not self._cuts:
-                self._cut.clear()
-                self._read.set()
-
-    def _hear_reading(self, cut: _Cut, posterior: Posterior) -> None:
-        self.call.readings += 1
-        reading = Reading(
-            call_id=self.call.started.call_id,
-            number=self.call.readings,
-            track=cut.track,
-            start_s=cut.window.start_s,
-            end_s=cut.window.end_s,
-            heard_s=cut.window.heard_s,
-            probabilities=posterior.emotion,
-        )
-        self._context.store.reading(self.call.session, reading, time.time())
-        self._listener(reading)
-        metrics = self._context.metrics
-        metrics.readings.labels(cut.track).inc()
-        metrics.reading_lateness.observe(time.monotonic() - cut.arrived)
-        self._tell(self.call.policy.hear(reading))
-
-    def _tell(self, steps: Sequence[Transition]) -> None:
-        for step in steps:
-            self.call.fired += step.state is AlertState.FIRING
-            self._context.store.transition(self.call.session, step, time.time())
-            self._context.metrics.alert_transitions.labels(step.emotion, step.state).inc()
-            self._listener(step)
+                self._call.add_dropped(dropped.reason)
+            if not self._in_flight:
+                self._any_in_flight.clear()
+                self._none_in_flight.set()
 
     async def end(self, reason: str) -> CallSummary:
-        """No more audio comes: what was heard is read. `run` must be running."""
+        """Waits until all audio received so far is scored, then ends; `run` must be running."""
         if self._summary is None:
-            for track, pipeline in self._tracks.items():
-                arrived = time.monotonic()
-                rest = pipeline.resampler.feed(NO_SAMPLES, last=True)
-                windows = [*pipeline.cutter.feed(rest), *pipeline.cutter.end()]
-                self._submit(track, windows, arrived)
-            await self._read.wait()
+            for track, pipeline in self._pipelines.items():
+                self._submit(track, pipeline.flush(), self._context.clock())
+            await self._none_in_flight.wait()
         return self.abandon(reason)
 
     def abandon(self, reason: str) -> CallSummary:
-        """Ends at once, if it has not ended: windows not read yet never will be."""
+        """Ends at once and drops the windows in flight; does nothing if the stream has ended.
+
+        Returns the call's summary as it was when the stream ended.
+        """
         if self._summary is None:
-            for cut in self._cuts:
-                cut.answer.cancel()
-                self._count_dropped("hung_up")
-            self._cuts.clear()
-            self._cut.clear()
-            self._read.set()
-            for track, pipeline in self._tracks.items():
-                self.call.reached_s[track] = pipeline.cutter.position_s
-                self.call.speech_s += pipeline.cutter.speech_s
-            self.call.streams.remove(self)
-            if not self.call.streams:
-                self._tell(self.call.policy.end(self.call.duration_s))
-                self.call.end(reason)
-            self._summary = self.call.summary
+            for submitted in self._in_flight:
+                submitted.posterior.cancel()
+                self._call.add_dropped("hung_up")
+            self._in_flight.clear()
+            self._any_in_flight.clear()
+            self._none_in_flight.set()
+            pipelines = self._pipelines
+            last = self._call.detach(
+                self,
+                {track: pipeline.position_s for track, pipeline in pipelines.items()},
+                sum(pipeline.speech_s for pipeline in pipelines.values()),
+                reason,
+            )
+            self._summary = self._call.summary
+            self._publish_transitions(last)
         return self._summary
 
     def replace(self) -> None:
-        """A newer connection brings what this one did."""
+        """Ends at once because a newer connection brings these tracks."""
         self.abandon("replaced")
         self._replaced()
+
+    def _add_track(self, track: Track, arrived_at: float) -> TrackPipeline:
+        if self._begin_s is None:
+            self._begin_s = self._call.elapsed_s(arrived_at)
+        # An earlier connection may have sent this track faster than real time.
+        begin_s = max(self._begin_s, self._call.position_s(track))
+        pipeline = TrackPipeline(
+            self._sample_rate, self._context, self._call.baseline(track), begin_s
+        )
+        self._pipelines[track] = pipeline
+        self._silent_to_s[track] = 0.0
+        return pipeline
+
+    def _hop_s(self) -> float:
+        """Widens the hop under pressure, so that fewer windows are cut rather than dropped."""
+        excess = max(0.0, self._context.batcher.pressure - PRESSURE_FREE) / (1 - PRESSURE_FREE)
+        return self._context.hop_s * (1 + HOP_GROWTH * excess)
+
+    def _advance(self, track: Track, pipeline: TrackPipeline) -> None:
+        at_s = pipeline.position_s
+        if (
+            at_s >= self._silent_to_s[track] + SILENCE_STEP_S
+            and self._none_in_flight.is_set()
+            and not pipeline.speaking
+        ):
+            self._silent_to_s[track] = at_s
+            self._publish_transitions(self._call.advance(track, at_s))
+
+    def _submit(self, track: Track, windows: Sequence[Window], arrived_at: float) -> None:
+        for window in windows:
+            posterior = self._context.batcher.submit(window.model_input)
+            self._in_flight.append(_SubmittedWindow(track, window, arrived_at, posterior))
+            self._none_in_flight.clear()
+            self._any_in_flight.set()
+
+    def _publish(self, submitted: _SubmittedWindow, posterior: Posterior) -> None:
+        reading, transitions = self._call.add_reading(submitted.track, submitted.window, posterior)
+        self._listener(reading)
+        lateness_s = self._context.clock() - submitted.arrived_at
+        self._context.metrics.reading_lateness.observe(lateness_s)
+        self._publish_transitions(transitions)
+
+    def _publish_transitions(self, transitions: Sequence[Transition]) -> None:
+        for transition in transitions:
+            self._listener(transition)
+
+
+def _slice_samples(samples: int, most: int) -> int:
+    """Returns the size of equal slices of at most `most` samples, so that none is a short rest."""
+    slices = max(1, -(-samples // most))
+    return max(1, -(-samples // slices))

@@ -1,25 +1,90 @@
-"""One track of a stream: decoded samples to windows at 8 kHz."""
+"""The pipeline of one track: from decoded samples at any rate to windows at 8 kHz."""
 
 import numpy as np
 
-from model.audio import Resampler
+from model.audio import SAMPLE_RATE, Resampler
 from model.concealment import LossConcealment
 from model.speaker_baseline import SpeakerBaseline
 from service.calls.context import CallContext
-from service.calls.windows import WindowCutter
+from service.calls.windows import Window, WindowCutter
+from service.events import Pcm
 
 NO_SAMPLES = np.zeros(0, np.int16)
 
 
 class TrackPipeline:
-    """One track, brought to 8 kHz and cut into windows."""
+    """One track: resampled, short losses concealed, gated and cut into windows.
 
-    def __init__(self, rate: int, context: CallContext, caller: SpeakerBaseline) -> None:
-        gate = context.meta.gate if context.gate else None
-        self.rate = rate
-        self.resampler = Resampler(rate)
-        self.cutter = WindowCutter(
-            context.meta.features, gate, context.first_s, context.hop_s, caller
+    Args:
+        sample_rate: of what `receive` is given, Hz.
+        context: the model's feature and gate specs, window lengths and metrics.
+        baseline: of the track's speaker; updated as the track goes on.
+        start_s: call time of the first sample.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        context: CallContext,
+        baseline: SpeakerBaseline,
+        start_s: float = 0.0,
+    ) -> None:
+        self.sample_rate = sample_rate
+        self._concealed_seconds = context.metrics.concealed_seconds
+        self._resampler = Resampler(sample_rate)
+        self._cutter = WindowCutter(
+            context.meta.features,
+            context.meta.gate if context.gate else None,
+            context.first_s,
+            context.hop_s,
+            baseline,
         )
-        self.ticked_s = 0.0
-        self.concealment = LossConcealment(rate)
+        self._cutter.skip(round(start_s * SAMPLE_RATE))
+        self._concealment = LossConcealment(sample_rate)
+
+    @property
+    def position_s(self) -> float:
+        """Call time up to which the track has been received."""
+        return self._cutter.position_s
+
+    @property
+    def speech_s(self) -> float:
+        """Seconds of speech that are in windows so far."""
+        return self._cutter.speech_s
+
+    @property
+    def speaking(self) -> bool:
+        """Whether a stretch of speech is under way."""
+        return self._cutter.speaking
+
+    def receive(self, pcm: Pcm, hop_s: float) -> list[Window]:
+        """Returns the windows that the next samples complete.
+
+        Args:
+            pcm: (n,) int16 at `sample_rate`, at most a second or so.
+            hop_s: seconds of speech from one window to the next, from now on.
+        """
+        self._concealment.receive(pcm)
+        self._cutter.hop_s = hop_s
+        return self._cutter.feed(self._resampler.feed(pcm))
+
+    def lose(self, samples: int, hop_s: float) -> list[Window]:
+        """Returns the windows that a loss of samples, counted at `sample_rate`, completes.
+
+        A short loss does not end a sentence: the latest audio is repeated in its place. A longer
+        one ends the stretch of speech.
+        """
+        filled = self._concealment.fill(samples)
+        if filled is not None:
+            self._concealed_seconds.inc(samples / self.sample_rate)
+            return self.receive(filled, hop_s)
+        windows = self._flush_resampler()
+        self._resampler = Resampler(self.sample_rate)
+        return windows + self._cutter.skip(round(samples * SAMPLE_RATE / self.sample_rate))
+
+    def flush(self) -> list[Window]:
+        """Returns the last windows; nothing may be received afterwards."""
+        return self._flush_resampler() + self._cutter.end()
+
+    def _flush_resampler(self) -> list[Window]:
+        return self._cutter.feed(self._resampler.feed(NO_SAMPLES, last=True))

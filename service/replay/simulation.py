@@ -74,11 +74,10 @@ class CallSimulator:
         self._scorer = TorchScorer.load(model, device, threads)
         self._cache = cache
         self._cached: set[Path] = set()  # files of the calls that were simulated here
-        self._first_s = first_s
-        self._hop_s = hop_s
+        self._serving = self._scorer.meta.serving.override(first_s, hop_s)
         self._release_s = release_s
         digest = hashlib.sha256(model.read_bytes()).hexdigest()
-        self._key = f"{_CACHE_FORMAT} {digest} {first_s} {hop_s}"
+        self._key = f"{_CACHE_FORMAT} {digest} {self._serving.first_s} {self._serving.hop_s}"
 
     @property
     def meta(self) -> ArtifactMeta:
@@ -105,7 +104,9 @@ class CallSimulator:
         self._cached.clear()
 
     def _simulate(self, call_id: str, pcm: Pcm) -> list[TimedReading]:
-        cutter = WindowCutter(self.meta.features, self.meta.gate, self._first_s, self._hop_s)
+        cutter = WindowCutter(
+            self.meta.features, self.meta.gate, self._serving.first_s, self._serving.hop_s
+        )
         windows = list(timed_windows(_caller_audio(call_id, pcm), cutter))
         posteriors = self._scorer.score([window.model_input for window, _ in windows])
         return [
@@ -149,7 +150,7 @@ class CallSimulator:
         call_id = readings[0].reading.call_id if readings else ""
         policy = AlertPolicy("simulation", call_id, rules)
         for timed in readings:
-            for step in policy.hear(timed.reading):
+            for step in policy.update(timed.reading):
                 if step.state is AlertState.FIRING:
                     fired[step.emotion].append(timed.available_s)
         return fired

@@ -10,17 +10,18 @@ from model.speaker_baseline import ModelInput
 
 @dataclass(frozen=True, slots=True)
 class Posterior:
-    """What the network says of one window."""
+    """The network's probabilities for one window; each dict sums to 1."""
 
     emotion: dict[Emotion, float]
     style: dict[Style, float]
 
 
 class NotANumber(ArithmeticError):
-    """The network answered a window with something that is no probability."""
+    """Raised where the network returned something other than probabilities."""
 
 
 class Scorer(Protocol):
-    """Whoever answers windows; in their order, from any one thread."""
+    """An engine that scores windows; it is called from one thread at a time."""
 
-    def score(self, windows: Sequence[ModelInput]) -> list[Posterior]: ...
+    def score(self, windows: Sequence[ModelInput]) -> list[Posterior]:
+        """Returns one posterior per window, in the order of the windows."""

@@ -1,7 +1,7 @@
 """Makes the bundled sample calls: `KANJO_CORPORA=... python -m tests.e2e.sample_calls`.
 
-Both voices are speakers of EMO-DB that the shipped model has never heard: the caller is speaker 10,
-left; the agent, happy all along, is speaker 12, right.
+Both voices are speakers of EMO-DB on whom the shipped model was not trained: the caller, left, is
+speaker 10; the agent, right and happy throughout, is speaker 12.
 """
 
 import os
@@ -18,7 +18,7 @@ NEUTRAL = ("10a01Nb", "10a02Na", "10a04Nb", "10b02Na")  # all there are of speak
 ANGER = ("10a01Wa", "10a02Wa", "10a04Wa", "10a04Wb", "10a05Wb", "10a07Wb")  # the first of ten
 AGENT = ("12a01Fb", "12b02Fb")
 
-# What the caller says; the agent answers after every third utterance.
+# Utterances of the caller; an utterance of the agent follows every third one.
 CALLS = {
     "neutral": (*NEUTRAL, *NEUTRAL[::-1]),
     "sounds-angry": (*NEUTRAL[2:], *ANGER, *NEUTRAL),
@@ -31,7 +31,7 @@ LINE_NOISE = 4.0  # of 32768, standard deviation
 
 
 def call(caller: Sequence[Pcm], agent: Sequence[Pcm]) -> Pcm:
-    """A conversation (n, 2): caller left, agent right, one after the other."""
+    """Returns a call (n, 2): caller left, agent right, one after the other."""
     turns: list[tuple[int, Pcm]] = []
     for i, utterance in enumerate(caller):
         turns.append((0, utterance))
@@ -41,8 +41,8 @@ def call(caller: Sequence[Pcm], agent: Sequence[Pcm]) -> Pcm:
     samples = pause + sum(len(utterance) + pause for _, utterance in turns)
     noise = np.random.default_rng(0).normal(0, LINE_NOISE, (samples, 2))
     at = pause
-    for side, utterance in turns:
-        noise[at : at + len(utterance), side] += utterance
+    for channel, utterance in turns:
+        noise[at : at + len(utterance), channel] += utterance
         at += len(utterance) + pause
     return noise.round().clip(-32768, 32767).astype(np.int16)
 
@@ -53,8 +53,8 @@ def main() -> None:
     def read(names: Sequence[str]) -> list[Pcm]:
         return [soundfile.read(corpus / f"{name}.flac", dtype="int16")[0] for name in names]
 
-    for name, said in CALLS.items():
-        soundfile.write(SAMPLES / f"{name}.flac", call(read(said), read(AGENT)), SAMPLE_RATE)
+    for name, utterances in CALLS.items():
+        soundfile.write(SAMPLES / f"{name}.flac", call(read(utterances), read(AGENT)), SAMPLE_RATE)
 
 
 if __name__ == "__main__":

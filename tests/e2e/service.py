@@ -1,4 +1,4 @@
-"""The real service as a child process: started, asked, stopped, killed."""
+"""The real service as a child process: started, queried, stopped, killed."""
 
 import asyncio
 import os
@@ -19,19 +19,20 @@ STARTED_WITHIN_S = 60.0
 STOPPED_WITHIN_S = 35.0  # drain_s is 20
 
 
-async def until(holds: Callable[[], Awaitable[bool]], within_s: float) -> None:
-    """Asks again and again."""
+async def until(condition: Callable[[], Awaitable[bool]], within_s: float) -> None:
+    """Returns as soon as the condition holds; raises TimeoutError after `within_s`."""
     async with asyncio.timeout(within_s):
         while True:
-            if await holds():
+            if await condition():
                 return
             await asyncio.sleep(0.05)
 
 
 class Service:
-    """`kanjo serve` on a free port with settings of its own; the same state folder at every start.
+    """`kanjo serve` on a free port with these settings; every start uses the same state folder.
 
-    When a block ends well, it is stopped as a supervisor would, and must have had no fault.
+    At the end of a block without an error it is stopped as by a supervisor, and its log must have
+    no traceback.
     """
 
     def __init__(self, state: Path, **settings: object) -> None:
@@ -47,7 +48,7 @@ class Service:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, until: str = "/readyz") -> None:
-        """Returns when `until` says yes."""
+        """Starts the process and returns when GET `until` responds with 200."""
         assert self._process is None, "already started"
         with self._log.open("ab") as log:
             command = [sys.executable, "-m", "service.cli", "serve"]
@@ -66,7 +67,7 @@ class Service:
         raise AssertionError(f"the service did not start:\n{self.log}")
 
     def stop(self, within_s: float = STOPPED_WITHIN_S) -> None:
-        """As a supervisor does; it must end in time and say that all is well."""
+        """Stops the process as a supervisor does; asserts that it ends in time without an error."""
         self.signal(signal.SIGTERM)
         self.stopped(within_s)
 
@@ -75,7 +76,7 @@ class Service:
         self._process.send_signal(number)
 
     def stopped(self, within_s: float = STOPPED_WITHIN_S) -> None:
-        """It was told to: it must end in time and say that all is well."""
+        """Asserts that the process, signalled before, ends in time without an error."""
         assert self._process is not None
         try:
             code = self._process.wait(within_s)
@@ -85,7 +86,7 @@ class Service:
         assert "Traceback" not in self.log, self.log
 
     def kill(self) -> None:
-        """As a loss of power does."""
+        """Kills the process, as a power failure does."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -112,13 +113,13 @@ class Service:
             self.kill()
             print(self.log)  # pytest shows it where a test failed  # noqa: T201
 
-    # What it says.
+    # What it reports.
 
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=30)
 
     async def metric(self, name: str) -> float:
-        """The sum over its labels; 0 where nothing was counted yet."""
+        """Returns the sum over all labels; 0 if nothing was counted yet."""
         async with self.client() as client:
             text = (await client.get("/metrics")).text
         assert f"# TYPE {name.removesuffix('_total')}" in text, f"got no {name} in:\n{text}"
@@ -129,16 +130,16 @@ class Service:
         )
 
     async def labelled(self, line: str) -> float:
-        """One line of /metrics, named with its labels; 0 where nothing was counted yet."""
+        """Returns the value of one line of /metrics; 0 if nothing was counted yet."""
         async with self.client() as client:
             text = (await client.get("/metrics")).text
         (value,) = [
-            said.removeprefix(line) for said in text.splitlines() if said.startswith(line)
+            found.removeprefix(line) for found in text.splitlines() if found.startswith(line)
         ] or ["0"]
         return float(value)
 
     async def live(self) -> list[str]:
-        """The ids of the calls that the store has for live."""
+        """Returns the ids of the calls that are live in the store."""
         async with self.client() as client:
             page = (await client.get("/calls", params={"limit": 1000})).json()
         return [call["call_id"] for call in page["calls"] if call["state"] == "live"]
@@ -166,6 +167,6 @@ class Service:
 
     @property
     def files(self) -> int:
-        """Open ones, sockets included."""
+        """Returns the number of open files, sockets included."""
         assert self._process is not None
         return len(os.listdir(f"/proc/{self._process.pid}/fd"))

@@ -1,4 +1,4 @@
-"""Clients that do everything wrong, beside a call that does everything right, again and again."""
+"""Clients that break the protocol in every way, beside a correct call, several times."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ def start(call_id: str, **more: Any) -> str:
 
 
 def frame_of(text: str) -> bytes:
-    """As a client sends it, masked with zeros."""
+    """Returns a text frame as a client sends it, masked with zeros."""
     data = text.encode()
     return struct.pack("!BBH", 0x81, 0xFE, len(data)) + bytes(4) + data
 
@@ -44,91 +44,91 @@ def connected(kanjo: Service) -> connect:
     return connect(kanjo.ws, compression=None, proxy=None, max_queue=None)
 
 
-async def heard(client: ClientConnection) -> tuple[list[str], int | None]:
-    """What comes, each by its type or its error's code, and the code of the close at its end."""
-    words = []
+async def receive_all(client: ClientConnection) -> tuple[list[str], int | None]:
+    """Returns the messages by their types or error codes, and the code of the close."""
+    kinds = []
     try:
         while True:
             message = json.loads(await client.recv())
-            words.append(message.get("code", message["type"]))
+            kinds.append(message.get("code", message["type"]))
     except ConnectionClosed:
-        return words, client.close_code
+        return kinds, client.close_code
 
 
-async def says(
-    kanjo: Service, *messages: str | bytes, hears: list[str], closes: int = 1000
+async def exchange(
+    kanjo: Service, *messages: str | bytes, replies: list[str], close_code: int = 1000
 ) -> None:
     async with asyncio.timeout(30), connected(kanjo) as client:
         try:
             for message in messages:
                 await client.send(message)
         except ConnectionClosed:
-            pass  # the answer says why
-        assert await heard(client) == (hears, closes)
+            pass  # the reply has the reason
+        assert await receive_all(client) == (replies, close_code)
 
 
-# Each is one kind of client. `name` makes its call id its own.
+# Each function is one kind of client; `name` is its call id.
 
 
 async def unknown_encoding(kanjo: Service, name: str) -> None:
-    await says(kanjo, start(name, encoding="opus"), hears=["bad_start"], closes=1003)
+    await exchange(kanjo, start(name, encoding="opus"), replies=["bad_start"], close_code=1003)
 
 
 async def stop_without_start(kanjo: Service, name: str) -> None:
-    await says(kanjo, STOP, hears=["not_started"], closes=1008)
+    await exchange(kanjo, STOP, replies=["not_started"], close_code=1008)
 
 
 async def bad_json(kanjo: Service, name: str) -> None:
     bad = ["{", "[]", "null", '"start"', "{" * 1000, '{"type": {"type": 1}}', "\x00"]
-    answers = ["bad_json"] * 5 + ["unknown_type", "bad_json"]
+    errors = ["bad_json"] * 5 + ["unknown_type", "bad_json"]
     # Before the call, and in it.
-    words = [*answers, "started", *answers, "stopped"]
-    await says(kanjo, *bad, start(name), *bad, STOP, hears=words)
+    replies = [*errors, "started", *errors, "stopped"]
+    await exchange(kanjo, *bad, start(name), *bad, STOP, replies=replies)
 
 
 async def text_where_audio_should_be(kanjo: Service, name: str) -> None:
-    text = "This should have been sound. " * 100
-    words = ["started", *["bad_json"] * 50, "stopped"]
-    await says(kanjo, start(name), *[text] * 50, STOP, hears=words)
+    text = "This should have been audio. " * 100
+    replies = ["started", *["bad_json"] * 50, "stopped"]
+    await exchange(kanjo, start(name), *[text] * 50, STOP, replies=replies)
 
 
 async def start_twice(kanjo: Service, name: str) -> None:
-    words = ["started", "already_started", "stopped"]
-    await says(kanjo, start(name), start(name), STOP, hears=words)
+    replies = ["started", "already_started", "stopped"]
+    await exchange(kanjo, start(name), start(name), STOP, replies=replies)
 
 
 async def frames_too_large(kanjo: Service, name: str) -> None:
-    words = ["started", *["frame_too_large"] * 20, "stopped"]
-    await says(kanjo, start(name), *[bytes(1_048_576)] * 20, STOP, hears=words)
+    replies = ["started", *["frame_too_large"] * 20, "stopped"]
+    await exchange(kanjo, start(name), *[bytes(1_048_576)] * 20, STOP, replies=replies)
 
 
-async def frames_beyond_all_bounds(kanjo: Service, name: str) -> None:
+async def frames_above_the_websocket_limit(kanjo: Service, name: str) -> None:
     async with asyncio.timeout(30), connected(kanjo) as client:
         await client.send(start(name))
         assert json.loads(await client.recv())["type"] == "started"
         with suppress(ConnectionClosed):  # while it is still being sent
             await client.send(bytes(TOO_LARGE))
-        assert await heard(client) == ([], 1009)
+        assert await receive_all(client) == ([], 1009)
 
 
 async def frames_of_nothing(kanjo: Service, name: str) -> None:
-    await says(kanjo, start(name), *[b""] * 2000, STOP, hears=["started", "stopped"])
+    await exchange(kanjo, start(name), *[b""] * 2000, STOP, replies=["started", "stopped"])
 
 
 async def odd_tails(kanjo: Service, name: str) -> None:
     odd = start(name, encoding="l16", tracks=["caller", "agent"])
     frames = [bytes(length) for length in range(200)]
-    await says(kanjo, odd, *frames, STOP, hears=["started", "stopped"])
+    await exchange(kanjo, odd, *frames, STOP, replies=["started", "stopped"])
 
 
-async def broken_off(kanjo: Service, name: str) -> None:
-    """In the middle of a frame, by a TCP reset."""
+async def connection_reset(kanjo: Service, name: str) -> None:
+    """Breaks the connection in the middle of a frame, by a TCP reset."""
     for _ in range(20):
         reader, writer = await asyncio.open_connection("127.0.0.1", kanjo.port)
         writer.write(UPGRADE)
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
         writer.write(frame_of(start(name)))
-        await reader.readexactly(2)  # the answer begins: the call is live
+        await reader.readexactly(2)  # the reply begins: the call is live
         writer.write(struct.pack("!BBH", 0x82, 0xFE, 8000) + bytes(4) + bytes(100))
         await writer.drain()
         reset(writer)
@@ -136,7 +136,7 @@ async def broken_off(kanjo: Service, name: str) -> None:
 
 
 async def never_read(kanjo: Service, name: str) -> None:
-    """More answers than the buffers on the way can hold, and none is fetched."""
+    """Causes more replies than the buffers on the way can hold and reads none."""
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.setblocking(False)
@@ -152,7 +152,7 @@ async def never_read(kanjo: Service, name: str) -> None:
 
 
 async def never_start(kanjo: Service, name: str) -> None:
-    """Fifty at once, some of which send audio all the same."""
+    """Opens fifty connections without a start, some of which send audio."""
     clients = await asyncio.gather(*(connected(kanjo) for _ in range(50)))
     for client in clients[::2]:
         for _ in range(100):
@@ -161,17 +161,17 @@ async def never_start(kanjo: Service, name: str) -> None:
     await asyncio.gather(*(client.close() for client in clients))
 
 
-ABUSES: tuple[Callable[[Service, str], Awaitable[None]], ...] = (
+CLIENTS: tuple[Callable[[Service, str], Awaitable[None]], ...] = (
     unknown_encoding,
     stop_without_start,
     bad_json,
     text_where_audio_should_be,
     start_twice,
     frames_too_large,
-    frames_beyond_all_bounds,
+    frames_above_the_websocket_limit,
     frames_of_nothing,
     odd_tails,
-    broken_off,
+    connection_reset,
     never_read,
     never_start,
 )
@@ -185,8 +185,8 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 async def ended(kanjo: Service, name: str) -> bool:
     async with kanjo.client() as client:
-        answer = await client.get(f"/calls/{name}")
-    return answer.status_code == 200 and answer.json()["state"] == "ended"
+        response = await client.get(f"/calls/{name}")
+    return response.status_code == 200 and response.json()["state"] == "ended"
 
 
 async def all_ended(kanjo: Service) -> bool:
@@ -197,10 +197,10 @@ async def good_call(kanjo: Service) -> ReplaySummary:
     return await replay([Recording.read(NEUTRAL)], kanjo.ws, speed=8.0)
 
 
-async def test_bad_clients_harm_no_call_and_cost_nothing_that_lasts(
+async def test_bad_clients_affect_no_call_and_leave_nothing_behind(
     tmp_path: Path, redis_server: RedisServer
 ) -> None:
-    # A queue so long that its filling does not widen the hop: the same windows every time.
+    # The queue is so long that pressure never widens the hop: the same windows every time.
     with Service(tmp_path, redis_url=redis_server.url, queue_max=100_000) as kanjo:
         alone = await good_call(kanjo)
         assert alone.readings > 10
@@ -208,7 +208,8 @@ async def test_bad_clients_harm_no_call_and_cost_nothing_that_lasts(
         costs = []
         for number in range(ROUNDS):
             beside, *_ = await asyncio.gather(
-                good_call(kanjo), *(abuse(kanjo, f"{abuse.__name__}-{number}") for abuse in ABUSES)
+                good_call(kanjo),
+                *(client(kanjo, f"{client.__name__}-{number}") for client in CLIENTS),
             )
             assert beside.readings == alone.readings
             assert not beside.errors, beside.reasons

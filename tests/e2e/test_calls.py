@@ -1,4 +1,4 @@
-"""A call of speakers that the model has never heard: what is read, and what is raised, in order."""
+"""Calls of speakers on whom the model was not trained: their readings and alerts, in order."""
 
 import json
 import os
@@ -31,8 +31,8 @@ CORPORA = os.environ.get("KANJO_CORPORA")
 Transitions = dict[tuple[str, str], list[dict[str, str]]]  # of (recording, alert id)
 
 
-async def transitions(redis_url: str, names: dict[str, str]) -> Transitions:
-    """All of `kanjo:alerts`, in its order; `names` are the recordings by call id."""
+async def read_transitions(redis_url: str, names: dict[str, str]) -> Transitions:
+    """Returns all of `kanjo:alerts` in order; `names` are the recordings by call id."""
     async with Redis.from_url(redis_url, decode_responses=True) as redis:
         steps = [fields for _, fields in await redis.xrange("kanjo:alerts")]
     found: Transitions = {}
@@ -41,15 +41,15 @@ async def transitions(redis_url: str, names: dict[str, str]) -> Transitions:
     return found
 
 
-def kept_in_order(kept: dict[str, Any], steps: Transitions) -> None:
-    """One call: only the caller's voice, every reading once, and alerts that obey the states."""
-    assert kept["state"] == "ended"
-    assert {reading["track"] for reading in kept["readings"]} == {"caller"}
-    numbers = [reading["number"] for reading in kept["readings"]]
+def assert_in_order(stored: dict[str, Any], steps: Transitions) -> None:
+    """Asserts that a stored call has only the caller, each reading once, and legal alerts."""
+    assert stored["state"] == "ended"
+    assert {reading["track"] for reading in stored["readings"]} == {"caller"}
+    numbers = [reading["number"] for reading in stored["readings"]]
     assert numbers == list(range(1, len(numbers) + 1))
-    ends = [reading["end_s"] for reading in kept["readings"]]
+    ends = [reading["end_s"] for reading in stored["readings"]]
     assert ends == sorted(ends)
-    assert ends[-1] <= kept["duration_s"]
+    assert ends[-1] <= stored["duration_s"]
     for alert in steps.values():
         assert {step["track"] for step in alert} == {"caller"}
         assert [step["number"] for step in alert] == [str(n + 1) for n in range(len(alert))]
@@ -59,7 +59,7 @@ def kept_in_order(kept: dict[str, Any], steps: Transitions) -> None:
         )
         at_s = [float(step["at_s"]) for step in alert]
         assert at_s == sorted(at_s)
-        assert at_s[-1] <= kept["duration_s"] + 0.01
+        assert at_s[-1] <= stored["duration_s"] + 0.01
 
 
 async def test_a_caller_who_sounds_angry_raises_one_alert_and_one_who_does_not_raises_none(
@@ -68,17 +68,17 @@ async def test_a_caller_who_sounds_angry_raises_one_alert_and_one_who_does_not_r
     """Both calls at once, in real time, as a telephone bridge would send them."""
     names = ("sounds-angry.flac", "neutral.flac")
     recordings = [Recording.read(SAMPLES / name) for name in names]
-    heard: list[AlertReceived] = []
+    received: list[AlertReceived] = []
     with Service(tmp_path, redis_url=redis_server.url) as kanjo:
-        summary = await replay(recordings, kanjo.ws, calls=2, speed=1.0, on_alert=heard.append)
+        summary = await replay(recordings, kanjo.ws, calls=2, speed=1.0, on_alert=received.append)
         assert not summary.errors, summary.reasons
         calls = await settled(kanjo, 2)
-        recorded = {kept["call_id"]: name for name, kept in calls.items()}
-        steps = await transitions(redis_server.url, recorded)
-    for name, kept in calls.items():
-        print(name, *story(kept), sep="\n  ")  # noqa: T201
-        kept_in_order(kept, {key: alert for key, alert in steps.items() if key[0] == name})
-    assert len(heard) == sum(map(len, steps.values()))
+        recorded = {stored["call_id"]: name for name, stored in calls.items()}
+        steps = await read_transitions(redis_server.url, recorded)
+    for name, stored in calls.items():
+        print(name, *describe(stored), sep="\n  ")  # noqa: T201
+        assert_in_order(stored, {key: alert for key, alert in steps.items() if key[0] == name})
+    assert len(received) == sum(map(len, steps.values()))
 
     fired = Counter(
         (name, alert[0]["emotion"])
@@ -93,9 +93,9 @@ async def test_a_caller_who_sounds_angry_raises_one_alert_and_one_who_does_not_r
         if alert[0]["emotion"] == "anger" and len(alert) == 3
     )
     assert [step["state"] for step in anger] == ["pending", "firing", "resolved"]
-    (text,) = {a.text for a in heard if (a.emotion, a.state) == ("anger", "firing")}
+    (text,) = {a.text for a in received if (a.emotion, a.state) == ("anger", "firing")}
     assert text == f"sounds angry ({float(anger[1]['probability']):.2f})"
-    # It concerns what the caller said in the middle: utterances 3 to 8 of 12.
+    # The angry utterances are in the middle: 3 to 8 of 12.
     assert 7 < float(anger[0]["at_s"]) <= float(anger[1]["at_s"]) < 33
 
 
@@ -106,43 +106,43 @@ async def all_ended(kanjo: Service, calls: int) -> bool:
 
 
 async def settled(kanjo: Service, calls: int) -> dict[str, dict[str, Any]]:
-    """The calls with all that was made of them, by their recordings' names, once all have ended."""
+    """Waits until so many calls have ended; returns them by the names of their recordings."""
     async with kanjo.client() as client:
         await until(partial(all_ended, kanjo, calls), within_s=20)
         page = (await client.get("/calls")).json()["calls"]
-        kept = [
+        stored = [
             (await client.get(f"/calls/{quote(call['call_id'], safe='')}")).json() for call in page
         ]
-    return {call["metadata"]["recording"]: call for call in kept}
+    return {call["metadata"]["recording"]: call for call in stored}
 
 
-def story(kept: dict[str, Any]) -> list[str]:
-    """What was read when, for whoever must find out why an alert came or did not."""
+def describe(stored: dict[str, Any]) -> list[str]:
+    """Returns the readings and alerts as lines, to show why an alert fired or did not."""
     return [
         f"{r['start_s']:5.1f} to {r['end_s']:5.1f} s: "
         + ", ".join(f"{emotion} {p:.2f}" for emotion, p in r["probabilities"].items())
-        for r in kept["readings"]
-    ] + [json.dumps({k: a[k] for k in ("emotion", "state", "peak")}) for a in kept["alerts"]]
+        for r in stored["readings"]
+    ] + [json.dumps({k: a[k] for k in ("emotion", "state", "peak")}) for a in stored["alerts"]]
 
 
-# Other speakers, of all corpora there are.
+# Test speakers of all corpora.
 
 
 def held_out(corpora: Path) -> dict[str, list[list[Utterance]]]:
-    """By corpus, what its speakers said whom the shipped model has not heard, a list a speaker."""
+    """Returns the utterances of the shipped model's test speakers, by corpus and speaker."""
     trained_on = load(SHIPPED).meta.training["trained_on"]
     found: dict[str, list[list[Utterance]]] = {}
     for corpus, about in trained_on.items():
-        said: dict[str, list[Utterance]] = {name: [] for name in about["test_speakers"]}
+        by_speaker: dict[str, list[Utterance]] = {name: [] for name in about["test_speakers"]}
         for utterance in read_manifest(corpora / corpus / "manifest.csv"):
-            if utterance.speaker in said:
-                said[utterance.speaker].append(utterance)
-        found[corpus] = [utterances for utterances in said.values() if utterances]
+            if utterance.speaker in by_speaker:
+                by_speaker[utterance.speaker].append(utterance)
+        found[corpus] = [utterances for utterances in by_speaker.values() if utterances]
     return found
 
 
 def spoken(utterances: Sequence[Utterance], count: int) -> list[Pcm]:
-    """So many of them, spread over all, at 8 kHz."""
+    """Returns `count` of the utterances, evenly spread, at 8 kHz."""
     chosen = np.linspace(0, len(utterances) - 1, count).round().astype(int)
     voices = []
     for i in chosen:
@@ -152,11 +152,11 @@ def spoken(utterances: Sequence[Utterance], count: int) -> list[Pcm]:
 
 
 @pytest.mark.corpora
-async def test_calls_of_all_speakers_held_out_are_kept_in_order(
+async def test_calls_of_the_test_speakers_of_all_corpora_are_stored_in_order(
     tmp_path: Path, redis_server: RedisServer
 ) -> None:
     corpora = held_out(Path(str(CORPORA)))
-    assert corpora, "the shipped model does not say what it was trained on"
+    assert corpora, "the shipped model does not name its test speakers"
     recordings = []
     for corpus, (caller, *others) in corpora.items():
         agent = others[0] if others else caller
@@ -166,9 +166,9 @@ async def test_calls_of_all_speakers_held_out_are_kept_in_order(
         summary = await replay(recordings, kanjo.ws, calls=len(recordings), speed=8.0)
         assert not summary.errors, summary.reasons
         calls = await settled(kanjo, len(recordings))
-        recorded = {kept["call_id"]: name for name, kept in calls.items()}
-        steps = await transitions(redis_server.url, recorded)
+        recorded = {stored["call_id"]: name for name, stored in calls.items()}
+        steps = await read_transitions(redis_server.url, recorded)
     assert set(calls) == set(corpora)
-    for name, kept in calls.items():
-        print(name, *story(kept), sep="\n  ")  # noqa: T201
-        kept_in_order(kept, {key: alert for key, alert in steps.items() if key[0] == name})
+    for name, stored in calls.items():
+        print(name, *describe(stored), sep="\n  ")  # noqa: T201
+        assert_in_order(stored, {key: alert for key, alert in steps.items() if key[0] == name})

@@ -1,4 +1,4 @@
-"""A service that is told to stop lets calls end, whoever carries them."""
+"""A service that is stopped lets live calls end, whatever their protocol."""
 
 import asyncio
 import json
@@ -25,11 +25,11 @@ from tests.redis_server import RedisServer
 
 DRAIN_S = 6
 STEREO = Recording.read(SAMPLES[0])
-LATER = {"freeswitch": 1000, "native": 1000, "twilio": 1000}  # with the codes that they end by
+ENDED = {"freeswitch": 1000, "native": 1000, "twilio": 1000}  # bridges and their close codes
 
 
 async def refused(kanjo: Service, bridge: str) -> bool:
-    """Whether a new call is refused before the upgrade."""
+    """Returns whether a new call is refused before the upgrade."""
     try:
         async with ConnectedClient(kanjo, CLIENTS[bridge]("too late", STEREO)):
             return False
@@ -44,7 +44,7 @@ def free_port() -> int:
     return port
 
 
-async def test_calls_are_let_end_asked_to_go_elsewhere_or_ended_in_their_own_words(
+async def test_calls_end_by_themselves_or_reconnect_or_are_ended_by_their_protocol(
     tmp_path: Path, redis_server: RedisServer
 ) -> None:
     always = {f"{e}_{at}": 0 for e in ("anger", "happiness") for at in ("fire_at", "clear_at")}
@@ -59,15 +59,17 @@ async def test_calls_are_let_end_asked_to_go_elsewhere_or_ended_in_their_own_wor
         **always,
     ) as kanjo:
         async with AsyncExitStack() as ends:
-            dialects = {bridge: CLIENTS[bridge](f"{bridge} call", STEREO) for bridge in LATER}
-            lines = {
-                bridge: await ends.enter_async_context(ConnectedClient(kanjo, dialect))
-                for bridge, dialect in dialects.items()
+            clients = {bridge: CLIENTS[bridge](f"{bridge} call", STEREO) for bridge in ENDED}
+            connections = {
+                bridge: await ends.enter_async_context(ConnectedClient(kanjo, client))
+                for bridge, client in clients.items()
             }
             brief = ConnectedClient(kanjo, CLIENTS["telnyx"]("ends by itself", STEREO))
-            lines["telnyx"] = await ends.enter_async_context(brief)
-            await asyncio.gather(*(line.send(STEREO, 8) for line in lines.values()))
-            for bridge in LATER:
+            connections["telnyx"] = await ends.enter_async_context(brief)
+            await asyncio.gather(
+                *(connection.send(STEREO, 8) for connection in connections.values())
+            )
+            for bridge in ENDED:
                 await live(kanjo, f"{bridge} call")
             session = AudioHookClient("genesys", STEREO)
             genesys = await ends.enter_async_context(ConnectedClient(kanjo, session))
@@ -80,27 +82,27 @@ async def test_calls_are_let_end_asked_to_go_elsewhere_or_ended_in_their_own_wor
             began = time.monotonic()
             kanjo.signal(signal.SIGTERM)
 
-            # The one that can go elsewhere is asked to, and does.
-            said = json.loads(await asyncio.wait_for(genesys.socket.recv(), 5))
-            assert said["type"] == "reconnect"
+            # The client that can reconnect elsewhere is asked to, and does.
+            request = json.loads(await asyncio.wait_for(genesys.socket.recv(), 5))
+            assert request["type"] == "reconnect"
             assert time.monotonic() - began < 1
-            await leave(genesys, session, said["seq"])
+            await leave(genesys, session, request["seq"])
 
-            # Nobody new comes in.
+            # New calls are refused.
             async with kanjo.client() as client:
                 ready = await client.get("/readyz")
             assert (ready.status_code, ready.json()["not_stopping"]) == (503, False)
             assert all(await asyncio.gather(*(map(partial(refused, kanjo), CLIENTS))))
 
-            # One ends by itself, the others when time is up.
+            # One call ends by itself, the others after `drain_s`.
             await brief.send(STEREO, 1)
             await brief.hang_up()
-            for bridge, code in LATER.items():
-                said_last, close_code, reason = await lines[bridge].end()
+            for bridge, code in ENDED.items():
+                messages, close_code, reason = await connections[bridge].end()
                 assert DRAIN_S - 0.5 < time.monotonic() - began < DRAIN_S + 3
                 assert close_code == code
                 if bridge == "native":
-                    assert said_last[-1]["reason"] == "service stopping"
+                    assert messages[-1]["reason"] == "service stopping"
                 else:
                     assert reason == "service stopping"
             while await asyncio.wait_for(reader.read(65_536), 5):  # silence, and then the end
@@ -108,8 +110,8 @@ async def test_calls_are_let_end_asked_to_go_elsewhere_or_ended_in_their_own_wor
             await asyncio.to_thread(kanjo.stopped)
             assert time.monotonic() - began < DRAIN_S + 6
 
-    calls, alerts = await left(redis_server)
-    reasons = {f"{bridge} call": "service stopping" for bridge in LATER}
+    calls, alerts = await stored(redis_server)
+    reasons = {f"{bridge} call": "service stopping" for bridge in ENDED}
     reasons |= {"ends by itself": "stop", str(uuid): "service stopping"}
     reasons |= {session.conversation_id: "reconnect"}
     assert {call_id: call["reason"] for call_id, call in calls.items()} == reasons
@@ -119,17 +121,17 @@ async def test_calls_are_let_end_asked_to_go_elsewhere_or_ended_in_their_own_wor
 
 
 async def leave(genesys: ConnectedClient, session: AudioHookClient, serverseq: int) -> None:
-    """As the client does that has connected elsewhere."""
+    """Closes the session, as the client does after it has connected elsewhere."""
     message = json.loads(session._message("close", reason="reconnect"))
     await genesys.socket.send(json.dumps({**message, "serverseq": serverseq}))
-    said: dict[str, Any] = {}
-    while said.get("type") != "closed":
-        said = json.loads(await asyncio.wait_for(genesys.socket.recv(), 5))
+    reply: dict[str, Any] = {}
+    while reply.get("type") != "closed":
+        reply = json.loads(await asyncio.wait_for(genesys.socket.recv(), 5))
     await genesys.socket.close()
 
 
-async def left(server: RedisServer) -> tuple[dict[str, dict[str, str]], list[dict[str, str]]]:
-    """All calls by id, and all alerts, as Redis has them after the service."""
+async def stored(server: RedisServer) -> tuple[dict[str, dict[str, str]], list[dict[str, str]]]:
+    """Returns all calls by id and all alerts that are in Redis."""
     async with Redis.from_url(server.url, decode_responses=True) as redis:
         ids = await redis.zrange("kanjo:calls:by-time", 0, -1)
         calls = {call_id: await redis.hgetall(f"kanjo:call:{call_id}") for call_id in ids}
@@ -137,7 +139,7 @@ async def left(server: RedisServer) -> tuple[dict[str, dict[str, str]], list[dic
         return calls, [await redis.hgetall(key) for key in keys]
 
 
-async def test_a_client_that_will_not_go_does_not_keep_the_service_from_stopping(
+async def test_a_client_that_does_not_close_does_not_keep_the_service_from_stopping(
     tmp_path: Path,
 ) -> None:
     with Service(tmp_path, drain_s=1, batch_max=1) as kanjo:
@@ -156,7 +158,7 @@ async def draining(kanjo: Service) -> bool:
     return not await kanjo.ready()
 
 
-async def test_a_second_interrupt_ends_the_waiting(tmp_path: Path) -> None:
+async def test_a_second_interrupt_ends_the_drain(tmp_path: Path) -> None:
     with Service(tmp_path, drain_s=60, batch_max=1) as kanjo:
         async with ConnectedClient(kanjo, CLIENTS["native"]("patient", STEREO)) as call:
             assert json.loads(await call.socket.recv())["type"] == "started"

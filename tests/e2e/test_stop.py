@@ -1,4 +1,4 @@
-"""A service that is told to stop, whatever its clients do."""
+"""A service that is stopped, whatever its clients do."""
 
 import asyncio
 import json
@@ -19,10 +19,10 @@ from tests.e2e.test_bad_input import UPGRADE, ended, frame_of, start
 from tests.redis_server import RedisServer
 
 DRAIN_S = 2
-STOP_S = 8  # all the rest
+STOP_S = 8  # for everything else
 
 
-async def test_a_stop_ends_calls_and_pages_in_time_and_keeps_what_they_were(
+async def test_a_stop_ends_calls_and_pages_in_time_and_stores_the_calls(
     tmp_path: Path, redis_server: RedisServer
 ) -> None:
     with Service(tmp_path, redis_url=redis_server.url, drain_s=DRAIN_S) as kanjo:
@@ -44,18 +44,18 @@ async def test_a_stop_ends_calls_and_pages_in_time_and_keeps_what_they_were(
             began = time.monotonic()
             await asyncio.to_thread(kanjo.stop)
             assert DRAIN_S < time.monotonic() - began < DRAIN_S + STOP_S
-            for client, word, code in ((call, "stopped", 1000), (idle, "error", 1013)):
-                said = json.loads(await client.recv())
-                assert said["type"] == word
+            for client, kind, code in ((call, "stopped", 1000), (idle, "error", 1013)):
+                message = json.loads(await client.recv())
+                assert message["type"] == kind
                 with pytest.raises(ConnectionClosed) as closed:
                     await client.recv()
                 assert closed.value.rcvd is not None
                 assert closed.value.rcvd.code == code
-            with suppress(httpx.RemoteProtocolError):  # a browser connects anew
+            with suppress(httpx.RemoteProtocolError):  # a browser would reconnect
                 await reading
     async with Redis.from_url(redis_server.url, decode_responses=True) as redis:
-        kept = await redis.hgetall("kanjo:call:cut off")
-    assert (kept["state"], kept["reason"]) == ("ended", "service stopping")
+        stored = await redis.hgetall("kanjo:call:cut off")
+    assert (stored["state"], stored["reason"]) == ("ended", "service stopping")
 
 
 async def test_a_client_that_never_reads_does_not_keep_the_service_from_stopping(
@@ -67,14 +67,14 @@ async def test_a_client_that_never_reads_does_not_keep_the_service_from_stopping
             raw.connect(("127.0.0.1", kanjo.port))
             raw.sendall(UPGRADE)
             assert raw.recv(4096).startswith(b"HTTP/1.1 101 ")
-            raw.sendall(frame_of(start("deaf" + "\N{SNAIL}" * 100)) * 5000)
+            raw.sendall(frame_of(start("unread" + "\N{SNAIL}" * 100)) * 5000)
             assert len(await kanjo.live()) == 1
             began = time.monotonic()
             await asyncio.to_thread(kanjo.stop)
             assert time.monotonic() - began < DRAIN_S + STOP_S
 
 
-async def test_a_stop_while_redis_is_away_waits_no_longer_than_it_may(
+async def test_a_stop_without_redis_takes_no_longer_than_allowed(
     tmp_path: Path, redis_server: RedisServer
 ) -> None:
     with Service(tmp_path, redis_url=redis_server.url, drain_s=DRAIN_S) as kanjo:

@@ -25,7 +25,7 @@ ENOUGH_S = 20.0  # for anything that must happen, however busy the machine
 
 
 def quick(**named: Any) -> Settings:
-    """Few shapes to warm up."""
+    """Settings with few shapes to warm up."""
     return Settings(batch_max=1, **named)
 
 
@@ -43,14 +43,14 @@ def test_a_model_that_is_truncated_stops_the_start(tmp_path: Path, kept: float) 
         create_app(quick(model=path))
 
 
-def test_a_device_that_is_not_there_stops_the_start() -> None:
+def test_an_unavailable_device_stops_the_start() -> None:
     with pytest.raises(NoSuchDevice, match="cuda:99"):
         create_app(quick(device="cuda:99"))
 
 
 def test_a_state_folder_in_use_stops_the_start(tmp_path: Path) -> None:
     async def twice() -> None:
-        # Nobody answers at this address; the outbox is opened all the same.
+        # There is no Redis at this address; the outbox is opened all the same.
         settings = quick(redis_url="redis://127.0.0.1:1/0", state_dir=tmp_path, drain_s=1)
         one = create_app(settings)
         with pytest.raises(OutboxInUse, match="outbox.sqlite3 is in use"):
@@ -89,7 +89,7 @@ async def _work() -> None:
         await until(lambda: services.warm.is_set() and services.store.redis_up)
         await asyncio.wait_for(services.batcher.submit(window(services)), ENOUGH_S)
     assert services.stopping.is_set()
-    # The embedded Redis ends a read that nobody waits for any more in its own time, two seconds.
+    # The embedded Redis takes two seconds to end a read that was cancelled.
     await until(only_this_task)
 
 
@@ -103,7 +103,7 @@ def test_a_stop_leaves_no_task_and_no_thread_behind() -> None:
     assert set(threading.enumerate()) - before == set()
 
 
-async def test_a_failure_of_whoever_runs_it_stops_it_in_order() -> None:
+async def test_a_failure_within_the_lifespan_stops_the_service_in_order() -> None:
     app = create_app(quick())
     with pytest.raises(ExceptionGroup) as caught:
         async with app.router.lifespan_context(app):
@@ -112,7 +112,7 @@ async def test_a_failure_of_whoever_runs_it_stops_it_in_order() -> None:
     await until(only_this_task)
 
 
-def test_a_part_that_fails_stops_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_required_task_that_fails_stops_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: TorchScorer) -> None:
         raise MemoryError("no room for the model")
 
@@ -130,11 +130,11 @@ def test_a_part_that_fails_stops_the_server(monkeypatch: pytest.MonkeyPatch) -> 
     finally:
         signal.signal(signal.SIGTERM, before)
     assert server.started
-    assert caught == [signal.SIGTERM]  # the process ends by it, not as if all were well
+    assert caught == [signal.SIGTERM]  # so that the exit status is not 0
     assert app.state.services.stopping.is_set()
 
 
-def test_alerts_follow_the_model_unless_the_settings_say_otherwise() -> None:
+def test_alert_thresholds_are_those_of_the_settings_or_else_of_the_model() -> None:
     meta = load(SHIPPED).meta
     anger, happiness = alert_rules(
         Settings(anger_fire_at=0.91, anger_clear_at=0.81, hold_s=2, release_s=5, smooth_s=1), meta

@@ -79,7 +79,7 @@ def test_an_error_is_a_sentence_and_of_its_kind(
         (b"x" * 10_000, "x" * 500),
     ],
 )
-def test_a_refusal_is_told_in_the_services_own_words(body: bytes, problem: str) -> None:
+def test_a_refusal_has_the_text_of_the_response(body: bytes, problem: str) -> None:
     refused = ServiceRefused.from_body(URL, 400, body)
     assert refused.problem == problem
     assert (refused.url, refused.status) == (URL, 400)

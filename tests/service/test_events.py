@@ -13,7 +13,7 @@ from service.events import AlertState, Track, Transition
         (Emotion.HAPPINESS, AlertState.LAPSED, "no longer sounds happy (0.83)"),
     ],
 )
-def test_a_step_says_how_a_voice_sounds_and_never_what_a_person_feels(
+def test_the_text_of_a_transition_is_how_a_voice_sounds_not_what_a_person_feels(
     emotion: Emotion, state: AlertState, text: str
 ) -> None:
     step = Transition("a", 1, "c", Track.CALLER, emotion, state, 1.0, 2.0, 0.828, 0.9)

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service import app, server
 from service.settings import Settings
-from tests.service.api.conftest import STOP, Running, ready, running, start, told, until
+from tests.service.api.conftest import STOP, Running, ready, receive_until, running, start, until
 
 
 def stopped_within_s(service: Running) -> float:
@@ -23,36 +23,36 @@ def stopped_within_s(service: Running) -> float:
     return time.monotonic() - began
 
 
-def test_a_stop_waits_for_live_calls_and_takes_no_new_ones() -> None:
+def test_a_stop_lets_live_calls_end_and_admits_no_new_ones() -> None:
     with running(drain_s=20) as service:
         ready(service)
-        with service.socket() as live, service.socket() as waiting:
+        with service.socket() as live, service.socket() as unstarted:
             live.send(start("live"))
-            told(live, "started")
+            receive_until(live, "started")
             service.should_exit = True
             until(lambda: service.services.stopping.is_set())
             assert service.get("/readyz").json()["not_stopping"] is False
             with pytest.raises(InvalidStatus) as refused, service.socket():
                 pass
             assert refused.value.response.status_code == 503
-            waiting.send(start("late"))  # in the connection that it has
-            error = json.loads(waiting.recv(timeout=10))
+            unstarted.send(start("late"))  # on a connection that is open already
+            error = json.loads(unstarted.recv(timeout=10))
             assert (error["code"], error["fatal"]) == ("stopping", True)
             live.send(STOP)
-            assert told(live)[-1]["reason"] == "stop"
+            assert receive_until(live)[-1]["reason"] == "stop"
         assert stopped_within_s(service) < 5
     assert service.services.connections == set()
 
 
-def test_what_is_live_when_time_is_up_ends_in_its_bridges_words() -> None:
+def test_calls_that_are_live_after_drain_s_are_ended_by_their_protocol() -> None:
     with running(drain_s=0.5) as service:
         with ready(service).socket() as live, service.socket() as idle:
             live.send(start("live"))
-            told(live, "started")
+            receive_until(live, "started")
             stopping = threading.Thread(target=stopped_within_s, args=(service,))
             stopping.start()
-            assert told(live)[-1]["reason"] == "service stopping"
-            assert told(idle, "error")[-1]["code"] == "stopping"
+            assert receive_until(live)[-1]["reason"] == "service stopping"
+            assert receive_until(idle, "error")[-1]["code"] == "stopping"
             for client, code in ((live, 1000), (idle, 1013)):
                 with pytest.raises(ConnectionClosed) as closed:
                     client.recv(timeout=10)
@@ -67,11 +67,11 @@ def test_a_service_without_calls_stops_at_once() -> None:
             assert stopped_within_s(service) < 6
 
 
-def test_who_is_in_a_hurry_need_not_wait() -> None:
+def test_a_second_interrupt_ends_live_calls_at_once() -> None:
     with running(drain_s=20) as service:
         with ready(service).socket() as live:
             live.send(start("live"))
-            told(live, "started")
+            receive_until(live, "started")
             service.hurry.set()  # as a second Ctrl-C
             assert stopped_within_s(service) < 5
 
@@ -87,17 +87,17 @@ def test_dead_clients_are_found_without_websocket_pings() -> None:
             assert raw.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_KEEPIDLE) == server.KEEPALIVE_S
 
 
-def test_it_listens_where_the_settings_let_it() -> None:
+def test_it_listens_at_the_address_that_the_settings_allow() -> None:
     service = Running(Settings(host="0.0.0.0", port=8001, batch_max=1))
     assert service.config.host == "127.0.0.1"
     service = Running(Settings(host="0.0.0.0", batch_max=1, native_token="t"))
     assert service.config.host == "0.0.0.0"
 
 
-def test_containers_are_given_the_time_that_a_stop_takes() -> None:
-    takes_s = Settings().drain_s + server.CLOSING_S + server.PAGES_S + app.FLUSH_S
+def test_the_stop_grace_period_of_containers_is_long_enough() -> None:
+    stop_s = Settings().drain_s + server.CLOSING_S + server.PAGES_S + app.FLUSH_S
     compose = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text())
     for name in ("kanjo", "kanjo-gpu"):
-        given = re.fullmatch(r"(\d+)s", compose["services"][name]["stop_grace_period"])
-        assert given
-        assert int(given[1]) > takes_s
+        grace = re.fullmatch(r"(\d+)s", compose["services"][name]["stop_grace_period"])
+        assert grace
+        assert int(grace[1]) > stop_s

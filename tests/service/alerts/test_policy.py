@@ -57,20 +57,20 @@ def reading(
     )
 
 
-def steps(transitions: list[Transition]) -> list[tuple[AlertState, float]]:
+def states(transitions: list[Transition]) -> list[tuple[AlertState, float]]:
     return [(t.state, t.at_s) for t in transitions]
 
 
 def fired(*rules: AlertRule) -> AlertPolicy:
     """A policy whose alert fires at 2 s."""
     alerts = policy(*rules)
-    assert steps(alerts.hear(reading(2.0, 0.9, heard_s=2.0)))[-1] == (FIRING, 2.0)
+    assert states(alerts.update(reading(2.0, 0.9, heard_s=2.0)))[-1] == (FIRING, 2.0)
     return alerts
 
 
-def test_an_alert_is_pending_until_it_has_held_and_then_fires_once() -> None:
+def test_an_alert_is_pending_for_hold_s_of_speech_and_then_fires_once() -> None:
     alerts = policy()
-    [pending] = alerts.hear(reading(11.5, 0.7, heard_s=1.5))
+    [pending] = alerts.update(reading(11.5, 0.7, heard_s=1.5))
     assert pending == Transition(
         alert_id="s1-caller-anger-1",
         number=1,
@@ -83,79 +83,79 @@ def test_an_alert_is_pending_until_it_has_held_and_then_fires_once() -> None:
         probability=0.7,
         peak=0.7,
     )
-    [firing] = alerts.hear(reading(12.5, 0.9))
+    [firing] = alerts.update(reading(12.5, 0.9))
     assert (firing.state, firing.number, firing.since_s, firing.at_s) == (FIRING, 2, 10.0, 12.5)
     assert firing.peak == 0.9
-    assert alerts.hear(reading(13.5, 0.95)) == []
-    assert alerts.hear(reading(14.5, 0.8)) == []
+    assert alerts.update(reading(13.5, 0.95)) == []
+    assert alerts.update(reading(14.5, 0.8)) == []
 
 
 def test_a_pending_alert_that_drops_below_its_threshold_lapses() -> None:
     alerts = policy()
-    alerts.hear(reading(1.5, 0.7))
-    [lapsed] = alerts.hear(reading(2.5, 0.59))
+    alerts.update(reading(1.5, 0.7))
+    [lapsed] = alerts.update(reading(2.5, 0.59))
     assert (lapsed.state, lapsed.number, lapsed.peak) == (LAPSED, 2, 0.7)
-    [again] = alerts.hear(reading(3.5, 0.7))
+    [again] = alerts.update(reading(3.5, 0.7))
     assert (again.alert_id, again.number, again.state) == ("s1-caller-anger-2", 1, PENDING)
 
 
-def test_a_first_reading_that_covers_the_hold_is_pending_and_firing_in_order() -> None:
-    got = policy().hear(reading(7.5, 0.8, heard_s=7.5))
-    assert steps(got) == [(PENDING, 7.5), (FIRING, 7.5)]
+def test_a_first_reading_longer_than_hold_s_is_pending_and_firing_in_order() -> None:
+    got = policy().update(reading(7.5, 0.8, heard_s=7.5))
+    assert states(got) == [(PENDING, 7.5), (FIRING, 7.5)]
     assert [t.number for t in got] == [1, 2]
     assert {t.since_s for t in got} == {0.0}
 
 
 def test_the_threshold_itself_counts_as_reached() -> None:
-    assert steps(policy(rule(hold_s=1.0)).hear(reading(1.5, 0.6))) == [
+    assert states(policy(rule(hold_s=1.0)).update(reading(1.5, 0.6))) == [
         (PENDING, 1.5),
         (FIRING, 1.5),
     ]
 
 
-def test_many_short_stretches_of_speech_add_up_to_the_hold() -> None:
+def test_short_stretches_of_speech_add_up_to_hold_s() -> None:
     alerts = policy(rule(hold_s=1.0))
-    got = [t for n in range(1, 21) for t in alerts.hear(reading(n / 10, 0.9, heard_s=0.1))]
-    assert steps(got) == [(PENDING, 0.1), (FIRING, 1.0)]
+    got = [t for n in range(1, 21) for t in alerts.update(reading(n / 10, 0.9, heard_s=0.1))]
+    assert states(got) == [(PENDING, 0.1), (FIRING, 1.0)]
 
 
 def test_silence_neither_fires_nor_lapses_nor_resolves_what_sounds_angry() -> None:
     pending = policy()
-    pending.hear(reading(1.5, 0.9))
-    assert pending.tick(CALLER, 600.0) == []
-    assert fired().tick(CALLER, 600.0) == []
+    pending.update(reading(1.5, 0.9))
+    assert pending.advance(CALLER, 600.0) == []
+    assert fired().advance(CALLER, 600.0) == []
 
 
 def test_a_firing_alert_resolves_after_it_has_stayed_below_clear_at() -> None:
     alerts = fired()
-    assert alerts.hear(reading(3.0, 0.39)) == []
-    assert alerts.hear(reading(4.0, 0.2)) == []
-    assert alerts.tick(CALLER, 5.9) == []
-    [resolved] = alerts.tick(CALLER, 6.0)
+    assert alerts.update(reading(3.0, 0.39)) == []
+    assert alerts.update(reading(4.0, 0.2)) == []
+    assert alerts.advance(CALLER, 5.9) == []
+    [resolved] = alerts.advance(CALLER, 6.0)
     assert (resolved.state, resolved.at_s, resolved.peak) == (RESOLVED, 6.0, 0.9)
     assert resolved.probability == 0.2
-    assert alerts.tick(CALLER, 60.0) == []
+    assert alerts.advance(CALLER, 60.0) == []
 
 
 def test_going_back_to_clear_at_restarts_the_release() -> None:
     alerts = fired()
-    alerts.hear(reading(3.0, 0.1))
-    assert alerts.hear(reading(5.0, 0.4)) == []
-    assert alerts.hear(reading(6.0, 0.1)) == []
-    assert alerts.tick(CALLER, 8.9) == []
-    assert steps(alerts.tick(CALLER, 9.0)) == [(RESOLVED, 9.0)]
+    alerts.update(reading(3.0, 0.1))
+    assert alerts.update(reading(5.0, 0.4)) == []
+    assert alerts.update(reading(6.0, 0.1)) == []
+    assert alerts.advance(CALLER, 8.9) == []
+    assert states(alerts.advance(CALLER, 9.0)) == [(RESOLVED, 9.0)]
 
 
 def test_between_clear_at_and_fire_at_a_firing_alert_stays_one_alert() -> None:
     alerts = fired()
-    assert [t for end in range(3, 60) for t in alerts.hear(reading(end, 0.45))] == []
-    assert alerts.hear(reading(61.0, 0.9)) == []
+    assert [t for end in range(3, 60) for t in alerts.update(reading(end, 0.45))] == []
+    assert alerts.update(reading(61.0, 0.9)) == []
 
 
-def test_silence_before_a_reading_counts_for_the_release_even_without_ticks() -> None:
+def test_silence_before_a_reading_counts_for_the_release_without_advance() -> None:
     alerts = fired()
-    alerts.hear(reading(3.0, 0.1))
-    got = alerts.hear(reading(21.0, 0.9, heard_s=1.0))
+    alerts.update(reading(3.0, 0.1))
+    got = alerts.update(reading(21.0, 0.9, heard_s=1.0))
     assert [(t.alert_id[-1], t.state, t.at_s) for t in got] == [
         ("1", RESOLVED, 20.0),
         ("2", PENDING, 21.0),
@@ -164,27 +164,27 @@ def test_silence_before_a_reading_counts_for_the_release_even_without_ticks() ->
 
 def test_the_end_of_the_call_resolves_what_fires_and_lapses_what_is_pending() -> None:
     alerts = policy(rule(), rule(HAPPINESS, hold_s=5.0))
-    alerts.hear(reading(2.0, 0.8, heard_s=2.0))
-    alerts.hear(reading(2.0, 0.0, happiness=0.9, track=AGENT))
+    alerts.update(reading(2.0, 0.8, heard_s=2.0))
+    alerts.update(reading(2.0, 0.0, happiness=0.9, track=AGENT))
     got = alerts.end(30.0)
     assert [(t.track, t.emotion, t.state, t.at_s) for t in got] == [
         (CALLER, ANGER, RESOLVED, 30.0),
         (AGENT, HAPPINESS, LAPSED, 30.0),
     ]
     assert alerts.end(31.0) == []
-    assert alerts.hear(reading(32.0, 0.99, heard_s=5.0)) == []
-    assert alerts.tick(CALLER, 40.0) == []
+    assert alerts.update(reading(32.0, 0.99, heard_s=5.0)) == []
+    assert alerts.advance(CALLER, 40.0) == []
 
 
-def test_an_end_before_the_last_step_does_not_go_back_in_time() -> None:
-    assert steps(fired().end(1.0)) == [(RESOLVED, 2.0)]
+def test_an_end_before_the_last_transition_does_not_go_back_in_time() -> None:
+    assert states(fired().end(1.0)) == [(RESOLVED, 2.0)]
 
 
-def test_tracks_and_emotions_do_not_disturb_each_other() -> None:
+def test_tracks_and_emotions_do_not_affect_each_other() -> None:
     alerts = policy(rule(hold_s=1.0), rule(HAPPINESS, hold_s=1.0))
-    got = alerts.hear(reading(2.0, 0.9))
-    got += alerts.hear(reading(1.0, 0.0, happiness=0.9, track=AGENT))
-    got += alerts.hear(reading(3.0, 0.0, happiness=0.8))
+    got = alerts.update(reading(2.0, 0.9))
+    got += alerts.update(reading(1.0, 0.0, happiness=0.9, track=AGENT))
+    got += alerts.update(reading(3.0, 0.0, happiness=0.8))
     assert [t.alert_id for t in got if t.state is FIRING] == [
         "s1-caller-anger-1",
         "s1-agent-happiness-1",
@@ -194,9 +194,9 @@ def test_tracks_and_emotions_do_not_disturb_each_other() -> None:
 
 def test_the_average_is_over_speech_and_weighs_a_window_by_what_it_adds() -> None:
     alerts = policy(rule(smooth_s=2.0, fire_at=0.0, clear_at=0.0, hold_s=0.0))
-    heard = [(3.0, 0.9, 3.0), (4.0, 0.1, 1.0), (104.5, 0.5, 0.5)]
-    for end_s, anger, heard_s in heard:
-        alerts.hear(reading(end_s, anger, heard_s=heard_s))
+    readings = [(3.0, 0.9, 3.0), (4.0, 0.1, 1.0), (104.5, 0.5, 0.5)]
+    for end_s, anger, heard_s in readings:
+        alerts.update(reading(end_s, anger, heard_s=heard_s))
     [resolved] = alerts.end(105.0)
     # Every piece of speech, by its age in speech: 1.5 s old at its newest end, 0.5 s old, 0 s old.
     weights = [
@@ -204,34 +204,34 @@ def test_the_average_is_over_speech_and_weighs_a_window_by_what_it_adds() -> Non
         math.exp(-0.5 / 2) - math.exp(-1.5 / 2),
         1 - math.exp(-0.5 / 2),
     ]
-    mean = sum(w * p for w, (_, p, _) in zip(weights, heard, strict=True)) / sum(weights)
+    mean = sum(w * p for w, (_, p, _) in zip(weights, readings, strict=True)) / sum(weights)
     assert resolved.probability == pytest.approx(mean)
 
 
 def test_a_short_first_reading_does_not_outweigh_the_longer_speech_after_it() -> None:
     alerts = policy(rule(smooth_s=4.0, fire_at=0.6))
-    alerts.hear(reading(0.3, 1.0, heard_s=0.3))
-    [lapsed] = alerts.hear(reading(2.3, 0.2, heard_s=2.0))
+    alerts.update(reading(0.3, 1.0, heard_s=0.3))
+    [lapsed] = alerts.update(reading(2.3, 0.2, heard_s=2.0))
     assert lapsed.state is LAPSED
     assert lapsed.probability < 0.3
 
 
-def test_a_window_speaks_only_for_the_speech_inside_it() -> None:
-    """Where windows in between were dropped, more is newly heard than the window holds."""
+def test_a_window_counts_only_for_the_speech_inside_it() -> None:
+    """If windows before it were dropped, `heard_s` is more than the window contains."""
     alerts = policy(rule(hold_s=8.0))
-    got = alerts.hear(reading(20.0, 0.9, heard_s=20.0, start_s=12.5))
-    assert steps(got) == [(PENDING, 20.0)]
+    got = alerts.update(reading(20.0, 0.9, heard_s=20.0, start_s=12.5))
+    assert states(got) == [(PENDING, 20.0)]
     assert got[0].since_s == 12.5
 
 
 def test_a_reading_that_adds_no_speech_changes_nothing() -> None:
     alerts = policy(rule(hold_s=0.0))
-    assert alerts.hear(reading(5.0, 0.9, heard_s=0.0)) == []
-    assert steps(alerts.hear(reading(6.0, 0.1))) == []
+    assert alerts.update(reading(5.0, 0.9, heard_s=0.0)) == []
+    assert states(alerts.update(reading(6.0, 0.1))) == []
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"fire_at": 0.4, "clear_at": 0.5}, "expected 0 <= clear_at <= fire_at <= 1"),
         ({"fire_at": 1.1}, "got fire_at 1.1"),
@@ -242,8 +242,8 @@ def test_a_reading_that_adds_no_speech_changes_nothing() -> None:
         ({"smooth_s": math.nan}, "got smooth_s nan"),
     ],
 )
-def test_a_rule_that_makes_no_sense_is_refused(wrong: dict[str, float], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_an_impossible_rule_is_refused(wrong: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         rule(**wrong)  # type: ignore[arg-type]
 
 
@@ -252,20 +252,20 @@ def test_two_rules_for_one_emotion_are_refused() -> None:
         policy(rule(), rule(fire_at=0.9))
 
 
-def test_readings_that_cannot_be_are_refused() -> None:
+def test_impossible_readings_are_refused() -> None:
     alerts = policy()
     with pytest.raises(ValueError, match="of call 'other', expected one of 'call-1'"):
-        alerts.hear(reading(1.0, 0.5, call_id="other"))
-    with pytest.raises(ValueError, match="expected start <= end and 0 s or more heard"):
-        alerts.hear(reading(1.0, 0.5, start_s=2.0))
+        alerts.update(reading(1.0, 0.5, call_id="other"))
+    with pytest.raises(ValueError, match="expected start <= end and heard_s of 0 or more"):
+        alerts.update(reading(1.0, 0.5, start_s=2.0))
     with pytest.raises(ValueError, match="got probabilities of nothing, expected anger"):
-        alerts.hear(Reading("call-1", 1, CALLER, 0.0, 1.0, 1.0, {}))
-    alerts.hear(reading(5.0, 0.5))
+        alerts.update(Reading("call-1", 1, CALLER, 0.0, 1.0, 1.0, {}))
+    alerts.update(reading(5.0, 0.5))
     with pytest.raises(ValueError, match=r"ends at 4.0 s, expected none before 5.0 s"):
-        alerts.hear(reading(4.0, 0.5))
+        alerts.update(reading(4.0, 0.5))
 
 
-# Whatever is heard, in whatever order of speech and silence:
+# Properties that hold for any order of speech and silence.
 
 seconds = st.floats(0.0, 10.0)
 rules = st.builds(
@@ -278,41 +278,41 @@ rules = st.builds(
     seconds,
     seconds,
 )
-happenings = st.lists(
+events = st.lists(
     st.tuples(
-        st.sampled_from(["hear", "tick"]),
+        st.sampled_from(["update", "advance"]),
         st.sampled_from(list(Track)),
         st.floats(0.0, 5.0),  # time passed
-        st.floats(0.0, 8.0),  # newly heard
+        st.floats(0.0, 8.0),  # heard_s
         st.floats(0.0, 1.0),  # anger; half of the rest is happiness
     ),
     max_size=60,
 )
 
 
-def play(rules: list[AlertRule], happenings: list[tuple[str, Track, float, float, float]]):
+def run(rules: list[AlertRule], events: list[tuple[str, Track, float, float, float]]):
     alerts = AlertPolicy("s", "call-1", rules)
     now_s = 0.0
     got: list[Transition] = []
-    for what, track, passed_s, heard_s, anger in happenings:
+    for method, track, passed_s, heard_s, anger in events:
         now_s += passed_s
-        if what == "tick":
-            got += alerts.tick(track, now_s)
+        if method == "advance":
+            got += alerts.advance(track, now_s)
         else:
-            got += alerts.hear(
+            got += alerts.update(
                 reading(now_s, anger, heard_s, happiness=(1 - anger) / 2, track=track)
             )
     return got, alerts.end(now_s), alerts
 
 
-@given(st.lists(rules, min_size=1, max_size=2, unique_by=lambda r: r.emotion), happenings)
-def test_every_alert_lives_a_legal_life_and_ends(rules, happenings) -> None:
-    before_end, at_end, alerts = play(rules, happenings)
-    lives: dict[str, list[Transition]] = defaultdict(list)
+@given(st.lists(rules, min_size=1, max_size=2, unique_by=lambda r: r.emotion), events)
+def test_every_alert_has_legal_transitions_and_ends(rules, events) -> None:
+    before_end, at_end, alerts = run(rules, events)
+    by_alert: dict[str, list[Transition]] = defaultdict(list)
     open_now: dict[tuple[Track, Emotion], str] = {}
     opened: dict[tuple[Track, Emotion], int] = defaultdict(int)
     for t in [*before_end, *at_end]:
-        lives[t.alert_id].append(t)
+        by_alert[t.alert_id].append(t)
         place = (t.track, t.emotion)
         if t.state is PENDING:
             assert place not in open_now
@@ -324,18 +324,18 @@ def test_every_alert_lives_a_legal_life_and_ends(rules, happenings) -> None:
         if t.state in (RESOLVED, LAPSED):
             del open_now[place]
     assert not open_now
-    for life in lives.values():
-        assert [t.state for t in life] in ([PENDING, FIRING, RESOLVED], [PENDING, LAPSED])
-        assert [t.number for t in life] == list(range(1, len(life) + 1))
-        assert len({t.since_s for t in life}) == 1
-        for earlier, later in pairwise(life):
+    for transitions in by_alert.values():
+        assert [t.state for t in transitions] in ([PENDING, FIRING, RESOLVED], [PENDING, LAPSED])
+        assert [t.number for t in transitions] == list(range(1, len(transitions) + 1))
+        assert len({t.since_s for t in transitions}) == 1
+        for earlier, later in pairwise(transitions):
             assert earlier.at_s <= later.at_s
             assert earlier.peak <= later.peak
-        assert all(t.probability <= t.peak for t in life)
-        assert all(0 <= t.probability <= 1 + 1e-9 for t in life)
+        assert all(t.probability <= t.peak for t in transitions)
+        assert all(0 <= t.probability <= 1 + 1e-9 for t in transitions)
     assert alerts.end(math.inf) == []
 
 
-@given(st.lists(rules, min_size=1, max_size=2, unique_by=lambda r: r.emotion), happenings)
-def test_the_same_happenings_give_the_same_transitions(rules, happenings) -> None:
-    assert play(rules, happenings)[:2] == play(rules, happenings)[:2]
+@given(st.lists(rules, min_size=1, max_size=2, unique_by=lambda r: r.emotion), events)
+def test_the_same_events_give_the_same_transitions(rules, events) -> None:
+    assert run(rules, events)[:2] == run(rules, events)[:2]

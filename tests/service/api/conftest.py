@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -25,11 +27,11 @@ from service.settings import Settings
 from tests.paths import SAMPLES
 
 ANGRY: Pcm = soundfile.read(SAMPLES / "sounds-angry.flac", dtype="int16")[0]  # (n, 2) at 8 kHz
-SPOKEN = ANGRY[:, 0][: 9 * 8000]  # of the caller, with a pause
+SPOKEN = ANGRY[:, 0][: 9 * 8000]  # the caller, with a pause
 
 
 class Running(Server):
-    """One service and what a client needs of it."""
+    """A service in a thread, and clients of it."""
 
     def __init__(self, settings: Settings) -> None:
         self.app = create_app(settings)
@@ -41,6 +43,16 @@ class Running(Server):
     def services(self) -> Services:
         services: Services = self.app.state.services
         return services
+
+    @contextmanager
+    def limits(self, **limits: float) -> Iterator[None]:
+        """Gives the routes other limits (fields of `Services`) within the block."""
+        usual = self.services
+        self.app.state.services = replace(usual, **limits)  # type: ignore[arg-type]
+        try:
+            yield
+        finally:
+            self.app.state.services = usual
 
     @property
     def address(self) -> str:
@@ -57,9 +69,9 @@ class Running(Server):
     def metric(self, line: str) -> float:
         """The value of one line of /metrics, named with its labels."""
         (value,) = (
-            said.removeprefix(f"{line} ")
-            for said in self.get("/metrics").text.splitlines()
-            if said.startswith(f"{line} ")
+            text.removeprefix(f"{line} ")
+            for text in self.get("/metrics").text.splitlines()
+            if text.startswith(f"{line} ")
         )
         return float(value)
 
@@ -68,7 +80,7 @@ class Running(Server):
         return connect(f"ws://{self.address}{path}", **options)
 
     def tasks(self) -> int:
-        """Of the event loop, now."""
+        """Returns the number of tasks in the event loop."""
         counted: list[int] = []
         done = threading.Event()
 
@@ -98,16 +110,16 @@ def ready(server: Running) -> Running:
     return server
 
 
-def until(holds: Callable[[], bool], within_s: float = 20.0) -> None:
+def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
     deadline = time.monotonic() + within_s
-    while not holds():
+    while not condition():
         assert time.monotonic() < deadline, f"still not so after {within_s} s"
         time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Running]:
-    """A service whose every call raises one alert an emotion, so that there are some."""
+    """A service in which every call raises one alert per emotion."""
     always = {f"{emotion}_{at}": 0 for emotion in EMOTIONS[:2] for at in ("fire_at", "clear_at")}
     with running(**always, hold_s=0) as server:
         yield ready(server)
@@ -115,7 +127,7 @@ def service() -> Iterator[Running]:
 
 @pytest.fixture
 def cold(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    """A service whose model does not get warm."""
+    """A service whose model is not warmed up."""
     warm = threading.Event()
     monkeypatch.setattr(scorer.TorchScorer, "warm_up", lambda _: warm.wait())
     with running() as server:
@@ -134,13 +146,13 @@ STOP = '{"type": "stop"}'
 
 
 def speak(socket: ClientConnection, pcm: Pcm = SPOKEN) -> None:
-    """Plays samples (n,) or (n, tracks) as mu-law, without waiting."""
+    """Sends samples (n,) or (n, tracks) as mu-law, faster than real time."""
     for at in range(0, len(pcm), 4000):
         socket.send(mulaw_encode(np.ascontiguousarray(pcm[at : at + 4000])).tobytes())
 
 
-def told(socket: ClientConnection, last: str = "stopped") -> list[dict[str, Any]]:
-    """What comes, up to the first message of type `last`."""
+def receive_until(socket: ClientConnection, last: str = "stopped") -> list[dict[str, Any]]:
+    """Returns the messages up to the first of type `last`."""
     messages = []
     while not messages or messages[-1]["type"] != last:
         messages.append(json.loads(socket.recv(timeout=20)))
@@ -148,13 +160,21 @@ def told(socket: ClientConnection, last: str = "stopped") -> list[dict[str, Any]
 
 
 def call(server: Running, call_id: str, pcm: Pcm = SPOKEN, **more: Any) -> list[dict[str, Any]]:
-    """A whole call, and all that it was told."""
+    """Makes a whole call and returns all messages of the service."""
     with server.socket() as socket:
         socket.send(start(call_id, **more))
         speak(socket, pcm)
         socket.send(STOP)
-        return told(socket)
+        return receive_until(socket)
 
 
 def readings(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [message for message in messages if message["type"] == "reading"]
+
+
+@pytest.fixture
+def no_error_logged(service: Running, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Asserts that nothing is logged as an error, whatever a client does."""
+    with caplog.at_level(logging.ERROR):
+        yield
+    assert [record.getMessage() for record in caplog.records] == []

@@ -18,9 +18,9 @@ from tests.service.api.conftest import (
     Running,
     readings,
     ready,
+    receive_until,
     running,
     start,
-    told,
     until,
 )
 
@@ -85,7 +85,7 @@ def test_a_call_over_tcp_gives_the_same_readings_as_over_a_websocket(service: Ru
         for at in range(0, len(SPEECH), 4000):
             socket.send(SPEECH[at : at + 4000].tobytes())
         socket.send(STOP)
-        native = readings(told(socket))
+        native = readings(receive_until(socket))
     assert [round(r["end_s"], 3) for r in kept["readings"]] == [r["end_s"] for r in native]
     for one, other in zip(kept["readings"], native, strict=True):
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-4)

@@ -8,9 +8,9 @@ from tests.service.api.conftest import (
     Running,
     call,
     readings,
+    receive_until,
     speak,
     start,
-    told,
     until,
 )
 
@@ -75,7 +75,7 @@ def test_an_unknown_call_is_a_problem(service: Running) -> None:
 def test_live_calls_come_first_and_then_the_newest(service: Running) -> None:
     with service.socket() as socket:
         socket.send(start("long-lived"))
-        told(socket, "started")
+        receive_until(socket, "started")
         call(service, "earlier")
         ended_call(service, "earlier")
         call(service, "later")
@@ -87,21 +87,21 @@ def test_live_calls_come_first_and_then_the_newest(service: Running) -> None:
         first = service.get("/calls", params={"limit": 1}).json()["calls"]
         assert [c["call_id"] for c in first] == ["long-lived"]
         socket.send(STOP)
-        told(socket)
+        receive_until(socket)
 
 
 def test_a_live_call_shows_its_readings_while_it_lasts(service: Running) -> None:
     with service.socket() as socket:
         socket.send(start("under way"))
         speak(socket)
-        told(socket, "reading")
+        receive_until(socket, "reading")
         until(lambda: service.get("/calls/under way").json()["readings"] != [])
         view = service.get("/calls/under way").json()
         assert view["state"] == "live"
         assert view["duration_s"] > 0
         assert view["reason"] is None
         socket.send(STOP)
-        told(socket)
+        receive_until(socket)
 
 
 def test_alerts_come_in_pages_newest_first(service: Running) -> None:

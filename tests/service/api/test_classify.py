@@ -15,7 +15,6 @@ import soxr
 
 from model.audio import SAMPLE_RATE, Pcm
 from model.labels import EMOTIONS
-from service.api import classify as route
 from service.classification import classify
 from tests.service.api.conftest import (
     ANGRY,
@@ -33,14 +32,14 @@ MOST_S = 12
 
 @pytest.fixture(scope="module")
 def narrow() -> Iterator[Running]:
-    """A service that takes little."""
+    """A service that accepts only small and short recordings."""
     with running(classify_max_bytes=MOST_BYTES, classify_max_s=MOST_S) as server:
         yield ready(server)
 
 
 @pytest.fixture(scope="module")
 def ungated() -> Iterator[Running]:
-    """A service that scores everything, at a pace of its own and however busy it is."""
+    """A service without a gate, with other window lengths, that drops no late windows."""
     with running(gate=False, first_s=2, hop_s=1.5, window_max_age_s=600) as server:
         yield ready(server)
 
@@ -56,7 +55,9 @@ def post(server: Running, data: bytes, type: str = "audio/wav", **form: str) -> 
         return client.post("/classify", files={"file": ("a.wav", data, type)}, data=form)
 
 
-def answered(server: Running, data: bytes, type: str = "audio/wav", **form: str) -> dict[str, Any]:
+def classified(
+    server: Running, data: bytes, type: str = "audio/wav", **form: str
+) -> dict[str, Any]:
     response = post(server, data, type, **form)
     assert response.status_code == 200, response.text
     body: dict[str, Any] = response.json()
@@ -72,8 +73,8 @@ def refused(response: httpx.Response, status: int, got: str, expected: str = "")
     assert expected in problem["detail"]
 
 
-def same(one: dict[str, Any], other: dict[str, Any], within: float = 1e-3) -> None:
-    """The same windows, and as much of every emotion."""
+def assert_same(one: dict[str, Any], other: dict[str, Any], within: float = 1e-3) -> None:
+    """Asserts that two responses have as many windows and the same probabilities."""
     assert len(one["windows"]) == len(other["windows"])
     for emotion in EMOTIONS:
         assert one["probabilities"][emotion] == pytest.approx(
@@ -81,13 +82,13 @@ def same(one: dict[str, Any], other: dict[str, Any], within: float = 1e-3) -> No
         )
 
 
-# What is taken.
+# Recordings that are accepted.
 
 
-def test_a_recording_is_answered_as_the_command_answers_it(service: Running) -> None:
+def test_a_recording_gets_the_same_result_as_from_the_command(service: Running) -> None:
     data = encoded(SPOKEN)
-    answer = answered(service, data)
-    same(answer, classify(data).model_dump(mode="json"), within=1e-5)
+    answer = classified(service, data)
+    assert_same(answer, classify(data).model_dump(mode="json"), within=1e-5)
     assert answer["duration_s"] == len(SPOKEN) / SAMPLE_RATE
     assert 2 < answer["speech_s"] < answer["duration_s"]
     assert answer["emotion"] == max(EMOTIONS, key=answer["probabilities"].__getitem__)
@@ -99,7 +100,7 @@ def test_a_recording_is_answered_as_the_command_answers_it(service: Running) -> 
 
 
 def test_without_the_gate_everything_is_scored_as_in_a_live_call(ungated: Running) -> None:
-    windows = answered(ungated, encoded(SPOKEN))["windows"]
+    windows = classified(ungated, encoded(SPOKEN))["windows"]
     assert [window["end_s"] for window in windows] == [2, 3.5, 5, 6.5, 8, 9]
     assert [(window["start_s"], window["end_s"]) for window in windows] == [
         (reading["start_s"], reading["end_s"]) for reading in readings(call(ungated, "live"))
@@ -107,7 +108,7 @@ def test_without_the_gate_everything_is_scored_as_in_a_live_call(ungated: Runnin
 
 
 def test_without_the_gate_silence_is_scored_too(ungated: Running) -> None:
-    answer = answered(ungated, encoded(np.zeros(5 * SAMPLE_RATE, np.int16)))
+    answer = classified(ungated, encoded(np.zeros(5 * SAMPLE_RATE, np.int16)))
     assert [window["end_s"] for window in answer["windows"]] == [2, 3.5, 5]
     assert answer["speech_s"] == answer["duration_s"] == 5
     assert answer["emotion"] is not None
@@ -124,40 +125,40 @@ def test_without_the_gate_silence_is_scored_too(ungated: Running) -> None:
         ("MP3", "", "audio/mpeg"),
     ],
 )
-def test_every_format_sounds_as_what_is_in_it(
+def test_every_format_is_classified_by_its_samples(
     service: Running, format: str, subtype: str, type: str
 ) -> None:
     data = encoded((SPOKEN / 32768).astype(np.float32), format=format, subtype=subtype)
-    heard = soundfile.read(io.BytesIO(data), dtype="float32")[0]
-    plain = np.rint(heard * 32768).clip(-32768, 32767).astype(np.int16)
-    answer = answered(service, data, type)
+    decoded = soundfile.read(io.BytesIO(data), dtype="float32")[0]
+    plain = np.rint(decoded * 32768).clip(-32768, 32767).astype(np.int16)
+    answer = classified(service, data, type)
     assert answer["duration_s"] == pytest.approx(len(SPOKEN) / SAMPLE_RATE, abs=0.2)
-    same(answer, answered(service, encoded(plain)), within=0.01)
+    assert_same(answer, classified(service, encoded(plain)), within=0.01)
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
-def test_every_rate_sounds_the_same(service: Running, rate: int) -> None:
+def test_every_sample_rate_gets_the_same_result(service: Running, rate: int) -> None:
     wide = soxr.resample(SPOKEN, SAMPLE_RATE, rate)
-    answer = answered(service, encoded(wide, rate))
+    answer = classified(service, encoded(wide, rate))
     assert answer["duration_s"] == pytest.approx(len(SPOKEN) / SAMPLE_RATE, abs=0.01)
-    same(answer, answered(service, encoded(SPOKEN)), within=0.1)
+    assert_same(answer, classified(service, encoded(SPOKEN)), within=0.1)
 
 
-def test_a_channel_of_a_stereo_file_is_that_voice_alone(service: Running) -> None:
+def test_a_channel_of_a_stereo_file_is_classified_alone(service: Running) -> None:
     stereo = encoded(ANGRY[: 12 * SAMPLE_RATE])
     for channel, pcm in [
         ("0", ANGRY[: 12 * SAMPLE_RATE, 0]),
         ("1", ANGRY[: 12 * SAMPLE_RATE, 1]),
         ("mix", ANGRY[: 12 * SAMPLE_RATE].mean(axis=1).round().astype(np.int16)),
     ]:
-        alone = answered(service, encoded(pcm))
-        same(answered(service, stereo, channel=channel), alone, within=0.01)
-    assert answered(service, stereo) == answered(service, stereo, channel="mix")
+        alone = classified(service, encoded(pcm))
+        assert_same(classified(service, stereo, channel=channel), alone, within=0.01)
+    assert classified(service, stereo) == classified(service, stereo, channel="mix")
 
 
 def test_a_mono_file_has_a_channel_0(service: Running) -> None:
     data = encoded(SPOKEN)
-    assert answered(service, data, channel="0") == answered(service, data)
+    assert classified(service, data, channel="0") == classified(service, data)
 
 
 @pytest.mark.parametrize(
@@ -165,29 +166,29 @@ def test_a_mono_file_has_a_channel_0(service: Running) -> None:
     [np.zeros(5 * SAMPLE_RATE, np.int16), np.zeros(1, np.int16)],
     ids=["5 s", "one sample"],
 )
-def test_where_nobody_speaks_no_emotion_is_named(service: Running, pcm: Pcm) -> None:
-    answer = answered(service, encoded(pcm))
+def test_a_recording_without_speech_has_no_emotion(service: Running, pcm: Pcm) -> None:
+    answer = classified(service, encoded(pcm))
     assert answer["emotion"] is None
     assert answer["probabilities"] is None
     assert answer["windows"] == []
     assert answer["duration_s"] == len(pcm) / SAMPLE_RATE
 
 
-def test_a_truncated_file_is_heard_as_far_as_it_goes(service: Running) -> None:
-    """What is there was recorded; `duration_s` says how much of it there was."""
+def test_a_truncated_file_is_classified_as_far_as_it_goes(service: Running) -> None:
+    """`duration_s` is the length of what was decoded."""
     half = encoded(SPOKEN)[: 44 + len(SPOKEN)]  # of 2 bytes a sample
-    answer = answered(service, half)
+    answer = classified(service, half)
     assert answer["duration_s"] == len(SPOKEN) / SAMPLE_RATE / 2
-    same(answer, answered(service, encoded(SPOKEN[: len(SPOKEN) // 2])))
+    assert_same(answer, classified(service, encoded(SPOKEN[: len(SPOKEN) // 2])))
 
 
-def test_a_file_without_a_type_is_judged_by_what_is_in_it(service: Running) -> None:
+def test_a_file_without_a_type_is_identified_by_its_content(service: Running) -> None:
     with service.client() as client:
         files = {"file": ("recording", encoded(SPOKEN), "application/octet-stream")}
         assert client.post("/classify", files=files).status_code == 200
 
 
-# What is not.
+# Requests that are refused.
 
 
 @pytest.mark.parametrize(
@@ -201,7 +202,7 @@ def test_a_file_without_a_type_is_judged_by_what_is_in_it(service: Running) -> N
     ],
     ids=["text", "RIFF, then text", "RIFF, then noise", "fLaC, then nothing", "one byte"],
 )
-def test_what_is_no_audio_is_unreadable(service: Running, data: bytes) -> None:
+def test_a_file_that_is_not_audio_is_refused(service: Running, data: bytes) -> None:
     refused(post(service, data), 400, "unreadable audio", "WAV, FLAC, OGG, MP3")
 
 
@@ -225,7 +226,7 @@ def test_a_rate_out_of_bounds_is_refused(service: Running, rate: int) -> None:
 
 
 @pytest.mark.parametrize("channel", ["2", "-1", "left", "0,1"])
-def test_a_channel_that_is_none_is_refused(service: Running, channel: str) -> None:
+def test_an_unknown_channel_is_refused(service: Running, channel: str) -> None:
     data = encoded(ANGRY[:8000])
     refused(post(service, data, channel=channel), 400, f"channel {channel!r}", "'0', '1' or 'mix'")
 
@@ -240,7 +241,7 @@ def test_a_file_of_another_type_is_refused(service: Running, type: str) -> None:
 
 
 @pytest.mark.parametrize("type", ["audio/wav", "application/json", None])
-def test_a_body_that_is_no_form_is_refused(service: Running, type: str | None) -> None:
+def test_a_body_that_is_not_a_form_is_refused(service: Running, type: str | None) -> None:
     headers = {"content-type": type} if type else {}
     with service.client() as client:
         response = client.post("/classify", content=encoded(SPOKEN), headers=headers)
@@ -255,7 +256,7 @@ def test_a_body_that_is_no_form_is_refused(service: Running, type: str | None) -
         (b"no form at all", ""),
         (b"", ""),
     ],
-    ids=["no file", "a field called file", "no services", "nothing"],
+    ids=["no file", "a field called file", "no form", "nothing"],
 )
 def test_a_form_without_a_file_is_refused(service: Running, body: bytes, got: str) -> None:
     headers = {"content-type": "multipart/form-data; boundary=b"}
@@ -263,7 +264,7 @@ def test_a_form_without_a_file_is_refused(service: Running, body: bytes, got: st
         refused(client.post("/classify", content=body, headers=headers), 400, got)
 
 
-def test_too_large_is_refused_before_any_of_it_is_read(narrow: Running) -> None:
+def test_a_declared_size_too_large_is_refused_before_the_body_is_read(narrow: Running) -> None:
     with socket.create_connection(narrow.address.split(":"), timeout=10) as client:  # type: ignore[arg-type]
         client.sendall(
             b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n"
@@ -277,8 +278,8 @@ def test_too_large_is_refused_before_any_of_it_is_read(narrow: Running) -> None:
     )
 
 
-def test_too_large_in_chunks_is_refused_while_it_still_comes(narrow: Running) -> None:
-    """No length is declared, and the upload would never end."""
+def test_chunks_too_large_in_total_are_refused_while_they_arrive(narrow: Running) -> None:
+    """No size is declared, and the upload would not end by itself."""
     chunk = b"%x\r\n%s\r\n" % (10_000, b"x" * 10_000)
     sent = 0
     with socket.create_connection(narrow.address.split(":"), timeout=10) as client:  # type: ignore[arg-type]
@@ -291,7 +292,7 @@ def test_too_large_in_chunks_is_refused_while_it_still_comes(narrow: Running) ->
         while not select.select([client], [], [], 0.01)[0]:
             client.sendall(chunk)
             sent += len(chunk)
-            assert sent < 100 * MOST_BYTES, "nobody stops it"
+            assert sent < 100 * MOST_BYTES, "the upload is not refused"
         answer = client.recv(65_536)
     assert answer.startswith(b"HTTP/1.1 413 "), answer
     assert f"expected at most {MOST_BYTES} (classify_max_bytes)".encode() in answer
@@ -305,12 +306,12 @@ def test_a_file_one_byte_too_large_is_refused(narrow: Running) -> None:
 
 def test_too_long_is_refused(narrow: Running) -> None:
     exact = encoded(np.zeros(MOST_S * SAMPLE_RATE, np.int16), format="FLAC")
-    assert answered(narrow, exact)["duration_s"] == MOST_S
+    assert classified(narrow, exact)["duration_s"] == MOST_S
     longer = encoded(np.zeros(MOST_S * SAMPLE_RATE + 1, np.int16), format="FLAC")
     refused(post(narrow, longer), 413, f"more than {MOST_S} s", f"at most {MOST_S} s")
 
 
-def test_a_header_that_promises_hours_costs_no_memory(narrow: Running) -> None:
+def test_a_header_that_declares_hours_costs_no_memory(narrow: Running) -> None:
     file = io.BytesIO()
     with wave.open(file, "wb") as wav:
         wav.setnchannels(1)
@@ -319,15 +320,15 @@ def test_a_header_that_promises_hours_costs_no_memory(narrow: Running) -> None:
         wav.writeframes(SPOKEN.tobytes())
     data = bytearray(file.getvalue())
     data[40:44] = (0x7FFF_FFF0).to_bytes(4, "little")
-    answer = answered(narrow, bytes(data))
+    answer = classified(narrow, bytes(data))
     assert answer["duration_s"] == len(SPOKEN) / SAMPLE_RATE
 
 
-def test_an_upload_that_never_ends_is_given_up(
-    service: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(route, "UPLOAD_WITHIN_S", 0.3)
-    with socket.create_connection(service.address.split(":"), timeout=10) as client:  # type: ignore[arg-type]
+def test_an_upload_that_never_ends_is_refused_after_a_time(service: Running) -> None:
+    with (
+        service.limits(upload_within_s=0.3),
+        socket.create_connection(service.address.split(":"), timeout=10) as client,  # type: ignore[arg-type]
+    ):
         client.sendall(
             b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
             b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
@@ -337,7 +338,7 @@ def test_an_upload_that_never_ends_is_given_up(
     assert b"got 5 bytes, expected all of them within 0.3 s" in answer
 
 
-def test_more_recordings_than_are_taken_at_once_are_refused(service: Running) -> None:
+def test_more_uploads_at_once_than_the_limit_are_refused(service: Running) -> None:
     waiting = [
         socket.create_connection(service.address.split(":"), timeout=10)  # type: ignore[arg-type]
         for _ in range(16)
@@ -348,7 +349,7 @@ def test_more_recordings_than_are_taken_at_once_are_refused(service: Running) ->
                 b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
                 b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
             )
-        assert service.get("/healthz").status_code == 200  # it has seen them all by now
+        assert service.get("/healthz").status_code == 200  # by now it has accepted them all
         refused(post(service, encoded(SPOKEN)), 503, "one recording more", "fewer at once")
     finally:
         for client in waiting:
@@ -357,26 +358,26 @@ def test_more_recordings_than_are_taken_at_once_are_refused(service: Running) ->
     assert post(service, encoded(SPOKEN)).status_code == 200
 
 
-def test_nothing_is_taken_before_the_model_is_warm(cold: Running) -> None:
+def test_recordings_are_refused_before_the_model_is_warm(cold: Running) -> None:
     refused(post(cold, encoded(SPOKEN)), 503, "a request at start-up", "/readyz first")
 
 
-# What goes on meanwhile.
+# Live calls meanwhile.
 
 
-def test_a_long_recording_holds_up_neither_requests_nor_calls(service: Running) -> None:
+def test_a_long_recording_delays_neither_requests_nor_calls(service: Running) -> None:
     alone = call(service, "alone")
     long = encoded(np.tile(ANGRY[:, 0], 10)[: 8 * 60 * SAMPLE_RATE], format="FLAC")
     slowest_s = 0.0
     calls = 0
     with ThreadPoolExecutor(1) as other:
-        answer = other.submit(answered, service, long, "audio/flac")
+        answer = other.submit(classified, service, long, "audio/flac")
         while not answer.done():
             response = service.get("/healthz")
             assert response.status_code == 200
             slowest_s = max(slowest_s, response.elapsed.total_seconds())
             beside = call(service, f"beside-{calls}")
-            # The hop grows a little with all that waits; what was said is all heard.
+            # The hop grows a little under pressure; all speech is in windows all the same.
             assert len(readings(alone)) - 1 <= len(readings(beside)) <= len(readings(alone))
             assert beside[-1]["summary"]["speech_s"] == alone[-1]["summary"]["speech_s"]
             assert beside[-1]["summary"]["dropped"] == 0

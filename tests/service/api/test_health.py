@@ -8,9 +8,9 @@ from tests.service.api.conftest import (
     call,
     readings,
     ready,
+    receive_until,
     running,
     start,
-    told,
     until,
 )
 
@@ -99,10 +99,10 @@ def test_metrics_show_the_live_calls(service: Running) -> None:
     assert service.metric("kanjo_live_calls") == 0
     with service.socket() as socket:
         socket.send(start("seen in metrics"))
-        told(socket, "started")
+        receive_until(socket, "started")
         assert service.metric("kanjo_live_calls") == 1
         socket.send(STOP)
-        told(socket)
+        receive_until(socket)
     assert service.metric("kanjo_live_calls") == 0
 
 
@@ -144,7 +144,7 @@ def test_a_service_that_stops_ends_its_live_calls() -> None:
         ready(server)
         with server.socket() as socket:
             socket.send(start("cut off"))
-            told(socket, "started")
+            receive_until(socket, "started")
             services = server.services
             server.should_exit = True
             server.thread.join(10)

@@ -19,9 +19,9 @@ from tests.service.api.conftest import (
     call,
     readings,
     ready,
+    receive_until,
     running,
     start,
-    told,
     until,
 )
 
@@ -67,7 +67,7 @@ def test_every_encoding_is_decoded(service: Running, encoding: Encoding) -> None
         for at in range(0, len(data), 4001):  # the odd byte of one frame belongs to the next
             socket.send(data[at : at + 4001])
         socket.send(STOP)
-        messages = told(socket)
+        messages = receive_until(socket)
     assert messages[-1]["summary"]["duration_s"] == 9
     plain = readings(call(service, "plain", pcm))
     # A quiet moment may be speech in one coding and none in another.
@@ -80,7 +80,7 @@ def test_one_call_more_than_are_taken_is_refused_and_the_others_go_on() -> None:
         with server.socket() as one, server.socket() as two:
             for socket, call_id in ((one, "one"), (two, "two")):
                 socket.send(start(call_id))
-                told(socket, "started")
+                receive_until(socket, "started")
             assert refused(server, "three") == (
                 "overloaded",
                 "all 2 calls that this service takes are in use; try again later",
@@ -88,7 +88,7 @@ def test_one_call_more_than_are_taken_is_refused_and_the_others_go_on() -> None:
             )
             for socket in (one, two):
                 socket.send(STOP)
-                assert told(socket)[-1]["reason"] == "stop"
+                assert receive_until(socket)[-1]["reason"] == "stop"
         until(lambda: len(server.services.calls) == 0)
         assert call(server, "three")[-1]["reason"] == "stop"
         refusals = server.metric('kanjo_calls_refused_total{provider="native",reason="Overloaded"}')
@@ -98,12 +98,12 @@ def test_one_call_more_than_are_taken_is_refused_and_the_others_go_on() -> None:
 def test_an_id_that_a_live_call_has_is_refused_and_that_call_goes_on(service: Running) -> None:
     with service.socket() as first:
         first.send(start("unique"))
-        told(first, "started")
+        receive_until(first, "started")
         code, message, closed = refused(service, "unique")
         assert (code, closed) == ("call_exists", 1008)
         assert message == "got call_id 'unique', expected one that no live call has"
         first.send(STOP)
-        assert told(first)[-1]["reason"] == "stop"
+        assert receive_until(first)[-1]["reason"] == "stop"
     assert call(service, "unique")[-1]["reason"] == "stop"
 
 

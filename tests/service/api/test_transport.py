@@ -5,10 +5,10 @@ from starlette.websockets import WebSocket
 from service.api.transport import TransportClosed, WebSocketTransport
 
 
-async def transport(
+async def open_transport(
     *incoming: Message, fails: bool = False
 ) -> tuple[WebSocketTransport, list[Message]]:
-    """An accepted socket, and what is sent over it."""
+    """Returns the transport of an accepted websocket, and the messages that it sends."""
     messages: list[Message] = [{"type": "websocket.connect"}, *incoming]
     sent: list[Message] = []
 
@@ -17,7 +17,7 @@ async def transport(
 
     async def send(message: Message) -> None:
         if fails and message["type"] != "websocket.accept":
-            raise OSError("as the server says it")
+            raise OSError("as raised by the server")
         sent.append(message)
 
     socket = WebSocket({"type": "websocket", "headers": []}, receive, send)
@@ -26,20 +26,20 @@ async def transport(
     return WebSocketTransport(socket), sent
 
 
-async def test_texts_and_bytes_come_as_what_they_are_and_the_end_as_none() -> None:
-    carried, _ = await transport(
+async def test_texts_and_bytes_are_received_unchanged_and_a_disconnect_as_none() -> None:
+    transport, _ = await open_transport(
         {"type": "websocket.receive", "text": ""},
         {"type": "websocket.receive", "bytes": b"\x00"},
         {"type": "websocket.disconnect", "code": 1000},
     )
-    assert [await carried.receive() for _ in range(3)] == ["", b"\x00", None]
+    assert [await transport.receive() for _ in range(3)] == ["", b"\x00", None]
 
 
-async def test_texts_and_bytes_leave_as_what_they_are() -> None:
-    carried, sent = await transport()
-    await carried.send("text")
-    await carried.send(b"bytes")
-    await carried.close(1008, "because")
+async def test_texts_and_bytes_are_sent_unchanged() -> None:
+    transport, sent = await open_transport()
+    await transport.send("text")
+    await transport.send(b"bytes")
+    await transport.close(1008, "because")
     assert sent == [
         {"type": "websocket.send", "text": "text"},
         {"type": "websocket.send", "bytes": b"bytes"},
@@ -47,9 +47,9 @@ async def test_texts_and_bytes_leave_as_what_they_are() -> None:
     ]
 
 
-async def test_a_client_that_is_gone_is_told_by_one_name() -> None:
-    carried, _ = await transport(fails=True)
+async def test_a_disconnected_client_raises_one_error_for_send_and_close() -> None:
+    transport, _ = await open_transport(fails=True)
     with pytest.raises(TransportClosed):
-        await carried.send("text")
+        await transport.send("text")
     with pytest.raises(TransportClosed):
-        await carried.close(1000, "")
+        await transport.close(1000, "")

@@ -115,7 +115,7 @@ async def test_alerts_are_those_of_a_live_call(simulator: CallSimulator) -> None
     caller = mulaw_decode(mulaw_encode(np.ascontiguousarray(sample()[:, 0])))
     running = [asyncio.create_task(run()) for run in (store.run, batcher.run, stream.run)]
     for start in range(0, len(caller), FRAME_SAMPLES):
-        await stream.hear(Audio(Track.CALLER, caller[start : start + FRAME_SAMPLES]))
+        await stream.receive(Audio(Track.CALLER, caller[start : start + FRAME_SAMPLES]))
     await stream.end("over")
     for task in running:
         task.cancel()

@@ -3,7 +3,7 @@ import contextlib
 import gc
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,12 +21,12 @@ ENOUGH_S = 5.0  # for anything that must happen, however busy the machine
 
 
 def window(number: float) -> ModelInput:
-    """One that can be told from the others."""
+    """A window whose first value is a number that identifies it."""
     return SpeakerBaseline(FeatureSpec()).features(np.full((3, 40), number, np.float32))
 
 
-class Ear:
-    """Answers every window with its number; remembers the batches."""
+class NumberScorer:
+    """Scores every window with its number; keeps the batches."""
 
     def __init__(self) -> None:
         self.batches: list[list[float]] = []
@@ -34,50 +34,51 @@ class Ear:
     def score(self, windows: Sequence[ModelInput]) -> list[Posterior]:
         numbers = [float(window.frames[0, 0]) for window in windows]
         self.batches.append(numbers)
-        return [self.answer(number) for number in numbers]
+        return [self.posterior(number) for number in numbers]
 
-    def answer(self, number: float) -> Posterior:
+    def posterior(self, number: float) -> Posterior:
         return Posterior(dict.fromkeys(EMOTIONS, number), dict.fromkeys(STYLES, number))
 
 
-class Allergic(Ear):
-    """Fails when the number 13 is in the batch."""
+class FailingScorer(NumberScorer):
+    """Raises if the number 13 is in the batch."""
 
-    def answer(self, number: float) -> Posterior:
+    def posterior(self, number: float) -> Posterior:
         if number == 13:
             raise ArithmeticError("thirteen")
-        return super().answer(number)
+        return super().posterior(number)
 
 
-class Forgetful(Ear):
-    """Leaves out the answer to the number 13."""
+class IncompleteScorer(NumberScorer):
+    """Returns no posterior for the number 13."""
 
     def score(self, windows: Sequence[ModelInput]) -> list[Posterior]:
-        answers = super().score(windows)
-        return [a for a, number in zip(answers, self.batches[-1], strict=True) if number != 13]
+        scored = super().score(windows)
+        return [p for p, number in zip(scored, self.batches[-1], strict=True) if number != 13]
 
 
-class Slow(Ear):
-    """Answers when it is let."""
+class BlockedScorer(NumberScorer):
+    """Scores nothing until `go` is set; `called` is set when a batch has arrived."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked = threading.Event()
+        self.called = threading.Event()
         self.go = threading.Event()
 
     def score(self, windows: Sequence[ModelInput]) -> list[Posterior]:
-        self.asked.set()
+        self.called.set()
         assert self.go.wait(ENOUGH_S)
         return super().score(windows)
 
 
-def batcher(
-    scorer: Ear,
+def make_batcher(
+    scorer: NumberScorer,
     *,
     batch_max: int = 4,
     wait_s: float = 0.0,
     queue_max: int = 100,
     max_age_s: float = 60.0,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Batcher:
     return Batcher(
         scorer,
@@ -86,12 +87,13 @@ def batcher(
         wait_s=wait_s,
         queue_max=queue_max,
         max_age_s=max_age_s,
+        clock=clock,
     )
 
 
 @asynccontextmanager
-async def running(batches: Batcher) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.create_task(batches.run())
+async def running(batcher: Batcher) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(batcher.run())
     try:
         yield task
     finally:
@@ -100,165 +102,171 @@ async def running(batches: Batcher) -> AsyncIterator[asyncio.Task[None]]:
             await task
 
 
-async def number(answer: asyncio.Future[Posterior]) -> float:
-    posterior = await asyncio.wait_for(answer, ENOUGH_S)
+async def number(posterior: asyncio.Future[Posterior]) -> float:
+    posterior = await asyncio.wait_for(posterior, ENOUGH_S)
     return posterior.emotion[EMOTIONS[0]]
 
 
-async def dropped(answer: asyncio.Future[Posterior]) -> str:
+async def dropped(posterior: asyncio.Future[Posterior]) -> str:
     with pytest.raises(WindowDropped) as caught:
-        await asyncio.wait_for(answer, ENOUGH_S)
+        await asyncio.wait_for(posterior, ENOUGH_S)
     return caught.value.reason
 
 
-async def asked(scorer: Slow) -> None:
-    assert await asyncio.to_thread(scorer.asked.wait, ENOUGH_S)
+async def called(scorer: BlockedScorer) -> None:
+    assert await asyncio.to_thread(scorer.called.wait, ENOUGH_S)
 
 
 async def test_two_windows_submitted_together_are_scored_together() -> None:
-    ear = Ear()
-    batches = batcher(ear, wait_s=0.05)
-    async with running(batches):
-        answers = [batches.submit(window(1)), batches.submit(window(2))]
-        assert [await number(answer) for answer in answers] == [1, 2]
-    assert ear.batches == [[1, 2]]
+    scorer = NumberScorer()
+    batcher = make_batcher(scorer, wait_s=0.05)
+    async with running(batcher):
+        posteriors = [batcher.submit(window(1)), batcher.submit(window(2))]
+        assert [await number(posterior) for posterior in posteriors] == [1, 2]
+    assert scorer.batches == [[1, 2]]
 
 
-async def test_a_window_waits_for_company_no_longer_than_the_deadline() -> None:
-    ear = Ear()
-    batches = batcher(ear, wait_s=0.1)
-    async with running(batches):
+async def test_a_batch_is_scored_when_it_is_due_though_it_is_not_full() -> None:
+    scorer = NumberScorer()
+    batcher = make_batcher(scorer, wait_s=0.1)
+    async with running(batcher):
         began = time.monotonic()
-        assert await number(batches.submit(window(1))) == 1
+        assert await number(batcher.submit(window(1))) == 1
         assert time.monotonic() - began >= 0.1
-    assert ear.batches == [[1]]
+    assert scorer.batches == [[1]]
 
 
-async def test_a_full_batch_does_not_wait_for_the_deadline() -> None:
-    ear = Ear()
-    batches = batcher(ear, batch_max=2, wait_s=60)
-    async with running(batches):
-        answers = [batches.submit(window(n)) for n in (1, 2)]
-        assert [await number(answer) for answer in answers] == [1, 2]
-    assert ear.batches == [[1, 2]]
+async def test_a_full_batch_is_scored_before_it_is_due() -> None:
+    scorer = NumberScorer()
+    batcher = make_batcher(scorer, batch_max=2, wait_s=60)
+    async with running(batcher):
+        posteriors = [batcher.submit(window(n)) for n in (1, 2)]
+        assert [await number(posterior) for posterior in posteriors] == [1, 2]
+    assert scorer.batches == [[1, 2]]
 
 
 async def test_no_batch_is_larger_than_batch_max_and_all_keep_their_order() -> None:
-    ear = Ear()
-    batches = batcher(ear, batch_max=2)
-    answers = [batches.submit(window(n)) for n in range(5)]
-    async with running(batches):
-        assert [await number(answer) for answer in answers] == [0, 1, 2, 3, 4]
-    assert ear.batches == [[0, 1], [2, 3], [4]]
+    scorer = NumberScorer()
+    batcher = make_batcher(scorer, batch_max=2)
+    posteriors = [batcher.submit(window(n)) for n in range(5)]
+    async with running(batcher):
+        assert [await number(posterior) for posterior in posteriors] == [0, 1, 2, 3, 4]
+    assert scorer.batches == [[0, 1], [2, 3], [4]]
 
 
 async def test_a_full_queue_drops_the_oldest() -> None:
-    ear = Ear()
-    batches = batcher(ear, queue_max=3)
-    answers = [batches.submit(window(n)) for n in range(5)]
-    assert len(batches) == 3
-    assert batches.pressure == 1.0
-    assert [await dropped(answer) for answer in answers[:2]] == ["queue_full"] * 2
-    async with running(batches):
-        assert [await number(answer) for answer in answers[2:]] == [2, 3, 4]
-    assert batches.pressure == 0.0
+    scorer = NumberScorer()
+    batcher = make_batcher(scorer, queue_max=3)
+    posteriors = [batcher.submit(window(n)) for n in range(5)]
+    assert len(batcher) == 3
+    assert batcher.pressure == 1.0
+    assert [await dropped(posterior) for posterior in posteriors[:2]] == ["queue_full"] * 2
+    async with running(batcher):
+        assert [await number(posterior) for posterior in posteriors[2:]] == [2, 3, 4]
+    assert batcher.pressure == 0.0
 
 
-async def test_pressure_is_how_near_windows_are_to_being_dropped() -> None:
-    batches = batcher(Ear(), queue_max=10, max_age_s=0.2)
-    assert batches.pressure == 0
-    batches.submit(window(1))
-    assert 0.1 <= batches.pressure < 1  # by their number: one of ten
-    await asyncio.sleep(0.1)
-    assert 0.5 <= batches.pressure <= 1  # by their age
-    await asyncio.sleep(0.15)
-    assert batches.pressure == 1
-    async with running(batches):
+async def test_pressure_is_how_close_windows_are_to_being_dropped() -> None:
+    now_s = 0.0
+    batcher = make_batcher(NumberScorer(), queue_max=10, max_age_s=0.2, clock=lambda: now_s)
+    assert batcher.pressure == 0
+    batcher.submit(window(1))
+    assert batcher.pressure == pytest.approx(0.1)  # by their number: one of ten
+    now_s = 0.1
+    assert batcher.pressure == pytest.approx(0.5)  # by their age
+    now_s = 0.25
+    assert batcher.pressure == 1
+    async with running(batcher):
         await asyncio.sleep(0.01)
-        assert batches.pressure == 0
+        assert batcher.pressure == 0
 
 
-async def test_a_window_that_waited_too_long_is_dropped_and_never_scored() -> None:
-    ear = Ear()
-    batches = batcher(ear, max_age_s=0.05)
-    late = batches.submit(window(1))
-    await asyncio.sleep(0.06)
-    fresh = batches.submit(window(2))
-    async with running(batches):
+async def test_a_window_that_was_queued_too_long_is_dropped_and_never_scored() -> None:
+    now_s = 0.0
+    scorer = NumberScorer()
+    batcher = make_batcher(scorer, max_age_s=0.05, clock=lambda: now_s)
+    late = batcher.submit(window(1))
+    now_s = 0.06
+    fresh = batcher.submit(window(2))
+    async with running(batcher):
         assert await dropped(late) == "too_late"
         assert await number(fresh) == 2
-    assert ear.batches == [[2]]
+    assert scorer.batches == [[2]]
 
 
-@pytest.mark.parametrize("kind", [Allergic, Forgetful])
-async def test_a_poisoned_window_fails_alone_and_the_next_ones_are_answered(
-    kind: type[Ear],
+@pytest.mark.parametrize("kind", [FailingScorer, IncompleteScorer])
+async def test_a_faulty_window_fails_alone_and_the_next_ones_are_scored(
+    kind: type[NumberScorer],
 ) -> None:
     scorer = kind()
-    batches = batcher(scorer)
-    answers = [batches.submit(window(n)) for n in (1, 13, 2)]
-    async with running(batches):
-        assert await number(answers[0]) == 1
-        assert await dropped(answers[1]) == "failed"
-        assert await number(answers[2]) == 2
-        assert await number(batches.submit(window(3))) == 3
+    batcher = make_batcher(scorer)
+    posteriors = [batcher.submit(window(n)) for n in (1, 13, 2)]
+    async with running(batcher):
+        assert await number(posteriors[0]) == 1
+        assert await dropped(posteriors[1]) == "failed"
+        assert await number(posteriors[2]) == 2
+        assert await number(batcher.submit(window(3))) == 3
     assert scorer.batches == [[1, 13, 2], [1], [13], [2], [3]]
 
 
-async def test_a_window_whose_call_is_gone_is_not_scored() -> None:
-    ear = Ear()
-    batches = batcher(ear)
-    answers = [batches.submit(window(n)) for n in range(3)]
-    answers[1].cancel()
-    async with running(batches):
-        assert [await number(answers[n]) for n in (0, 2)] == [0, 2]
-    assert ear.batches == [[0, 2]]
+async def test_a_cancelled_window_is_not_scored() -> None:
+    scorer = NumberScorer()
+    batcher = make_batcher(scorer)
+    posteriors = [batcher.submit(window(n)) for n in range(3)]
+    posteriors[1].cancel()
+    async with running(batcher):
+        assert [await number(posteriors[n]) for n in (0, 2)] == [0, 2]
+    assert scorer.batches == [[0, 2]]
 
 
-async def test_a_call_that_goes_while_its_window_is_scored_disturbs_nobody() -> None:
-    slow = Slow()
-    batches = batcher(slow)
-    answers = [batches.submit(window(n)) for n in range(3)]
-    async with running(batches):
-        await asked(slow)
-        answers[1].cancel()
-        slow.go.set()
-        assert [await number(answers[n]) for n in (0, 2)] == [0, 2]
+async def test_a_window_cancelled_while_it_is_scored_affects_no_other() -> None:
+    blocked = BlockedScorer()
+    batcher = make_batcher(blocked)
+    posteriors = [batcher.submit(window(n)) for n in range(3)]
+    async with running(batcher):
+        await called(blocked)
+        posteriors[1].cancel()
+        blocked.go.set()
+        assert [await number(posteriors[n]) for n in (0, 2)] == [0, 2]
 
 
-async def test_in_a_full_queue_windows_whose_call_is_gone_make_way_first() -> None:
-    batches = batcher(Ear(), queue_max=3)
-    answers = [batches.submit(window(n)) for n in range(3)]
-    answers[1].cancel()
-    last = batches.submit(window(3))
-    async with running(batches):
-        assert [await number(answer) for answer in (answers[0], answers[2], last)] == [0, 2, 3]
+async def test_from_a_full_queue_cancelled_windows_are_removed_first() -> None:
+    batcher = make_batcher(NumberScorer(), queue_max=3)
+    posteriors = [batcher.submit(window(n)) for n in range(3)]
+    posteriors[1].cancel()
+    last = batcher.submit(window(3))
+    async with running(batcher):
+        assert [await number(posterior) for posterior in (posteriors[0], posteriors[2], last)] == [
+            0,
+            2,
+            3,
+        ]
 
 
-async def test_only_gone_windows_leave_the_batcher_ready_for_the_next() -> None:
-    ear = Ear()
-    batches = batcher(ear)
+async def test_after_only_cancelled_windows_the_next_is_scored() -> None:
+    scorer = NumberScorer()
+    batcher = make_batcher(scorer)
     for n in range(10):
-        batches.submit(window(n)).cancel()
-    async with running(batches):
+        batcher.submit(window(n)).cancel()
+    async with running(batcher):
         await asyncio.sleep(0)
-        assert await number(batches.submit(window(10))) == 10
-    assert ear.batches == [[10]]
+        assert await number(batcher.submit(window(10))) == 10
+    assert scorer.batches == [[10]]
 
 
-async def test_a_stop_answers_all_that_wait_and_all_that_are_being_scored() -> None:
-    slow = Slow()
-    batches = batcher(slow, batch_max=2)
-    answers = [batches.submit(window(n)) for n in range(5)]
-    async with running(batches) as task:
-        await asked(slow)
+async def test_a_stop_drops_all_that_are_queued_and_all_that_are_being_scored() -> None:
+    blocked = BlockedScorer()
+    batcher = make_batcher(blocked, batch_max=2)
+    posteriors = [batcher.submit(window(n)) for n in range(5)]
+    async with running(batcher) as task:
+        await called(blocked)
         task.cancel()
-        assert [await dropped(answer) for answer in answers] == ["stopped"] * 5
-    slow.go.set()
+        assert [await dropped(posterior) for posterior in posteriors] == ["stopped"] * 5
+    blocked.go.set()
 
 
-async def test_a_stop_answers_a_batch_that_is_being_scored_one_by_one() -> None:
-    class Stuck(Allergic):
+async def test_a_stop_drops_a_batch_that_is_being_scored_one_by_one() -> None:
+    class Stuck(FailingScorer):
         def __init__(self) -> None:
             super().__init__()
             self.alone = threading.Event()
@@ -271,73 +279,76 @@ async def test_a_stop_answers_a_batch_that_is_being_scored_one_by_one() -> None:
             return super().score(windows)
 
     stuck = Stuck()
-    batches = batcher(stuck)
-    answers = [batches.submit(window(n)) for n in (1, 13, 2)]
-    async with running(batches) as task:
+    batcher = make_batcher(stuck)
+    posteriors = [batcher.submit(window(n)) for n in (1, 13, 2)]
+    async with running(batcher) as task:
         assert await asyncio.to_thread(stuck.alone.wait, ENOUGH_S)
         task.cancel()
-        assert [await dropped(answer) for answer in answers] == ["stopped"] * 3
+        assert [await dropped(posterior) for posterior in posteriors] == ["stopped"] * 3
     stuck.go.set()
 
 
 @pytest.mark.parametrize("turns", range(8))
-async def test_a_stop_is_heard_even_while_a_batch_gets_full(turns: int) -> None:
-    batches = batcher(Ear(), batch_max=2, wait_s=60)
-    async with running(batches) as task:
-        answers = [batches.submit(window(1))]
+async def test_a_stop_takes_effect_even_while_a_batch_gets_full(turns: int) -> None:
+    batcher = make_batcher(NumberScorer(), batch_max=2, wait_s=60)
+    async with running(batcher) as task:
+        posteriors = [batcher.submit(window(1))]
         for _ in range(5):
             await asyncio.sleep(0)
-        answers.append(batches.submit(window(2)))
+        posteriors.append(batcher.submit(window(2)))
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
         done, _ = await asyncio.wait((task,), timeout=ENOUGH_S)
         assert done
         assert task.cancelled()
-        assert all(answer.done() for answer in answers)
+        assert all(posterior.done() for posterior in posteriors)
 
 
 async def test_after_a_stop_a_window_is_dropped_at_once() -> None:
-    batches = batcher(Ear())
-    async with running(batches):
+    batcher = make_batcher(NumberScorer())
+    async with running(batcher):
         await asyncio.sleep(0)
-    assert await dropped(batches.submit(window(1))) == "stopped"
-    assert len(batches) == 0
+    assert await dropped(batcher.submit(window(1))) == "stopped"
+    assert len(batcher) == 0
 
 
 async def test_the_event_loop_goes_on_while_windows_are_scored() -> None:
-    class Sleepy(Ear):
-        def score(self, windows: Sequence[ModelInput]) -> list[Posterior]:
-            time.sleep(0.3)
-            return super().score(windows)
-
     beats = 0
 
     async def beat() -> None:
         nonlocal beats
         while True:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
             beats += 1
 
-    batches = batcher(Sleepy())
-    heart = asyncio.create_task(beat())
-    async with running(batches):
-        assert await number(batches.submit(window(1))) == 1
-    heart.cancel()
+    blocked = BlockedScorer()
+    batcher = make_batcher(blocked)
+    beating = asyncio.create_task(beat())
+    async with running(batcher):
+        posterior = batcher.submit(window(1))
+        await called(blocked)
+        async with asyncio.timeout(ENOUGH_S):
+            while beats < 10:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        assert not posterior.done()
+        blocked.go.set()
+        assert await number(posterior) == 1
+    beating.cancel()
     assert beats >= 10
 
 
-async def test_a_dropped_window_that_nobody_asks_about_is_no_fault() -> None:
+async def test_a_dropped_window_whose_future_is_not_read_is_no_error() -> None:
     faults: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
-    batches = batcher(Allergic(), queue_max=1)
-    batches.submit(window(1))
-    batches.submit(window(13))
-    async with running(batches):
-        assert await number(batches.submit(window(2))) == 2
-        batches.submit(window(13))
+    batcher = make_batcher(FailingScorer(), queue_max=1)
+    batcher.submit(window(1))
+    batcher.submit(window(13))
+    async with running(batcher):
+        assert await number(batcher.submit(window(2))) == 2
+        batcher.submit(window(13))
         await asyncio.sleep(0.05)
-        batches.submit(window(3))
+        batcher.submit(window(3))
     gc.collect()
     await asyncio.sleep(0)
     assert faults == []
@@ -345,9 +356,9 @@ async def test_a_dropped_window_that_nobody_asks_about_is_no_fault() -> None:
 
 async def test_batches_are_counted_with_their_size() -> None:
     metrics = Metrics()
-    batches = Batcher(Ear(), metrics, batch_max=4, wait_s=0, queue_max=10, max_age_s=60)
-    answers = [batches.submit(window(n)) for n in range(6)]
-    async with running(batches):
-        await asyncio.gather(*answers)
+    batcher = Batcher(NumberScorer(), metrics, batch_max=4, wait_s=0, queue_max=10, max_age_s=60)
+    posteriors = [batcher.submit(window(n)) for n in range(6)]
+    async with running(batcher):
+        await asyncio.gather(*posteriors)
     assert metrics.registry.get_sample_value("kanjo_batch_windows_count") == 2
     assert metrics.registry.get_sample_value("kanjo_batch_windows_sum") == 6

@@ -14,7 +14,6 @@ from model.artifact import Artifact, ArtifactError, load
 from model.features import Frames, log_mel
 from model.labels import EMOTIONS, STYLES
 from model.speaker_baseline import ModelInput, SpeakerBaseline
-from service.scoring import torch_scorer as module
 from service.scoring.scorer import NotANumber, Posterior
 from service.scoring.torch_scorer import LENGTHS, NoSuchDevice, TorchScorer
 from tests.paths import SAMPLES
@@ -34,12 +33,12 @@ def speech() -> Frames:
     return log_mel(np.ascontiguousarray(pcm[:, 0]), load(SHIPPED).meta.features)
 
 
-def window(frames: int, start: int = 900, said: int = 0) -> ModelInput:
-    """Of a caller who said so much before."""
-    caller = SpeakerBaseline(load(SHIPPED).meta.features)
-    for number in range(said):
-        caller.update(speech()[100 * number :][:300])
-    return caller.features(speech()[start : start + frames].copy())
+def window(frames: int, start: int = 900, utterances: int = 0) -> ModelInput:
+    """A window of a caller whose baseline has so many utterances."""
+    baseline = SpeakerBaseline(load(SHIPPED).meta.features)
+    for number in range(utterances):
+        baseline.update(speech()[100 * number :][:300])
+    return baseline.features(speech()[start : start + frames].copy())
 
 
 def numbers(posteriors: list[Posterior]) -> np.ndarray:
@@ -48,35 +47,34 @@ def numbers(posteriors: list[Posterior]) -> np.ndarray:
 
 
 MIXED = [
-    window(frames, start, said=start % 4)
+    window(frames, start, utterances=start % 4)
     for start, frames in enumerate((748, 1, 148, 199, 200, 201, 400, 401, 60))
 ]
 
 
-def test_windows_scored_together_get_what_each_gets_alone(scorer: TorchScorer) -> None:
+def test_windows_scored_together_get_the_posteriors_that_each_gets_alone(
+    scorer: TorchScorer,
+) -> None:
     together = scorer.score(MIXED)
     alone = [scorer.score([window])[0] for window in MIXED]
-    assert np.ptp(numbers(alone), axis=0).max() > 1e-3  # or else their order would not show
+    assert np.ptp(numbers(alone), axis=0).max() > 1e-3  # otherwise a wrong order would not show
     np.testing.assert_allclose(numbers(together), numbers(alone), rtol=0, atol=1e-5)
 
 
-def test_a_window_gets_the_same_in_any_company(scorer: TorchScorer) -> None:
+def test_a_window_gets_the_same_posterior_in_any_batch(scorer: TorchScorer) -> None:
     mine = window(150)
     expected = numbers(scorer.score([mine]))[0]
-    for company in ([], [window(190, 0)], [window(30, 300), window(200, 500)], [window(190)] * 3):
-        for place in range(len(company) + 1):
-            crowd = [*company[:place], mine, *company[place:]]
-            got = numbers(scorer.score(crowd))[place]
+    for others in ([], [window(190, 0)], [window(30, 300), window(200, 500)], [window(190)] * 3):
+        for place in range(len(others) + 1):
+            batch = [*others[:place], mine, *others[place:]]
+            got = numbers(scorer.score(batch))[place]
             np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
 
 
-def test_a_window_gets_the_same_however_long_its_bucket(
-    scorer: TorchScorer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "LENGTHS", ())
-    one_bucket = TorchScorer.load(SHIPPED, "cpu", threads=1, batch_max=BATCH_MAX)
+def test_a_window_gets_the_same_posterior_at_any_padded_length(scorer: TorchScorer) -> None:
+    one_length = TorchScorer.load(SHIPPED, "cpu", 1, batch_max=BATCH_MAX, lengths=())
     np.testing.assert_allclose(
-        numbers(one_bucket.score(MIXED)), numbers(scorer.score(MIXED)), rtol=0, atol=1e-5
+        numbers(one_length.score(MIXED)), numbers(scorer.score(MIXED)), rtol=0, atol=1e-5
     )
 
 
@@ -88,9 +86,9 @@ def test_the_level_of_the_frames_changes_nothing(scorer: TorchScorer) -> None:
     )
 
 
-def test_what_the_caller_said_before_changes_the_answer(scorer: TorchScorer) -> None:
-    alone, known = (numbers(scorer.score([window(300, said=said)])) for said in (0, 3))
-    assert np.abs(alone - known).max() > 1e-3
+def test_the_speaker_baseline_changes_the_posterior(scorer: TorchScorer) -> None:
+    without, with_baseline = (numbers(scorer.score([window(300, utterances=n)])) for n in (0, 3))
+    assert np.abs(without - with_baseline).max() > 1e-3
 
 
 def test_posteriors_are_probabilities_of_every_emotion_and_style(scorer: TorchScorer) -> None:
@@ -101,12 +99,12 @@ def test_posteriors_are_probabilities_of_every_emotion_and_style(scorer: TorchSc
             assert all(0 <= p <= 1 for p in probabilities.values())
 
 
-def test_no_windows_get_no_answers(scorer: TorchScorer) -> None:
+def test_no_windows_get_no_posteriors(scorer: TorchScorer) -> None:
     assert scorer.score([]) == []
 
 
-class Noted:
-    """The real artifact, and a note of every shape it was asked."""
+class RecordingArtifact:
+    """The real artifact; counts the calls for each shape."""
 
     def __init__(self, artifact: Artifact) -> None:
         self.artifact = artifact
@@ -119,62 +117,62 @@ class Noted:
         return self.artifact(frames, *others)
 
 
-def test_no_shape_is_met_that_was_not_met_three_times_in_warm_up() -> None:
-    noted = Noted(load(SHIPPED))
-    scorer = TorchScorer(noted, batch_max=3)  # type: ignore[arg-type]
+def test_every_shape_is_run_three_times_in_warm_up() -> None:
+    recorded = RecordingArtifact(load(SHIPPED))
+    scorer = TorchScorer(recorded, batch_max=3)  # type: ignore[arg-type]
     scorer.warm_up()
-    warm = dict(noted.shapes)
-    longest = noted.meta.features.window_frames
+    warm = dict(recorded.shapes)
+    longest = recorded.meta.features.window_frames
     assert {length for _, length, _ in warm} == {*LENGTHS, longest}
     assert {size for size, _, _ in warm} == {1, 2, 3}
     assert set(warm.values()) == {3}
-    noted.shapes.clear()
+    recorded.shapes.clear()
     for count in range(1, 8):
         scorer.score([window(frames) for frames in (1, 200, 201, 400, 401, longest, 10)[:count]])
         scorer.score([window(100)] * count)
-    assert noted.shapes.keys() <= warm.keys()
-    assert {size for size, _, _ in noted.shapes} == {1, 2, 3}
+    assert recorded.shapes.keys() <= warm.keys()
+    assert {size for size, _, _ in recorded.shapes} == {1, 2, 3}
 
 
-def test_a_window_with_nan_is_not_answered_and_harms_none_that_comes_after(
+def test_a_window_with_nan_is_an_error_and_does_not_affect_later_windows(
     scorer: TorchScorer,
 ) -> None:
-    poisoned = window(150)
-    poisoned.frames[70, 3] = np.nan
+    faulty = window(150)
+    faulty.frames[70, 3] = np.nan
     before = numbers(scorer.score(MIXED))
-    for windows in ([poisoned], [window(150), poisoned]):
+    for windows in ([faulty], [window(150), faulty]):
         with pytest.raises(NotANumber, match="nan.*expected numbers from 0 to 1"):
             scorer.score(windows)
     np.testing.assert_array_equal(numbers(scorer.score(MIXED)), before)
 
 
 @pytest.mark.parametrize("frames", [0, 749])
-def test_a_window_of_a_length_that_cannot_be_is_our_mistake(
+def test_a_window_of_an_impossible_length_is_an_assertion_error(
     scorer: TorchScorer, frames: int
 ) -> None:
     with pytest.raises(AssertionError, match=str(frames)):
         scorer.score([window(frames)])
 
 
-def test_auto_is_cuda_if_there_and_else_the_cpu() -> None:
+def test_auto_is_cuda_if_available_and_otherwise_the_cpu() -> None:
     device = TorchScorer.load(SHIPPED, "auto", threads=1, batch_max=1).device
     assert device.startswith("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def test_a_device_that_is_not_there_is_refused_with_those_that_are() -> None:
+def test_an_unavailable_device_is_refused_and_the_available_ones_are_named() -> None:
     with pytest.raises(NoSuchDevice, match=r"got device cuda:99, expected .*\bcpu"):
         TorchScorer.load(SHIPPED, "cuda:99", threads=1)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_a_gpu_answers_as_the_cpu_does(scorer: TorchScorer) -> None:
+def test_a_gpu_gives_the_posteriors_of_the_cpu(scorer: TorchScorer) -> None:
     gpu = TorchScorer.load(SHIPPED, "cuda", threads=1, batch_max=BATCH_MAX)
     np.testing.assert_allclose(
         numbers(gpu.score(MIXED)), numbers(scorer.score(MIXED)), rtol=0, atol=1e-3
     )
 
 
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     path.write_bytes(SHIPPED.read_bytes()[:5000])
     with pytest.raises(ArtifactError, match=str(path)):
