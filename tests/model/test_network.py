@@ -130,7 +130,7 @@ def test_operations_are_what_torch_counts(kind: str) -> None:
     config = KINDS[kind]
     network = EmotionNetwork(config).eval()
     (window,) = windows([60])
-    # Without oneDNN an LSTM is made of matrix products, which the counter knows.
+    # Without oneDNN an LSTM is made of matrix products, which the counter counts.
     with torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
         network(window[None], torch.tensor([60]), *voices(config, [3]))
     assert operations(config, 60) == counter.get_total_flops()
