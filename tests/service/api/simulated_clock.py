@@ -11,6 +11,7 @@ from service.api import connection as connection
 from service.api.connection import Connection
 from service.api.services import Services
 from service.telephony.audiohook.bridge import AudioHookBridge
+from service.telephony.audiohook.state import DEADLINES, SessionDeadlines
 from tests.service.api.audiohook import SESSION
 
 
@@ -66,6 +67,7 @@ def timed_session(
     services: Services,
     *script: tuple[float, str],
     begins_ms: int = 0,
+    deadlines: SessionDeadlines = DEADLINES,
     meanwhile: Callable[[Connection], None] = lambda _: None,
 ) -> TimedTransport:
     """Runs a session to its end on a simulated clock; `meanwhile` is called as it begins."""
@@ -77,7 +79,8 @@ def timed_session(
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, fault: faults.append(fault))
         transport.began_s = loop.time()
-        connection = Connection(transport, AudioHookBridge(SESSION, "o"), "audiohook", services)
+        bridge = AudioHookBridge(SESSION, "o", deadlines=deadlines)
+        connection = Connection(transport, bridge, "audiohook", services)
         meanwhile(connection)
         await connection.run()
 

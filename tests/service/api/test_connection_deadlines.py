@@ -2,12 +2,14 @@ import asyncio
 import json
 import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from service.api import connection as connection
 from service.api.connection import Connection
-from service.telephony.audiohook import bridge as audiohook
+from service.telephony.audiohook.bridge import AudioHookBridge
+from service.telephony.audiohook.state import DEADLINES, SessionDeadlines
 from tests.service.api.audiohook import MEDIA, audiohook_session, hooked, opening
 from tests.service.api.clients import leaves_nothing, until_close
 from tests.service.api.conftest import Running
@@ -16,10 +18,13 @@ from tests.service.api.simulated_clock import timed_session
 pytestmark = pytest.mark.usefixtures("no_error_logged")
 
 
+SHORT = SessionDeadlines(open_s=0.4, closed_s=0.4, close_s=0.4, leave_s=0.4)
+
+
 @pytest.fixture
 def short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    deadlines = dict.fromkeys(audiohook._DEADLINES_S, 0.4)
-    monkeypatch.setattr(audiohook, "_DEADLINES_S", deadlines)
+    bridge = partial(AudioHookBridge, deadlines=SHORT)
+    monkeypatch.setattr("service.telephony.audiohook.provider.AudioHookBridge", bridge)
 
 
 @pytest.mark.usefixtures("short_deadlines")
@@ -50,12 +55,11 @@ def test_a_session_that_lasts_has_no_deadline_until_it_ends(service: Running) ->
     assert service.get("/calls/long").json()["reason"] == "end"
 
 
-@pytest.mark.usefixtures("short_deadlines")
 @pytest.mark.parametrize("begins_ms", [6, 7])
 def test_a_deadline_is_kept_though_the_clock_is_coarse(service: Running, begins_ms: int) -> None:
     # At the deadline the clock may show less by a rounding error.
     assert (begins_ms / 1000 + 0.4 > (begins_ms + 400) / 1000) is (begins_ms == 7)
-    transport = timed_session(service.services, begins_ms=begins_ms)
+    transport = timed_session(service.services, begins_ms=begins_ms, deadlines=SHORT)
     ((at_s, message),) = transport.replies
     assert at_s == 0.4
     assert message["parameters"]["info"] == "got no open, expected one"
@@ -72,7 +76,7 @@ def test_a_client_that_is_asked_to_close_late_has_the_full_time_to_do_so(
 ) -> None:
     services = replace(service.services, stopping=asyncio.Event())
     services.stopping.set()
-    within_s = audiohook._DEADLINES_S[audiohook._State.DISCONNECTING]
+    within_s = DEADLINES.close_s
     for sent_s in (1.0, 9.0):
         transport = timed_session(services, (sent_s, message))
         ((at_s, reply),) = transport.replies
@@ -96,7 +100,7 @@ def test_a_client_that_sends_now_and_then_is_not_idle(service: Running) -> None:
 
 def test_an_end_requested_at_a_deadline_takes_precedence(service: Running) -> None:
     def stop(connection: Connection) -> None:
-        due_s = audiohook._DEADLINES_S[audiohook._State.WAITING]
+        due_s = DEADLINES.open_s
         loop = asyncio.get_running_loop()
         # One turn after the deadline has passed and before the connection has acted on it.
         loop.call_at(due_s, loop.call_soon, connection.end, "service stopping")

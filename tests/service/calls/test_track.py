@@ -7,9 +7,10 @@ import pytest
 import soxr
 
 from model.audio import SAMPLE_RATE, Pcm
+from model.concealment import CONCEALED_S
 from model.speaker_baseline import SpeakerBaseline
 from service.calls.context import CallContext
-from service.calls.track import CONCEALED_S, TrackPipeline
+from service.calls.track import TrackPipeline
 from service.calls.windows import Window
 from service.classification import cut
 from service.metrics import Metrics

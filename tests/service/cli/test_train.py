@@ -13,7 +13,7 @@ from model.labels import EMOTIONS
 from service.cli.train import train
 from tests.service.cli.command import KANJO, invoke
 from training import checkpoint
-from training.train import RECIPES
+from training.recipes import RECIPES
 
 
 @pytest.fixture
