@@ -9,9 +9,8 @@ from service import telephony
 
 # The providers that `replay` can play: the folders of the table in service/telephony/providers.py,
 # which is not imported here, because its clients import numpy and help must be quick.
-BRIDGES = tuple(
-    sorted(row.parent.name for row in Path(telephony.__file__).parent.glob("*/provider.py"))
-)
+_ROWS = Path(telephony.__file__).parent.glob("*/provider.py")
+BRIDGES = tuple(sorted(row.parent.name for row in _ROWS if row.parent.name != "shared"))
 if TYPE_CHECKING:
     Bridge = str
 else:

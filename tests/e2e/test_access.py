@@ -259,7 +259,7 @@ async def test_200_sessions_at_once_are_all_opened_in_time_while_others_send_aud
     with Service(tmp_path, redis_url=redis_server.url, **settings) as kanjo:
         stop = asyncio.Event()
         sending = asyncio.create_task(
-            replay([RECORDING], kanjo.ws, calls=20, access=NO_CREDENTIALS, stop=stop)
+            replay([RECORDING], kanjo.ws, calls=20, credentials=NO_CREDENTIALS, stop=stop)
         )
         await asyncio.sleep(3)  # all have begun
         clients: list[ClientConnection] = []

@@ -111,7 +111,7 @@ async def replayed(kanjo: Service, bridge: str, encoding: Encoding) -> None:
     recording = recorded(1 if bridge == "vonage" else 2)
     address, credentials = url(kanjo, bridge), CLIENT_CREDENTIALS[bridge]
     summary = await replay(
-        [recording], address, speed=SPEED, bridge=bridge, encoding=encoding, access=credentials
+        [recording], address, speed=SPEED, bridge=bridge, encoding=encoding, credentials=credentials
     )
     assert not summary.errors, (bridge, summary.reasons)
     assert summary.calls == 1
@@ -174,7 +174,9 @@ async def test_a_provider_without_credentials_is_rejected(kanjo: Service, bridge
 async def test_twilio_must_send_the_token_beside_the_signature(kanjo: Service) -> None:
     before = await call_ids(kanjo)
     credentials = ClientCredentials(secret=SECRET, token="another", public_url=f"{PUBLIC}/twilio")
-    summary = await replay([recorded()], url(kanjo, "twilio"), bridge="twilio", access=credentials)
+    summary = await replay(
+        [recorded()], url(kanjo, "twilio"), bridge="twilio", credentials=credentials
+    )
     assert summary.errors == {"closed": 1}
     assert "1008" in summary.reasons["closed"]
     assert summary.played_s < 3

@@ -170,7 +170,7 @@ def test_silence_has_no_windows_and_no_emotion() -> None:
 
 def test_the_whole_is_the_mean_of_the_windows_by_the_speech_they_add() -> None:
     model_input = SpeakerBaseline(META.features).features(
-        np.zeros((100, META.features.channels), np.float32)
+        np.zeros((100, META.features.n_features), np.float32)
     )
     windows = [Window(1.0, 2.5, 1.5, model_input), Window(1.0, 3.0, 0.5, model_input)]
     style = {Style.ACTED: 0.25, Style.SPONTANEOUS: 0.75}

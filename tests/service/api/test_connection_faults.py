@@ -141,7 +141,7 @@ def test_message_errors_are_counted_by_bridge_and_code(service: Running) -> None
         socket.send("{")
         socket.send("{")
         socket.send(b"audio")
-    name = 'kanjo_message_errors_total{bridge="twilio",code="%s"}'
+    name = 'kanjo_message_errors_total{code="%s",provider="twilio"}'
     until(lambda: not service.services.connections)
     assert service.metric(name % "bad_json") == 2
     assert service.metric(name % "unexpected_binary") == 1

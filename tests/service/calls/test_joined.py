@@ -48,7 +48,7 @@ async def test_connections_of_other_tracks_join_into_one_call_each_at_its_own_ra
         assert await calls.context.store.flush(ENOUGH_S)
         kept = await calls.context.store.call("call-1")
         counted = calls.context.metrics.registry.get_sample_value(
-            "kanjo_calls_started_total", {"bridge": "asterisk"}
+            "kanjo_calls_started_total", {"provider": "asterisk"}
         )
     assert counted == 1
     assert live is not None

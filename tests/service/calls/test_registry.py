@@ -27,7 +27,7 @@ async def test_an_id_is_refused_while_a_call_has_it_and_free_after_its_end() -> 
             await again.end()
         assert len(calls) == 0
         refused = calls.context.metrics.registry.get_sample_value(
-            "kanjo_calls_refused_total", {"bridge": "native", "reason": "CallExists"}
+            "kanjo_calls_refused_total", {"provider": "native", "reason": "CallExists"}
         )
     assert refused == 1
 

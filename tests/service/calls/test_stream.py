@@ -119,7 +119,7 @@ async def test_audio_faster_than_the_scorer_is_slowed_down_and_nothing_is_lost()
 @pytest.mark.parametrize(("queued", "windows"), [(0, 19), (1900, 19), (5000, 8), (8000, 5)])
 async def test_the_hop_grows_under_pressure(queued: int, windows: int) -> None:
     empty = SpeakerBaseline(META.features).features(
-        np.zeros((1, META.features.channels), np.float32)
+        np.zeros((1, META.features.n_features), np.float32)
     )
     async with service(LoudnessScorer(), gate=False, queue_max=8000, scoring=False) as calls:
         for _ in range(queued):
