@@ -1,4 +1,4 @@
-"""The containers as an operator starts them: built, healthy, heard through Redis, stopped."""
+"""The containers as an operator starts them: built, healthy, with alerts in Redis, stopped."""
 
 import json
 import os
@@ -105,11 +105,11 @@ def test_an_angry_call_reaches_the_redis_of_the_compose_file(stack: Stack) -> No
 
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        told = [(step["emotion"], step["state"]) for step in stack.transitions()]
-        if ("anger", "firing") in told:
+        steps = [(step["emotion"], step["state"]) for step in stack.transitions()]
+        if ("anger", "firing") in steps:
             break
         time.sleep(0.5)
-    assert ("anger", "firing") in told
+    assert ("anger", "firing") in steps
 
 
 def test_the_service_runs_without_root_from_the_installed_copy_alone(stack: Stack) -> None:

@@ -46,11 +46,11 @@ def test_every_import_contract_is_kept() -> None:
         (
             "service/scoring/torch_scorer.py",
             "import model.network",
-            "the service knows the network only as an artifact",
+            "the service uses the network only as an artifact",
         ),
-        ("service/app.py", "import torch", "in the service only the scorer knows torch"),
-        ("service/app.py", "from fakeredis import FakeRedis", "only the store knows Redis"),
-        ("service/store/store.py", "import starlette", "only the edge knows FastAPI"),
+        ("service/app.py", "import torch", "in the service only the scorer uses torch"),
+        ("service/app.py", "from fakeredis import FakeRedis", "only the store uses Redis"),
+        ("service/store/store.py", "import starlette", "only the edge uses FastAPI"),
         (
             "service/telephony/shared/provider.py",
             "import service.settings",

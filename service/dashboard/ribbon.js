@@ -96,7 +96,7 @@ function paintGround(ctx, { x, now_s, width, top, bottom, middle }) {
 }
 
 function paintReadings(ctx, { x, height, top, bottom, middle }, readings) {
-  const lanes = {
+  const bands = {
     anger: [top, middle - top],
     happiness: [middle, bottom - middle],
     neither: [middle - Math.round(height * 0.13), 2 * Math.round(height * 0.13)],
@@ -104,26 +104,26 @@ function paintReadings(ctx, { x, height, top, bottom, middle }, readings) {
   let run = null; // neighbouring readings of one hue
   const letter = () => {
     if (!run || !(run.hue in LETTERS) || run.to - run.from < 14) return;
-    const [y, lane] = lanes[run.hue];
-    ctx.font = `700 ${Math.round(lane * 0.8)}px system-ui, sans-serif`;
+    const [y, band] = bands[run.hue];
+    ctx.font = `700 ${Math.round(band * 0.8)}px system-ui, sans-serif`;
     ctx.textBaseline = "middle";
     ctx.textAlign = "center";
     ctx.fillStyle = run.shade > 0.7 ? palette.onHue : palette.ink;
-    ctx.fillText(LETTERS[run.hue], (run.from + run.to) / 2, y + lane / 2 + 0.5);
+    ctx.fillText(LETTERS[run.hue], (run.from + run.to) / 2, y + band / 2 + 0.5);
   };
   for (const reading of readings) {
     const [[emotion, probability]] = ranked(reading);
     const hue = hueOf(emotion);
-    const [y, lane] = lanes[hue];
+    const [y, band] = bands[hue];
     const from = x(reading.end_s - reading.heard_s);
     const to = Math.max(from + 1, x(reading.end_s));
     if (to <= 1) continue;
     ctx.fillStyle = palette[hue];
     ctx.globalAlpha = shade(probability);
-    ctx.fillRect(from, y, to - from, lane);
+    ctx.fillRect(from, y, to - from, band);
     ctx.globalAlpha = 1;
     // The outer edge in full, so that an improbable reading still shows on which side it lies.
-    if (hue !== "neither") ctx.fillRect(from, hue === "anger" ? y : y + lane - 2, to - from, 2);
+    if (hue !== "neither") ctx.fillRect(from, hue === "anger" ? y : y + band - 2, to - from, 2);
     if (run?.hue === hue && from - run.to <= 1) run.to = to;
     else {
       letter();

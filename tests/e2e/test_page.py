@@ -57,7 +57,7 @@ def test_the_page_shows_the_calls_and_that_one_caller_sounds_angry(
             wait(browser, 10, lambda page: len(texts(page, ".call .id")) == 3)
             wait(browser, 40, lambda page: texts(page, "#firing-count") == ["2"])
             assert texts(browser, "#live-count") == ["3"]
-            assert any("sounds angry" in says for says in texts(browser, ".alert .wording"))
+            assert any("sounds angry" in wording for wording in texts(browser, ".alert .wording"))
             assert any("firing" in state for state in texts(browser, ".alert .state"))
             assert any("sounds angry" in text for text in texts(browser, ".call .sounds"))
             if SCREENSHOT:
@@ -68,9 +68,9 @@ def test_the_page_shows_the_calls_and_that_one_caller_sounds_angry(
         assert summary.fired == {"anger": 2}
         assert not summary.errors, summary.reasons
         wait(browser, 10, lambda page: texts(page, "#live-count") == ["0"])
-        said = texts(browser, ".alert .wording")  # those that never fired are gone
-        assert len(said) == 2
-        assert all("sounds angry" in says for says in said)
+        wordings = texts(browser, ".alert .wording")  # those that never fired are gone
+        assert len(wordings) == 2
+        assert all("sounds angry" in wording for wording in wordings)
         assert all(state.endswith("resolved") for state in texts(browser, ".alert .state"))
         assert not any("is angry" in text for text in texts(browser, "body"))
         failures = [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
