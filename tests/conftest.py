@@ -6,16 +6,22 @@ import pytest
 
 from tests.redis_server import RedisServer
 
-
+# What `make test-fast` leaves out: folders and modules whose tests take a second or more each.
 SLOW = (
-    "e2e", "faults", "service/api", "service/cli", "service/dashboard", "service/replay", "service/test_server.py",
-    "training/alerts", "training/report", "training/study", "training/test_paper.py",
-    "training/test_smoke.py", "training/test_train.py", "test_imports.py", "test_packaging.py",
-)  # fmt: skip
+    *("e2e", "faults", "test_imports.py", "test_packaging.py"),
+    *("model/test_artifact.py", "model/test_export.py", "model/test_network.py"),
+    *("service/api", "service/cli", "service/dashboard", "service/replay", "service/store"),
+    *("service/calls/test_stream.py", "service/calls/test_windows.py"),
+    *("service/calls/test_windows_baseline.py", "service/scoring/test_torch_scorer.py"),
+    *("service/telephony/twilio/test_streamdouble.py", "service/test_app.py"),
+    *("service/test_classification.py", "service/test_server.py"),
+    *("training/alerts", "training/data", "training/report", "training/study"),
+    *("training/test_paper.py", "training/test_smoke.py", "training/test_train.py"),
+)
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Marks tests in folders of slow ones, and skips tests of corpora that are not there."""
+    """Marks the slow tests, and skips those that need corpora where there are none."""
     tests = Path(__file__).parent
     slow = tuple(tests / name for name in SLOW)
     for item in items:
