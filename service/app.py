@@ -85,6 +85,14 @@ def _services(settings: Settings, scorer: TorchScorer) -> Services:
         hop_s=serving.hop_s,
     )
     live = CallRegistry(context, settings.max_calls)
+    metrics.build.info(
+        {
+            "version": version("kanjo"),
+            "model": scorer.meta.name,
+            "model_version": scorer.meta.version,
+        }
+    )
+    metrics.max_calls.set(settings.max_calls)
     metrics.queued_windows.set_function(lambda: len(batcher))
     metrics.outbox_pending.set_function(lambda: store.pending_writes)
     metrics.outbox_dropped.set_function(lambda: store.dropped_readings)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
@@ -36,6 +36,13 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)  # process_resident_memory_bytes, process_open_fds, ...
+        self.build = Info(
+            "kanjo_build", "Versions of the service and of its model.", registry=registry
+        )
+        self.max_calls = Gauge(
+            "kanjo_max_calls", "Live calls that the service accepts at most.", registry=registry
+        )
         self.calls_started = Counter(
             "kanjo_calls_started",
             "Calls that the service accepted.",

@@ -14,6 +14,8 @@ from starlette.exceptions import HTTPException
 
 from service.store.errors import BadCursor, StoreUnavailable
 
+RETRY_AFTER_S = 5  # of every 503: the service starts, stops or is busy for seconds
+
 
 class HttpProblem(Exception):
     """An error that a route raises to end its request with a problem response."""
@@ -39,6 +41,8 @@ def _problem_response(
     status: int, detail: str, headers: Mapping[str, str] | None = None, **extensions: Any
 ) -> JSONResponse:
     """Returns a response with the members of RFC 9457, section 3.1, and extension members."""
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = {"Retry-After": str(RETRY_AFTER_S), **(headers or {})}
     members = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     return JSONResponse(
         {**members, "detail": detail, **extensions},

@@ -1,6 +1,7 @@
 """The command `kanjo replay`."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -25,7 +26,8 @@ def replay(
     url: Annotated[
         str | None,
         typer.Option(
-            help="Where the calls connect to; ws://127.0.0.1:8000/calls/BRIDGE unless given.",
+            help="Where the calls connect to; unless given, /calls/BRIDGE on this machine at "
+            "KANJO_PORT or 8000.",
             metavar="WS-URL",
             show_default=False,
         ),
@@ -116,7 +118,7 @@ def replay(
     async def run() -> None:
         await play(
             recordings,
-            url or f"ws://127.0.0.1:8000/calls/{bridge}",
+            url or f"ws://127.0.0.1:{os.environ.get('KANJO_PORT', '8000')}/calls/{bridge}",
             calls=calls,
             speed=speed,
             repeat=repeat,

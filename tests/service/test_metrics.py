@@ -13,7 +13,11 @@ def test_two_services_in_one_process_count_apart() -> None:
 
 
 def test_every_metric_has_the_projects_prefix_and_a_help_text_of_a_sentence() -> None:
-    families = list(Metrics().registry.collect())
+    families = [
+        family
+        for family in Metrics().registry.collect()
+        if not family.name.startswith("process_")  # Prometheus' own, with Prometheus' texts
+    ]
     assert len(families) > 10
     for family in families:
         assert family.name.startswith("kanjo_"), family.name
@@ -44,3 +48,9 @@ def test_values_of_the_store_that_only_rise_are_counters(attribute: str, name: s
     getattr(metrics, attribute).set_function(lambda: 7)
     assert metrics.registry.get_sample_value(f"{name}_total") == 7
     assert f"# TYPE {name}_total counter" in generate_latest(metrics.registry).decode()
+
+
+def test_the_process_s_memory_and_descriptors_are_among_the_metrics() -> None:
+    registry = Metrics().registry
+    assert (registry.get_sample_value("process_resident_memory_bytes") or 0) > 1e6
+    assert (registry.get_sample_value("process_open_fds") or 0) > 0

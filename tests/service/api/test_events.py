@@ -162,5 +162,6 @@ def test_without_redis_a_subscription_is_a_problem_that_names_redis(tmp_path: Pa
     with running(redis_url="redis://127.0.0.1:1/0", state_dir=tmp_path) as server:
         response = server.get("/events")
     assert response.status_code == 503
+    assert response.headers["retry-after"] == "5"
     assert response.headers["content-type"] == "application/problem+json"
     assert "Redis" in response.json()["detail"]

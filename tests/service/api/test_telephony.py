@@ -124,6 +124,7 @@ def test_before_the_model_is_warm_a_call_is_refused_before_the_upgrade(cold: Run
         pass
     response = refusal.value.response
     assert response.status_code == 503
+    assert response.headers["retry-after"] == "5"
     assert response.headers["content-type"] == "application/problem+json"
     problem = json.loads(bytes(response.body))
     assert problem["detail"] == "got a request at start-up, expected /readyz first"

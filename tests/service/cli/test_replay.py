@@ -76,6 +76,7 @@ def test_replay_calls_the_path_of_its_bridge_unless_given_another(
         called.append(url)  # a test must not connect to whatever listens at port 8000
 
     monkeypatch.setattr("service.replay.player.replay", played)
+    monkeypatch.delenv("KANJO_PORT", raising=False)
     for arguments in ([], ["--bridge", "plivo"], ["--url", "ws://kanjo.example.com/"]):
         result = invoke("replay", tone, *arguments)
         assert result.exit_code == 0, result.output
@@ -84,6 +85,9 @@ def test_replay_calls_the_path_of_its_bridge_unless_given_another(
         "ws://127.0.0.1:8000/calls/plivo",
         "ws://kanjo.example.com/",
     ]
+    monkeypatch.setenv("KANJO_PORT", "9001")
+    assert invoke("replay", tone).exit_code == 0
+    assert called[-1] == "ws://127.0.0.1:9001/calls/native"
 
 
 async def test_replay_prints_alerts_and_a_summary(tone: Path) -> None:
