@@ -1,4 +1,4 @@
-"""Bearer tokens (RFC 6750): in `Authorization: Bearer`, or in the query where that is allowed."""
+"""Bearer tokens (RFC 6750), which some providers send in a header of their own or in the query."""
 
 import hmac
 from collections.abc import Collection
@@ -17,14 +17,18 @@ class BearerAuthenticator:
     """Accepts clients that send one of the tokens; several allow a token to be replaced.
 
     With `query`, the parameter `token` is accepted from clients that can't set headers. Addresses
-    end up in logs, so such a token should be changed often.
+    end up in logs, so such a token should be changed often. With `header`, that header, whose name
+    is in lower case, may carry the bare token; if it came, no other place is looked at.
     """
 
-    def __init__(self, tokens: Collection[str], *, query: bool = False) -> None:
+    def __init__(
+        self, tokens: Collection[str], *, query: bool = False, header: str | None = None
+    ) -> None:
         if "" in tokens:
             raise ValueError("got an empty token, expected at least a character")
         self._digests = tuple(_digest(token) for token in tokens)
         self._query = query
+        self._header = header
 
     def check(self, handshake: Handshake, now: float) -> None:
         """Returns if the client may connect; `now` is not used.
@@ -37,6 +41,11 @@ class BearerAuthenticator:
             raise Unauthorized("wrong_key")
 
     def _token(self, handshake: Handshake) -> str:
+        bare = None if self._header is None else handshake.headers.get(self._header)
+        if bare is not None:
+            if not bare.strip():
+                raise Unauthorized("malformed")
+            return bare.strip()
         header = handshake.headers.get("authorization")
         if header is not None:
             scheme, _, token = header.partition(" ")
@@ -51,9 +60,11 @@ class BearerAuthenticator:
         return tokens[0]
 
 
-def bearer_authenticator(token: SecretStr | None) -> BearerAuthenticator | None:
+def bearer_authenticator(
+    token: SecretStr | None, header: str | None = None
+) -> BearerAuthenticator | None:
     """Returns an authenticator for one token, or None if it is not set."""
-    return BearerAuthenticator((token.get_secret_value(),)) if token else None
+    return BearerAuthenticator((token.get_secret_value(),), header=header) if token else None
 
 
 def _query_tokens(target: str) -> list[str]:

@@ -9,12 +9,13 @@ from service.events import Pcm, Track
 from service.telephony.shared.client import Message, ProviderClient, encoded
 from service.telephony.shared.interleaved import Encoding
 
+TOKEN_HEADER = "x-telnyx-streaming-auth-token"
 TRACKS = {Track.CALLER: "inbound", Track.AGENT: "outbound"}
 CODECS = {Encoding.MULAW: "PCMU", Encoding.ALAW: "PCMA", Encoding.L16: "L16"}
 
 
 class TelnyxClient(ProviderClient):
-    """All tracks of one call; `token` is sent as `stream_auth_token` is assumed to be."""
+    """All tracks of one call; `token` is sent as Telnyx sends `stream_auth_token`."""
 
     name = "telnyx"
     encodings = tuple(CODECS)
@@ -23,7 +24,8 @@ class TelnyxClient(ProviderClient):
     _sent = 0  # samples of each track
 
     def headers(self) -> Mapping[str, str]:
-        return self._credentials.bearer()
+        token = self._credentials.token
+        return {} if token is None else {TOKEN_HEADER: token}
 
     def start(self) -> Iterable[Message]:
         yield json.dumps({"event": "connected", "version": "1.0.0"})

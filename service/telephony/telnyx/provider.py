@@ -7,13 +7,13 @@ from service.telephony.shared.bearer import bearer_authenticator
 from service.telephony.shared.provider import BridgeOptions, Documentation, Provider
 from service.telephony.shared.settings import ProviderSettings, Secret
 from service.telephony.telnyx.bridge import TelnyxBridge
-from service.telephony.telnyx.client import TelnyxClient
+from service.telephony.telnyx.client import TOKEN_HEADER, TelnyxClient
 
 
 class TelnyxSettings(ProviderSettings):
     """The token of Telnyx' handshakes."""
 
-    telnyx_token: Secret | None = Field(None, description="`Authorization: Bearer`")
+    telnyx_token: Secret | None = Field(None, description="`stream_auth_token`")
 
 
 def create_bridge(
@@ -25,7 +25,7 @@ def create_bridge(
 
 def create_authenticator(settings: TelnyxSettings) -> Authenticator | None:
     """Returns an authenticator of the token if it is set."""
-    return bearer_authenticator(settings.telnyx_token)
+    return bearer_authenticator(settings.telnyx_token, TOKEN_HEADER)
 
 
 TELNYX = Provider(

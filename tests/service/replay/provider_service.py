@@ -42,6 +42,7 @@ from service.telephony.shared.bearer import BearerAuthenticator
 from service.telephony.shared.bridge import Bridge
 from service.telephony.shared.client import ClientCredentials
 from service.telephony.telnyx.bridge import TelnyxBridge
+from service.telephony.telnyx.client import TOKEN_HEADER
 from service.telephony.twilio.auth import TwilioAuthenticator
 from service.telephony.twilio.bridge import TwilioBridge
 from service.telephony.vonage.bridge import VonageBridge
@@ -55,7 +56,7 @@ AUTHENTICATORS: dict[str, Callable[[], Authenticator]] = {
     "audiohook": lambda: AudioHookAuthenticator({"k": b64decode(SECRET)}),
     "twilio": lambda: TwilioAuthenticator(f"{PUBLIC}/twilio", SECRET),
     "plivo": lambda: PlivoAuthenticator(f"{PUBLIC}/plivo", SECRET),
-    "telnyx": lambda: BearerAuthenticator([SECRET]),
+    "telnyx": lambda: BearerAuthenticator([SECRET], header=TOKEN_HEADER),
     "vonage": lambda: BearerAuthenticator([SECRET]),
     **{name: lambda: BasicAuthenticator({"u": SECRET}) for name in BASIC},
 }

@@ -10,9 +10,9 @@ from service.telephony.telnyx.client import TelnyxClient
 RECORDING = Recording("take.wav", (Track.CALLER, Track.AGENT), np.zeros((320, 2), np.int16))
 
 
-def test_the_token_is_sent_as_bearer() -> None:
+def test_the_token_is_sent_in_the_header_of_telnyx() -> None:
     client = TelnyxClient("v3:1", RECORDING, credentials=ClientCredentials(token="s3cret"))
-    assert client.headers() == {"Authorization": "Bearer s3cret"}
+    assert client.headers() == {"x-telnyx-streaming-auth-token": "s3cret"}
     assert TelnyxClient("v3:1", RECORDING).headers() == {}
 
 
