@@ -21,7 +21,7 @@ def create_bridge(
     settings: ExotelSettings, options: BridgeOptions, handshake: Handshake
 ) -> ExotelBridge:
     """Returns the bridge of one connection."""
-    return ExotelBridge(options.analysed_tracks, options.leg)
+    return ExotelBridge(options.analysed_tracks, options.directions)
 
 
 def create_authenticator(settings: ExotelSettings) -> Authenticator | None:
@@ -39,7 +39,7 @@ EXOTEL = Provider(
     documentation=Documentation(
         title="Exotel",
         transport="JSON",
-        voices="one",
+        voices="one or both",
         encodings="L16, mu-law",
         replies="nothing",
         credentials="HTTP Basic",

@@ -6,28 +6,26 @@ Plivo's documentation, "Audio Streaming", describes every message.
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import BaseModel
-
 from service.events import Track
-from service.telephony.shared.interleaved import Encoding
 from service.telephony.shared.media_stream import Identifier, MediaStream, StreamStart
+from service.telephony.shared.spelling import AnySpelling, Rate, start_fields
 
 TRACKS = {"inbound": Track.CALLER, "outbound": Track.AGENT}
 
 
-class _MediaFormat(BaseModel, frozen=True):
+class _MediaFormat(AnySpelling, frozen=True):
     encoding: str
-    sampleRate: int
+    sampleRate: Rate | None = None
 
 
-class _Start(BaseModel, frozen=True):
+class _Start(AnySpelling, frozen=True):
     callId: Identifier
     streamId: Identifier
     tracks: list[str] | str
     mediaFormat: _MediaFormat
 
 
-class _StartMessage(BaseModel, frozen=True):
+class _StartMessage(AnySpelling, frozen=True):
     start: _Start
 
 
@@ -42,7 +40,7 @@ class PlivoBridge(MediaStream):
     NAME: ClassVar = "plivo"
     STREAM_ID: ClassVar = "streamId"
     IGNORED: ClassVar = frozenset({"dtmf", "playedStream", "clearedAudio"})
-    ENCODINGS: ClassVar = {"audio/x-l16": Encoding.L16, "audio/x-mulaw": Encoding.MULAW}
+    ENCODINGS: ClassVar = ("audio/x-l16", "audio/x-mulaw")
     SLACK_MS: ClassVar = 60
 
     def __init__(
@@ -61,7 +59,7 @@ class PlivoBridge(MediaStream):
             channels=1,
             metadata={
                 "streamId": start.streamId,
-                "accountId": message["start"].get("accountId"),
+                "accountId": start_fields(message, ("accountId",)).get("accountId"),
                 "extra_headers": message.get("extra_headers"),
             },
         )

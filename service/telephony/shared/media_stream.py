@@ -5,7 +5,6 @@ guarantee of timestamps and order.
 """
 
 from abc import ABC, abstractmethod
-from binascii import a2b_base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -25,6 +24,7 @@ from service.telephony.shared.listen_only import (
     StartRefused,
     bad_start,
 )
+from service.telephony.shared.spelling import audio_format, base64_bytes, folded
 
 MAX_TEXT_CHARS = 262_144  # more than 10 s in all formats here except the widest
 MAX_PRE_START_CHARS = 65_536
@@ -53,13 +53,15 @@ class StreamStart:
     stream_id: str
     tracks: Sequence[str]  # by the provider's names
     encoding: str  # by the provider's name
-    sample_rate: int
+    sample_rate: int | None  # Hz; None: only `encoding` may name it
     channels: int
     metadata: Mapping[str, object]
 
 
 class MediaStream(ListenOnlyBridge, ABC):
     """One stream of one call.
+
+    Encodings, rates and names are understood in any spelling that has only one meaning.
 
     Media messages before `start` are kept, up to 65,536 characters, and decoded after it. What
     does not fit is dropped, and becomes a Gap where the provider's timestamps show it.
@@ -72,7 +74,8 @@ class MediaStream(ListenOnlyBridge, ABC):
     NAME: ClassVar[str]
     STREAM_ID: ClassVar[str]  # the field that names the stream in every message
     IGNORED: ClassVar[frozenset[str]]  # events that carry nothing we use
-    ENCODINGS: ClassVar[Mapping[str, Encoding]]
+    ENCODINGS: ClassVar[tuple[str, ...]]  # that the provider documents, for refusals
+    DEFAULT_TRACK: ClassVar[str] = ""  # of media messages that name none
     ORIGIN_MS: ClassVar[int | None] = None  # the first timestamp; None: that of the first chunk
     SLACK_MS: ClassVar[int]
     DEPTH: ClassVar[int] = 0  # chunks queued until earlier ones arrive
@@ -81,6 +84,8 @@ class MediaStream(ListenOnlyBridge, ABC):
         assert len(set(tracks.values())) == len(tracks), f"two names of one track: {tracks}"
         super().__init__()
         self._tracks = dict(tracks)
+        self._live_tracks: dict[str, Track] = {}  # those that the start announced
+        self._stream_field = self.STREAM_ID  # as it is spelled in this stream
         self._analysed_tracks = analysed_tracks
         skipped = [name for name, track in tracks.items() if track not in analysed_tracks]
         self._skipped = tuple(f'{to}"{name}"' for name in skipped for to in (":", ": "))
@@ -164,54 +169,67 @@ class MediaStream(ListenOnlyBridge, ABC):
         pre_start, self._pre_start, self._pre_start_chars = self._pre_start, [], 0
         try:
             start = self._parse_start(message)
-            self._encoding = self._supported(start)
+            self._encoding, self._rate, names = self._supported(start)
         except StartRefused as refused:
             return self._refuse_start(refused)
         except ValidationError as invalid:
             return self._refuse_start(bad_start(invalid))
         self._phase = Phase.LIVE
         self._stream_id = start.stream_id
-        self._rate = start.sample_rate
-        tracks = dict.fromkeys(self._tracks[name] for name in start.tracks if name in self._tracks)
+        self._live_tracks = {name: self._tracks[name] for name in names}
+        sid = folded(self.STREAM_ID)
+        self._stream_field = next((name for name in message if folded(name) == sid), self.STREAM_ID)
         metadata = identity.metadata(start.metadata)
         events: list[Event] = [
-            CallStarted(start.call_id, self.NAME, tuple(tracks), start.sample_rate, metadata)
+            CallStarted(
+                start.call_id, self.NAME, tuple(self._live_tracks.values()), self._rate, metadata
+            )
         ]
         for text in pre_start:
             events += self._media(from_json(text))
         return events
 
-    def _supported(self, start: StreamStart) -> Encoding:
-        """Returns the encoding of a start whose audio can be decoded.
+    def _supported(self, start: StreamStart) -> tuple[Encoding, int, tuple[str, ...]]:
+        """Returns encoding, sample rate and our names of the tracks of a start.
 
         Raises:
             StartRefused: it can't be decoded, or it names none of our tracks.
         """
-        encoding = self.ENCODINGS.get(start.encoding.partition(";")[0].strip())
-        if encoding is None:
+        audio = audio_format(start.encoding)
+        named = (start.sample_rate, audio.sample_rate if audio else None)
+        rates = {one for one in named if one is not None}
+        rate = next(iter(rates)) if len(rates) == 1 else 0
+        names = self._names(start.tracks)
+        if audio is None:
             expected = ", ".join(self.ENCODINGS)
             reason = f"got encoding {start.encoding[:40]!r}, expected {expected}"
-        elif start.sample_rate not in RATES:
-            reason = f"got sample rate {start.sample_rate}, expected 8000 to 48000"
+        elif rate not in RATES:
+            got = " and ".join(map(str, sorted(rates))) or None
+            reason = f"got sample rate {got}, expected one, 8000 to 48000"
         elif start.channels != 1:
             reason = f"got {start.channels} channels, expected 1"
-        elif not any(name in self._tracks for name in start.tracks):
+        elif not names:
             reason = f"got tracks {start.tracks!r:.40}, expected some of {', '.join(self._tracks)}"
             raise StartRefused(MessageProblem.UNKNOWN_TRACK, CloseCode.POLICY, reason)
         else:
-            return encoding
+            return audio.encoding, rate, names
         raise StartRefused(MessageProblem.UNSUPPORTED_AUDIO, CloseCode.UNSUPPORTED, reason)
 
+    def _names(self, announced: Sequence[object]) -> tuple[str, ...]:
+        """Returns our names of announced tracks: `inbound_track` is `inbound`, `both` is all."""
+        words = {_track_name(name) for name in announced}
+        return tuple(name for name in self._tracks if name in words or "both" in words)
+
     def _media(self, message: dict[str, Any]) -> list[Event]:
-        if message.get(self.STREAM_ID, self._stream_id) != self._stream_id:
+        if message.get(self._stream_field, self._stream_id) != self._stream_id:
             return self._drop(MessageProblem.OTHER_STREAM)
         try:
             media = message["media"]
-            track = self._tracks.get(media.get("track", ""))
+            track = self._track(media)
             if track not in self._analysed_tracks:
-                return [] if track else self._drop(MessageProblem.UNKNOWN_TRACK)
+                return [] if track else self._drop_track(media)
             chunk, at_ms = _number(media["chunk"]), _number(media["timestamp"])
-            data = a2b_base64(media["payload"], strict_mode=True)
+            data = base64_bytes(media["payload"])
         except (KeyError, ValueError, TypeError, AttributeError):
             return self._drop(MessageProblem.BAD_MEDIA)
         if self._origin_ms is None:
@@ -231,10 +249,20 @@ class MediaStream(ListenOnlyBridge, ABC):
             )
         return jitter_buffer.place(chunk, at_ms, data)
 
+    def _track(self, media: Mapping[str, Any]) -> Track | None:
+        """Returns whose voice a media message is, or None if the start did not announce it."""
+        name = media.get("track", self.DEFAULT_TRACK)
+        track = self._live_tracks.get(name)
+        return self._live_tracks.get(_track_name(name)) if track is None else track
+
+    def _drop_track(self, media: Mapping[str, Any]) -> list[Event]:
+        mixed = _track_name(media.get("track")) == "both"
+        return self._drop(MessageProblem.MIXED_SPEAKERS if mixed else MessageProblem.UNKNOWN_TRACK)
+
     def _stop(self, message: dict[str, Any]) -> list[Event]:
         if self._phase is Phase.WAITING:
             return self._drop(MessageProblem.NOT_STARTED)
-        if message.get(self.STREAM_ID, self._stream_id) != self._stream_id:
+        if message.get(self._stream_field, self._stream_id) != self._stream_id:
             return self._drop(MessageProblem.OTHER_STREAM)
         return self._end("stop")
 
@@ -242,6 +270,11 @@ class MediaStream(ListenOnlyBridge, ABC):
         self._phase = Phase.STOPPED
         queued = [event for buffer in self._jitter_buffers.values() for event in buffer.flush()]
         return [*queued, CallStopped(reason)]
+
+
+def _track_name(name: object) -> str:
+    """Returns the short name of a track, from `inbound`, `Inbound` or `inbound_track`."""
+    return folded(name).removesuffix("s").removesuffix("track") if isinstance(name, str) else ""
 
 
 def _number(value: object) -> int:

@@ -6,28 +6,26 @@ Telnyx's documentation, "Stream call media over WebSocket", describes every mess
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import BaseModel
-
 from service.events import Track
-from service.telephony.shared.interleaved import Encoding
 from service.telephony.shared.media_stream import Identifier, MediaStream, StreamStart
+from service.telephony.shared.spelling import AnySpelling, Rate, start_fields
 
 TRACKS = {"inbound": Track.CALLER, "outbound": Track.AGENT}
 METADATA = ("call_session_id", "from", "to", "user_id", "client_state", "tags")
 
 
-class _MediaFormat(BaseModel, frozen=True):
+class _MediaFormat(AnySpelling, frozen=True):
     encoding: str
-    sample_rate: int
+    sample_rate: Rate | None = None
     channels: int = 1
 
 
-class _Start(BaseModel, frozen=True):
+class _Start(AnySpelling, frozen=True):
     call_control_id: Identifier
     media_format: _MediaFormat
 
 
-class _StartMessage(BaseModel, frozen=True):
+class _StartMessage(AnySpelling, frozen=True):
     stream_id: Identifier
     start: _Start
 
@@ -44,12 +42,7 @@ class TelnyxBridge(MediaStream):
     NAME: ClassVar = "telnyx"
     STREAM_ID: ClassVar = "stream_id"
     IGNORED: ClassVar = frozenset({"connected", "dtmf", "mark"})
-    ENCODINGS: ClassVar = {
-        "PCMU": Encoding.MULAW,
-        "PCMA": Encoding.ALAW,
-        "L16": Encoding.L16,
-        "audio/x-mulaw": Encoding.MULAW,  # in older examples
-    }
+    ENCODINGS: ClassVar = ("PCMU", "PCMA", "L16")
     ORIGIN_MS: ClassVar = 0
     SLACK_MS: ClassVar = 10
     DEPTH: ClassVar = 10
@@ -61,7 +54,7 @@ class TelnyxBridge(MediaStream):
 
     def _parse_start(self, message: dict[str, Any]) -> StreamStart:
         valid = _StartMessage.model_validate(message)
-        start: dict[str, Any] = message["start"]
+        start = start_fields(message, METADATA)
         return StreamStart(
             call_id=valid.start.call_control_id,
             stream_id=valid.stream_id,

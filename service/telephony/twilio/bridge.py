@@ -7,25 +7,23 @@ import hmac
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import BaseModel
-
 from service.events import Track
 from service.telephony.shared.bridge import CloseCode
-from service.telephony.shared.interleaved import Encoding
 from service.telephony.shared.listen_only import MessageProblem, StartRefused
 from service.telephony.shared.media_stream import Identifier, MediaStream, StreamStart
+from service.telephony.shared.spelling import AnySpelling, Rate, start_fields
 
 TRACKS = {"inbound": Track.CALLER, "outbound": Track.AGENT}
 TOKEN = "token"  # the custom parameter that carries the second factor
 
 
-class _MediaFormat(BaseModel, frozen=True):
+class _MediaFormat(AnySpelling, frozen=True):
     encoding: str
-    sampleRate: int
+    sampleRate: Rate | None = None
     channels: int
 
 
-class _Start(BaseModel, frozen=True):
+class _Start(AnySpelling, frozen=True):
     callSid: Identifier
     streamSid: Identifier
     tracks: list[str]
@@ -33,7 +31,7 @@ class _Start(BaseModel, frozen=True):
     customParameters: dict[str, Any] | None = None
 
 
-class _StartMessage(BaseModel, frozen=True):
+class _StartMessage(AnySpelling, frozen=True):
     start: _Start
 
 
@@ -49,7 +47,7 @@ class TwilioBridge(MediaStream):
     NAME: ClassVar = "twilio"
     STREAM_ID: ClassVar = "streamSid"
     IGNORED: ClassVar = frozenset({"connected", "dtmf", "mark"})
-    ENCODINGS: ClassVar = {"audio/x-mulaw": Encoding.MULAW}
+    ENCODINGS: ClassVar = ("audio/x-mulaw",)
     ORIGIN_MS: ClassVar = 0
     SLACK_MS: ClassVar = 10  # half of a frame
 
@@ -75,7 +73,7 @@ class TwilioBridge(MediaStream):
             channels=start.mediaFormat.channels,
             metadata={
                 "streamSid": start.streamSid,
-                "accountSid": message["start"].get("accountSid"),
+                "accountSid": start_fields(message, ("accountSid",)).get("accountSid"),
                 **parameters,
             },
         )

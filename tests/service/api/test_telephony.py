@@ -267,7 +267,7 @@ STARTS: dict[str, tuple[dict[str, Any], list[Track]]] = {
                 "media_format": {"encoding": "audio/x-raw", "sample_rate": 8000},
             },
         },
-        [Track.CALLER],
+        [*Track],
     ),
 }
 

@@ -8,6 +8,7 @@ from tests.service.telephony.media_streams import (
     BOTH,
     CALLER,
     STREAMING_PROVIDERS,
+    changed,
     feed,
     media_call,
     samples,
@@ -22,7 +23,7 @@ def test_start_becomes_call_started() -> None:
     assert event == CallStarted(
         "CA1",
         "exotel",
-        (Track.CALLER,),
+        (Track.CALLER, Track.AGENT),
         8000,
         {
             "stream_sid": "stream-CA1",
@@ -34,10 +35,23 @@ def test_start_becomes_call_started() -> None:
     )
 
 
-def test_the_track_is_configured() -> None:
-    events = feed(ExotelBridge(BOTH, track=Track.AGENT), CALL.before + CALL.media)
+AGENT_LEG = {"inbound": Track.AGENT, "outbound": Track.CALLER}
+
+
+def test_media_without_a_track_are_of_the_leg() -> None:
+    events = feed(ExotelBridge(BOTH, AGENT_LEG), CALL.before + CALL.media)
     np.testing.assert_array_equal(samples(events, Track.AGENT), CALL.pcm[Track.CALLER])
-    assert feed(ExotelBridge(CALLER, track=Track.AGENT), CALL.before + CALL.media)[1:] == []
+    assert feed(ExotelBridge(CALLER, AGENT_LEG), CALL.before + CALL.media)[1:] == []
+
+
+def test_media_may_name_their_track() -> None:
+    media = [changed(text, track=name) for text in CALL.media for name in ("inbound", "outbound")]
+    events = feed(ExotelBridge(BOTH), CALL.before + media)
+    for track in Track:
+        np.testing.assert_array_equal(samples(events, track), CALL.pcm[Track.CALLER])
+    mixed = ExotelBridge(BOTH)
+    assert feed(mixed, CALL.before + [changed(text, track="both") for text in CALL.media])[1:] == []
+    assert mixed.message_errors == {"mixed_speakers": len(CALL.media)}
 
 
 def test_a_lost_chunk_is_a_gap() -> None:

@@ -74,6 +74,7 @@ def test_unreadable_messages_are_counted_and_the_call_goes_on(
     [
         {"payload": None},
         {"payload": "A"},
+        {"payload": "AAA=AAAA"},
         {"payload": "%%%%"},
         {"payload": "é"},
         {"payload": 7},

@@ -62,9 +62,7 @@ def test_codecs_that_cannot_be_decoded_are_refused(encoding: str) -> None:
     bridge = TelnyxBridge(BOTH)
     assert bridge.receive(json.dumps(message)) == []
     assert bridge.close_code == 1003
-    assert bridge.close_reason == (
-        f"got encoding {encoding!r}, expected PCMU, PCMA, L16, audio/x-mulaw"
-    )
+    assert bridge.close_reason == f"got encoding {encoding!r}, expected PCMU, PCMA, L16"
 
 
 @given(late=st.lists(st.integers(0, 20), min_size=60, max_size=60))
