@@ -67,6 +67,12 @@ class Metrics:
             ["provider", "code"],
             registry=registry,
         )
+        self.unheard_streams = Counter(
+            "kanjo_unheard_streams",
+            "Live streams whose audio could not be heard: all dropped, or noise at full level.",
+            ["provider", "reason"],
+            registry=registry,
+        )
         self.live_calls = Gauge(
             "kanjo_live_calls", "Calls that are live in this process.", registry=registry
         )

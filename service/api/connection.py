@@ -12,6 +12,7 @@ import structlog
 from service.api.deadlines import Cause, next_deadline
 from service.api.services import Services
 from service.api.transport import Transport, TransportClosed
+from service.calls.audio_watch import AudioWatch, Unheard
 from service.calls.stream import CallStream
 from service.errors import CallRefused, NotStarted, Stopping
 from service.events import Audio, CallStarted, CallStopped, Event, Gap, Reading, Transition
@@ -52,7 +53,9 @@ class Connection:
         self._state = ConnectionState.WAITING_FOR_START
         self._stream: CallStream | None = None  # while LIVE
         self._publishing: asyncio.Task[None] | None = None  # the stream's `run`
+        self._watch: AudioWatch | None = None  # until it is known whether the stream can be heard
         self._to_send = asyncio.Event()
+        self._started = False  # whether a start was received, accepted or not
         self._client_left = False
         self._end_reason: str | None = None  # requested by `end`
         self._message_timeout: asyncio.Timeout | None = None  # while waiting for a message
@@ -91,6 +94,7 @@ class Connection:
         finally:
             self._services.connections.discard(self)
             self._abandon_stream()
+            self._warn_of_no_call()
             for code, count in self._bridge.message_errors.items():
                 self._services.metrics.message_errors.labels(self._name, code).inc(count)
         self._state = ConnectionState.CLOSING
@@ -131,7 +135,8 @@ class Connection:
             now_s = asyncio.get_running_loop().time()
             self._start_by_s = now_s + self._services.settings.start_within_s
         while self._bridge.close_code is None and not self._client_left:
-            for event in await self._next_events():
+            events = await self._next_events()
+            for event in events:
                 match event:
                     case CallStarted():
                         self._open_stream(event, tasks)
@@ -142,6 +147,8 @@ class Connection:
                         await self._end_stream(reason)
                     case _:
                         assert_never(event)
+            if self._watch and self._stream:
+                self._report(self._watch.receive(events, self._bridge.message_errors))
             self._to_send.set()
         if self._publishing:
             self._publishing.cancel()
@@ -219,6 +226,7 @@ class Connection:
 
     def _open_stream(self, started: CallStarted, tasks: asyncio.TaskGroup) -> None:
         calls = self._services.calls
+        self._started = True
         try:
             if self._services.stopping.is_set():
                 calls.context.metrics.calls_refused.labels(started.bridge, Stopping.__name__).inc()
@@ -231,10 +239,12 @@ class Connection:
                 replaced=partial(self.end, "replaced"),
             )
         except CallRefused as refusal:
+            log.warning("call_refused", bridge=self._name, reason=str(refusal))
             self._bridge.refused(refusal)
             self._state = ConnectionState.ENDING
             return
         self._state = ConnectionState.LIVE
+        self._watch = AudioWatch(started.sample_rate)
         self._publishing = tasks.create_task(self._stream.run())
         meta = calls.context.meta
         self._bridge.started(self._stream.session, meta.name, meta.version, calls.context.hop_s)
@@ -243,6 +253,8 @@ class Connection:
         if self._stream is None:
             return
         stream = self._stream
+        if self._watch:
+            self._report(self._watch.ended(self._bridge.message_errors))
         try:
             # The client does not wait longer than the bridge's deadline.
             async with asyncio.timeout(self._bridge.deadline_s):
@@ -252,6 +264,29 @@ class Connection:
         self._stream = None
         self._state = ConnectionState.ENDING
         self._bridge.stopped(reason, summary)
+
+    def _report(self, unheard: Unheard | None) -> None:
+        """Warns of audio that can't be heard, in the log, the metrics and the call's record."""
+        if unheard and self._stream:
+            self._services.metrics.unheard_streams.labels(self._name, unheard.reason).inc()
+            log.warning(
+                "stream_unheard",
+                bridge=self._name,
+                session=self._stream.session,
+                reason=unheard.text,
+            )
+            self._stream.report(unheard.text)
+        if self._watch and self._watch.done:
+            self._watch = None
+
+    def _warn_of_no_call(self) -> None:
+        """Warns of a connection whose start was refused, or that sent none that can be used."""
+        errors = self._bridge.message_errors
+        if self._started or not errors:
+            return
+        self._services.metrics.calls_refused.labels(self._name, "StartRefused").inc()
+        reason = self._bridge.close_reason or ", ".join(sorted(errors))
+        log.warning("start_refused", bridge=self._name, reason=reason)
 
     def _abandon_stream(self) -> None:
         """Ends the call at once if it is live; what is in flight is dropped."""

@@ -12,6 +12,8 @@ from service.calls.windows import Window
 from service.events import AlertState, CallStarted, CallSummary, Reading, Track, Transition
 from service.scoring.scorer import Posterior
 
+PROBLEM = "kanjo.problem"  # the name in a call's metadata
+
 
 class AttachedStream(Protocol):
     """What a call requires of its streams."""
@@ -82,6 +84,13 @@ class Call:
             metadata={**started.metadata, **self._started.metadata},
         )
         self._context.store.call_joined(self.session, self._started, self._started_at)
+
+    def report(self, problem: str) -> None:
+        """Adds to the call's record why its audio can't be heard; the first reason stays."""
+        if PROBLEM not in self._started.metadata:
+            metadata = {PROBLEM: problem, **self._started.metadata}
+            self._started = replace(self._started, metadata=metadata)
+            self._context.store.call_joined(self.session, self._started, self._started_at)
 
     def attach(self, stream: AttachedStream) -> None:
         """Adds a stream; the call lasts until `detach` has been called for each of them."""

@@ -73,6 +73,11 @@ class CallStream:
     def call_id(self) -> str:
         return self._call.call_id
 
+    def report(self, problem: str) -> None:
+        """Adds to the call's record why this stream's audio can't be heard."""
+        if self._summary is None:
+            self._call.report(problem)
+
     async def receive(self, fact: Audio | Gap) -> None:
         """Processes the next audio or gap of a track; after the end of the stream, does nothing.
 

@@ -64,7 +64,7 @@ class CallStartedEntry:
 
 @dataclass(frozen=True, slots=True)
 class CallJoinedEntry:
-    """A live session has more tracks; `started` describes the call with all of them."""
+    """A live session has more tracks or metadata; `started` has all of them."""
 
     kind: ClassVar[str] = "call_joined"
     droppable: ClassVar[bool] = False

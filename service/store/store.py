@@ -137,7 +137,7 @@ class Store:
         self.writer.call_started(session, started, at)
 
     def call_joined(self, session: str, started: CallStarted, at: float) -> None:
-        """Adds tracks to a live session: `started` has all of them, `at` is when it began."""
+        """Adds tracks or metadata to a live session: `started` has all of them."""
         self.writer.call_joined(session, started, at)
 
     def reading(self, session: str, reading: Reading, at: float) -> None:

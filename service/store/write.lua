@@ -86,13 +86,15 @@ function command.call_started(f)
   publish('call_started', redis.call('HGETALL', call))
 end
 
--- Adds tracks to a live call. Tracks are never removed, so the longer text has more of them.
+-- Adds tracks and metadata to a live call. Neither is ever removed, so the longer text has more.
 -- f: session, call_id, tracks (all), metadata (all)
 function command.call_joined(f)
-  -- Do nothing if another session has the call id, the call has ended, or it has these tracks.
+  -- Do nothing if another session has the call id, the call has ended, or it has all of this.
   local call = call_key(f.call_id)
-  local session, state, tracks = unpack(redis.call('HMGET', call, 'session', 'state', 'tracks'))
-  if session ~= f.session or state ~= 'live' or #tracks >= #f.tracks then return end
+  local session, state, tracks, metadata =
+    unpack(redis.call('HMGET', call, 'session', 'state', 'tracks', 'metadata'))
+  if session ~= f.session or state ~= 'live' or #tracks > #f.tracks then return end
+  if #tracks == #f.tracks and #metadata >= #f.metadata then return end
 
   -- Store and publish the call as it is now.
   redis.call('HSET', call, 'tracks', f.tracks, 'metadata', f.metadata)

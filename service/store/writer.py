@@ -107,7 +107,7 @@ class Writer:
         self._write(self._live[session])
 
     def call_joined(self, session: str, started: CallStarted, at: float) -> None:
-        """Adds tracks to a live session: `started` has all of them, `at` is when it began."""
+        """Adds tracks or metadata to a live session: `started` has all of them."""
         self._live[session] = CallStartedEntry(session, started, at)
         self._write(CallJoinedEntry(session, started))
 
