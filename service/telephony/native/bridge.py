@@ -31,6 +31,7 @@ from service.telephony.native.messages import (
     field_problem,
     parse_request,
 )
+from service.telephony.shared import identity
 from service.telephony.shared.bridge import Bridge, CloseCode
 from service.telephony.shared.interleaved import Encoding, Interleaved
 from service.telephony.shared.payload import alert_payload, reading_payload, summary_payload
@@ -157,8 +158,9 @@ class NativeBridge(Bridge):
         self._state = _State.LIVE
         self._call_id = start.call_id
         self._samples = Interleaved(start.encoding, start.tracks, self._analysed_tracks)
+        metadata = identity.metadata(start.metadata)
         return [
-            CallStarted(start.call_id, "native", start.tracks, start.sample_rate, start.metadata),
+            CallStarted(start.call_id, "native", start.tracks, start.sample_rate, metadata),
             *self._pre_start.release(self._samples),
         ]
 

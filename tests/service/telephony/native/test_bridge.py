@@ -206,3 +206,22 @@ def test_any_messages_never_raise_and_memory_is_bounded(
     assert kinds.count(CallStopped) <= 1
     assert not kinds or kinds[0] is CallStarted
     assert CallStopped not in kinds[:-1]
+
+
+def test_metadata_are_bounded_and_cleaned_like_those_of_other_bridges() -> None:
+    metadata = {"queue": "a\u202eb\x00c", **{f"{number}": "日" * 1_024 for number in range(31)}}
+    text = json.dumps(
+        {
+            "type": "start",
+            "call_id": "c",
+            "encoding": "mulaw",
+            "sample_rate": 8000,
+            "tracks": ["caller"],
+            "metadata": metadata,
+        },
+        ensure_ascii=False,
+    )
+    (started,) = NativeBridge(frozenset({Track.CALLER})).receive(text)
+    assert isinstance(started, CallStarted)
+    assert started.metadata["queue"] == "abc"
+    assert sum(len((k + v).encode()) for k, v in started.metadata.items()) <= 16_384

@@ -24,8 +24,25 @@ def test_metadata_are_texts_and_other_values_become_json() -> None:
 
 def test_metadata_are_cut_to_what_is_kept() -> None:
     metadata = identity.metadata({f"{number:03}" * 100: "x" * 2_000 for number in range(99)})
-    assert len(metadata) == 32
     assert all(len(name) == 128 and len(value) == 1_024 for name, value in metadata.items())
+    assert len(metadata) == 16_384 // (128 + 1_024)
+    assert len(identity.metadata({str(number): "x" for number in range(99)})) == 32
+
+
+@given(value=st.dictionaries(st.text(), st.text(max_size=3_000), max_size=40))
+def test_metadata_are_bounded_in_bytes(value: dict[str, object]) -> None:
+    big = {name: f"{text}日" * 1_024 for name, text in value.items()}
+    metadata = identity.metadata(big)
+    assert sum(len((name + text).encode()) for name, text in metadata.items()) <= 16_384
+
+
+def test_characters_that_could_deceive_a_reader_are_removed() -> None:
+    turned = "a\u202eb\u2066c\u200f\u061c\ufeff\x00\x1b\x9f"
+    assert identity.metadata({turned: turned}) == {"abc": "abc"}
+    assert identity.metadata({"lines": "one\ntwo\tthree"}) == {"lines": "one two three"}
+    assert identity.metadata({"name": "José 日本 نور 👩\u200d🔧"}) == {
+        "name": "José 日本 نور 👩\u200d🔧"
+    }
 
 
 @given(value=st.dictionaries(st.text(), st.text() | st.integers() | st.lists(st.text())))
