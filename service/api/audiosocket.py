@@ -13,7 +13,7 @@ from service.api.transport import TransportClosed
 from service.errors import CantListen
 from service.events import Track
 from service.settings import LOOPBACK, Settings
-from service.telephony.audiosocket.bridge import FRAME_S, AudioSocketBridge
+from service.telephony.audiosocket.bridge import FRAME_S, HANG_UP, AudioSocketBridge
 
 log = structlog.get_logger()
 
@@ -106,15 +106,27 @@ class _TcpTransport:
             raise TransportClosed from error
 
     async def close(self, code: int, reason: str) -> None:
+        """Hangs up, and reads what is still on its way: unread bytes would reset the connection.
+
+        The caller limits the time.
+        """
         log.debug("audiosocket_closed", code=code, reason=reason)
-        self._writer.close()
+        try:
+            self._writer.write(HANG_UP)
+            self._writer.write_eof()
+            while await self._reader.read(READ_BYTES):
+                pass
+        except OSError as error:
+            raise TransportClosed from error
+        finally:
+            self._writer.close()
 
 
 async def _send_silence(bridge: AudioSocketBridge, writer: StreamWriter) -> None:
-    """Sends the bridge's silence every `FRAME_S` seconds until the connection closes."""
+    """Sends the bridge's silence every `FRAME_S` seconds until the call or the connection ends."""
     loop = asyncio.get_running_loop()
     due_s = loop.time()
-    while not writer.is_closing():
+    while bridge.close_code is None and not writer.is_closing():
         if writer.transport.get_write_buffer_size() < UNSENT_BYTES:
             writer.write(bridge.silence())
         due_s = max(due_s + FRAME_S, loop.time())

@@ -136,9 +136,9 @@ class ClientMessage(_Parsed):
 
 class _Participant(_Parsed):
     id: str
-    ani: str = ""
-    aniName: str = ""
-    dnis: str = ""
+    ani: str | None = None
+    aniName: str | None = None
+    dnis: str | None = None
 
 
 class _ContinuedSession(_Parsed):

@@ -28,6 +28,7 @@ class Kind(IntEnum):
 
 
 SLIN = 0x10
+HANG_UP = bytes([Kind.HANGUP, 0, 0])  # the message by which the service ends a connection
 
 # Hz, by the kind of a message of audio.
 RATES = {
@@ -55,7 +56,7 @@ class AudioSocketBridge(ListenOnlyBridge):
     `receive` accepts the bytes in pieces of any size and keeps at most one unfinished message. A
     connection that does not begin with a UUID is refused. The call starts with its first audio,
     whose kind is the sample rate; later audio at another rate becomes a gap. Whatever the close
-    code, Asterisk only sees the end of the connection.
+    code, Asterisk only sees that the service hangs up.
 
     The bridge has no replies. But an Asterisk that receives no audio may end the connection or
     stop serving it: the edge must send `silence()` every `FRAME_S` seconds.

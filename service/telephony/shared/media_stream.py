@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_core import PydanticCustomError, from_json
 
 from service.events import CallStarted, CallStopped, Event, Track
@@ -42,7 +42,12 @@ def _identifier(text: str) -> str:
     return text
 
 
-Identifier = Annotated[str, AfterValidator(_identifier)]
+def _numeric(value: object) -> object:
+    return str(value) if type(value) is int and 0 <= value <= MAX_NUMBER else value
+
+
+# A text, or a number, which is taken as a text.
+Identifier = Annotated[str, AfterValidator(_identifier), BeforeValidator(_numeric)]
 
 
 @dataclass(frozen=True, slots=True)

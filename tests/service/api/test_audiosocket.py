@@ -133,6 +133,17 @@ def test_a_connection_without_a_uuid_is_closed_and_counted(service: Running) -> 
     until(lambda: service.metric(name) == 1)
 
 
+def test_a_connection_ends_with_a_hang_up_and_no_reset(service: Running) -> None:
+    port = service.services.settings.audiosocket_caller_port
+    with sockets.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n\r\n" + bytes(2_000_000))
+        received = b""
+        while data := connection.recv(65_536):  # raises if the connection is reset
+            received += data
+    assert received.endswith(b"\x00\x00\x00")
+    assert len(received) % 323 == 3  # after whole messages of silence
+
+
 def test_a_connection_that_is_reset_ends_its_call(service: Running) -> None:
     call_id = uuid4()
     with connected(service, call_id) as connection:

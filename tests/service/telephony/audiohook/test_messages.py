@@ -40,10 +40,10 @@ def test_the_call_is_the_conversation_and_the_rest_is_metadata() -> None:
     }
 
 
-def test_metadata_is_cut_to_32_entries_of_1024_characters() -> None:
+def test_metadata_is_cut_to_16384_bytes_and_values_to_1024_characters() -> None:
     config = {f"{number}" + "k" * 200: "v" * 1_020 + "ü" * 10 for number in range(40)}
     metadata = started(Session().open(customConfig=config)).metadata
-    assert len(metadata) == 32
+    assert 15_000 < sum(len((k + v).encode()) for k, v in metadata.items()) <= 16_384
     assert max(map(len, metadata)) == 128
     assert max(map(len, metadata.values())) == 1_024
 
@@ -54,6 +54,13 @@ def test_a_conversation_without_a_valid_id_is_refused(call_id: Any) -> None:
     assert session.open(conversationId=call_id) == []
     assert "conversationId: got" in session.replies()[0][1]["info"]
     assert session.bridge.message_errors == {"bad_open": 1}
+
+
+def test_a_participant_may_have_no_number() -> None:
+    participant = {"id": "9bdb42f2", "ani": None, "aniName": None, "dnis": None}
+    metadata = started(Session().open(participant=participant)).metadata
+    assert metadata["participantId"] == "9bdb42f2"
+    assert "ani" not in metadata
 
 
 def test_a_probe_is_answered_without_a_call() -> None:

@@ -38,7 +38,7 @@ def respelled(value: Any, spelled: Callable[[str], str]) -> Any:
 
 
 @every_provider
-@pytest.mark.parametrize("call_id", ["", "x" * 129, "a\nb", 5, None, {"a": 1}], ids=repr)
+@pytest.mark.parametrize("call_id", ["", "x" * 129, "a\nb", -5, True, None, {"a": 1}], ids=repr)
 def test_a_call_without_a_usable_id_is_refused(
     provider: StreamingProvider, call_id: object
 ) -> None:
@@ -90,6 +90,16 @@ def test_a_rate_comes_from_the_message_as_number_or_text(provider: StreamingProv
         )
         assert isinstance(started, CallStarted)
         assert started.sample_rate == 16_000
+
+
+@every_provider
+def test_a_numeric_id_is_taken_as_text(provider: StreamingProvider) -> None:
+    call = media_call(provider)
+    (started,) = feed(
+        provider.bridge(CALLER), [changed(call.before[-1], **{provider.call_id: 1234567890})]
+    )
+    assert isinstance(started, CallStarted)
+    assert started.call_id == "1234567890"
 
 
 FORMATS = [

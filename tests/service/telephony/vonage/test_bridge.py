@@ -69,7 +69,13 @@ def test_a_mix_that_is_not_analysed_is_not_decoded() -> None:
     assert bridge.receive(bytes(640)) == []
 
 
-@pytest.mark.parametrize("call_id", [None, "", 5, "x" * 129, "a\tb"])
+def test_a_numeric_call_id_is_taken_as_text() -> None:
+    (started,) = VonageBridge(CALLER, analyse_mix=True).receive(connected(call_id=4711))
+    assert isinstance(started, CallStarted)
+    assert started.call_id == "4711"
+
+
+@pytest.mark.parametrize("call_id", [None, "", -5, True, "x" * 129, "a\tb"])
 def test_a_call_without_a_usable_id_is_refused(call_id: object) -> None:
     bridge = VonageBridge(CALLER, analyse_mix=True)
     assert bridge.receive(connected(call_id=call_id)) == []
