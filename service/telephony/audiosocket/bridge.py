@@ -8,7 +8,9 @@ from enum import IntEnum
 from typing import ClassVar
 from uuid import UUID
 
-from service.events import CallStarted, CallStopped, Event, Gap, Track
+import numpy as np
+
+from service.events import Audio, CallStarted, CallStopped, Event, Gap, Track
 from service.telephony.shared.bridge import CloseCode
 from service.telephony.shared.interleaved import Encoding, Interleaved
 from service.telephony.shared.listen_only import ListenOnlyBridge, MessageProblem, Phase
@@ -50,13 +52,34 @@ MESSAGES_AT_ONCE = 64
 LEAST_BYTES = 64  # a message, on average, beyond those
 
 
+def _format(kind: int, payload: bytes) -> tuple[Encoding, int]:
+    """Returns encoding and rate of a connection, by its first audio.
+
+    An AudioSocket channel without a codec has that of its peer, but sends it as slin at 8 kHz.
+    Frames are of 20 ms, so 640 bytes are slin at 16 kHz. 160 bytes are a companded codec, or slin
+    of 10 ms: telephone audio is quieter in the right encoding than in a wrong one.
+    """
+    if kind == SLIN and len(payload) == 640:
+        return Encoding.L16, 16_000
+    if kind == SLIN and len(payload) == 160:
+        return min((Encoding.MULAW, Encoding.L16), key=lambda one: _level(one, payload)), 8_000
+    return Encoding.L16, RATES[kind]
+
+
+def _level(encoding: Encoding, payload: bytes) -> float:
+    """Returns the mean power of a payload."""
+    (audio,) = Interleaved(encoding, (Track.CALLER,), frozenset(Track)).feed(payload)
+    assert isinstance(audio, Audio)
+    return float(np.mean(np.square(audio.pcm, dtype=np.float64)))
+
+
 class AudioSocketBridge(ListenOnlyBridge):
     """One connection, which carries one track of the call with its UUID.
 
     `receive` accepts the bytes in pieces of any size and keeps at most one unfinished message. A
     connection that does not begin with a UUID is refused. The call starts with its first audio,
-    whose kind is the sample rate; later audio at another rate becomes a gap. Whatever the close
-    code, Asterisk only sees that the service hangs up.
+    whose kind and size tell encoding and sample rate; later audio of another kind becomes
+    a gap. Whatever the close code, Asterisk only sees that the service hangs up.
 
     The bridge has no replies. But an Asterisk that receives no audio may end the connection or
     stop serving it: the edge must send `silence()` every `FRAME_S` seconds.
@@ -76,6 +99,8 @@ class AudioSocketBridge(ListenOnlyBridge):
         self._track = track
         self._call_id = ""  # until the UUID arrives
         self._kind: int | None = None  # of the first audio
+        self._rate = RATES[SLIN]  # Hz, of the call's audio
+        self._analysed_tracks = analysed_tracks
         self._samples = Interleaved(Encoding.L16, (track,), analysed_tracks)
         self._unfinished = b""
 
@@ -101,6 +126,7 @@ class AudioSocketBridge(ListenOnlyBridge):
         if self._unfinished:
             message = self._unfinished + message
         events: list[Event] = []
+        is_named, kind, feed = bool(self._call_id), self._kind, self._samples.feed
         at, size = 0, len(message)
         left = MESSAGES_AT_ONCE + size // LEAST_BYTES
         while size - at >= HEADER_BYTES:
@@ -110,17 +136,18 @@ class AudioSocketBridge(ListenOnlyBridge):
             left -= 1
             payload_at = at + HEADER_BYTES
             end = payload_at + (message[at + 1] << 8 | message[at + 2])
-            if not self._call_id and message[at:payload_at] != UUID_HEADER:
+            if not is_named and message[at:payload_at] != UUID_HEADER:
                 self._refuse(message[at:payload_at])
                 return events
             if end > size:
                 break
-            if message[at] == self._kind:
-                events += self._samples.feed(message[payload_at:end])
+            if message[at] == kind:
+                events += feed(message[payload_at:end])
             else:
                 events += self._message(message[at], message[payload_at:end])
                 if self._is_over:
                     return events
+                is_named, kind, feed = True, self._kind, self._samples.feed
             at = end
         self._unfinished = message[at:]
         return events
@@ -161,10 +188,12 @@ class AudioSocketBridge(ListenOnlyBridge):
         if self._kind is None:
             self._kind = kind
             self._phase = Phase.LIVE
-            started = CallStarted(self._call_id, self.NAME, (self._track,), RATES[kind])
+            encoding, self._rate = _format(kind, payload)
+            self._samples = Interleaved(encoding, (self._track,), self._analysed_tracks)
+            started = CallStarted(self._call_id, self.NAME, (self._track,), self._rate)
             return [started, *self._samples.feed(payload)]
         self._drop(MessageProblem.UNSUPPORTED_AUDIO)
-        samples = len(payload) // 2 * RATES[self._kind] // RATES[kind]
+        samples = len(payload) // 2 * self._rate // RATES[kind]
         return [Gap(track, samples) for track in self._samples.analysed]
 
     def _end(self, reason: str) -> list[Event]:

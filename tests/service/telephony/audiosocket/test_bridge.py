@@ -3,13 +3,17 @@ import struct
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.audio import mulaw_decode, mulaw_encode
 from service.errors import Overloaded
-from service.events import Audio, CallStarted, CallStopped, Event, Gap, Track
+from service.events import Audio, CallStarted, CallStopped, Event, Gap, Pcm, Track
 from service.telephony.audiosocket.bridge import RATES, AudioSocketBridge
+from tests.paths import SAMPLES
 
 CALLER = frozenset({Track.CALLER})
 BOTH = frozenset(Track)
@@ -227,3 +231,35 @@ def test_a_second_of_audio_in_one_read_is_no_flood() -> None:
     events = bridge.receive(UUID_MESSAGE + audio(*range(160)) * 500)
     assert len(samples(events)) == 500 * 160
     assert bridge.message_errors == {}
+
+
+def started_with(pcm: Pcm, encoded: bytes, frame: int) -> tuple[int, Pcm]:
+    """Returns the rate of a call whose audio comes in frames of so many bytes, and its samples."""
+    bridge = connected()
+    bridge.receive(UUID_MESSAGE)
+    frames = [encoded[at : at + frame] for at in range(0, len(encoded), frame)]
+    started, *events = [event for data in frames for event in bridge.receive(message(0x10, data))]
+    assert isinstance(started, CallStarted)
+    return started.sample_rate, np.concatenate([e.pcm for e in events if isinstance(e, Audio)])
+
+
+SPEECH: Pcm = soundfile.read(SAMPLES / "sounds-angry.flac", dtype="int16")[0][:, 0]
+
+
+@pytest.mark.parametrize("at", range(0, 160_000, 8_000))
+def test_mu_law_and_wide_band_in_messages_of_slin_are_recognised(at: int) -> None:
+    pcm = SPEECH[at : at + 1_600]
+    rate, decoded = started_with(pcm, mulaw_encode(pcm).tobytes(), 160)
+    assert rate == 8_000
+    np.testing.assert_array_equal(decoded, mulaw_decode(mulaw_encode(pcm)))
+    rate, decoded = started_with(pcm, pcm.tobytes(), 640)
+    assert rate == 16_000
+    np.testing.assert_array_equal(decoded, pcm)
+
+
+@pytest.mark.parametrize("frame", [160, 320])
+def test_slin_stays_slin(frame: int) -> None:
+    for pcm in (SPEECH[8_000:9_600], np.zeros(1_600, np.int16)):
+        rate, decoded = started_with(pcm, pcm.tobytes(), frame)
+        assert rate == 8_000
+        np.testing.assert_array_equal(decoded, pcm)
