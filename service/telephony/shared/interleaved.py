@@ -12,7 +12,7 @@ from service.events import Audio, Event, Gap, Pcm, Track
 
 
 class Encoding(StrEnum):
-    """The encoding of samples; L16 is little-endian."""
+    """The encoding of samples; L16 is little-endian unless a provider is set to another order."""
 
     MULAW = "mulaw"
     ALAW = "alaw"
@@ -37,12 +37,20 @@ class Interleaved:
         encoding: of the samples.
         tracks: of each channel, in order; None is a channel that is not used.
         analysed_tracks: the tracks that become events; others are dropped without decoding.
+        big_endian: whether L16 has the high byte first.
     """
 
     def __init__(
-        self, encoding: Encoding, tracks: Sequence[Track | None], analysed_tracks: frozenset[Track]
+        self,
+        encoding: Encoding,
+        tracks: Sequence[Track | None],
+        analysed_tracks: frozenset[Track],
+        *,
+        big_endian: bool = False,
     ) -> None:
         self._dtype, self._decode = _CODECS[encoding]
+        if big_endian:
+            self._dtype = self._dtype.newbyteorder(">")
         self._width = len(tracks)
         self._channels = tuple(
             (channel, track)

@@ -29,8 +29,10 @@ class JitterBuffer:
         slack_ms: int,
         depth: int,
         message_errors: Counter[str],
+        *,
+        big_endian: bool = False,
     ) -> None:
-        self._samples = Interleaved(encoding, (track,), frozenset({track}))
+        self._samples = Interleaved(encoding, (track,), frozenset({track}), big_endian=big_endian)
         self._sample_bytes = 2 if encoding is Encoding.L16 else 1
         self._rate = rate
         self._origin_ms = origin_ms

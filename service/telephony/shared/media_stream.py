@@ -74,6 +74,7 @@ class MediaStream(ListenOnlyBridge, ABC):
     Args:
         tracks: our track for each of the provider's track names.
         analysed_tracks: media of other tracks are dropped without parsing.
+        big_endian: whether L16 has the high byte first.
     """
 
     NAME: ClassVar[str]
@@ -85,7 +86,13 @@ class MediaStream(ListenOnlyBridge, ABC):
     SLACK_MS: ClassVar[int]
     DEPTH: ClassVar[int] = 0  # chunks queued until earlier ones arrive
 
-    def __init__(self, tracks: Mapping[str, Track], analysed_tracks: frozenset[Track]) -> None:
+    def __init__(
+        self,
+        tracks: Mapping[str, Track],
+        analysed_tracks: frozenset[Track],
+        *,
+        big_endian: bool = False,
+    ) -> None:
         assert len(set(tracks.values())) == len(tracks), f"two names of one track: {tracks}"
         super().__init__()
         self._tracks = dict(tracks)
@@ -99,6 +106,7 @@ class MediaStream(ListenOnlyBridge, ABC):
         self._encoding = Encoding.MULAW
         self._rate = 0
         self._stream_id = ""
+        self._big_endian = big_endian
         self._origin_ms = self.ORIGIN_MS
         self._jitter_buffers: dict[Track, JitterBuffer] = {}
 
@@ -251,6 +259,7 @@ class MediaStream(ListenOnlyBridge, ABC):
                 self.SLACK_MS,
                 self.DEPTH,
                 self.message_errors,
+                big_endian=self._big_endian,
             )
         return jitter_buffer.place(chunk, at_ms, data)
 

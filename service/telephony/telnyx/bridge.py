@@ -36,7 +36,7 @@ class TelnyxBridge(MediaStream):
     "Media frame order is not guaranteed": up to 10 chunks of a track, 0.2 s of telephone audio,
     are queued until earlier ones arrive; a chunk that comes later still is dropped, after a Gap.
 
-    L16 is decoded as little-endian; the documentation does not specify it.
+    The documentation does not specify the byte order of L16: it is `big_endian`'s.
     """
 
     NAME: ClassVar = "telnyx"
@@ -48,9 +48,13 @@ class TelnyxBridge(MediaStream):
     DEPTH: ClassVar = 10
 
     def __init__(
-        self, analysed_tracks: frozenset[Track], tracks: Mapping[str, Track] = TRACKS
+        self,
+        analysed_tracks: frozenset[Track],
+        tracks: Mapping[str, Track] = TRACKS,
+        *,
+        big_endian: bool = False,
     ) -> None:
-        super().__init__(tracks, analysed_tracks)
+        super().__init__(tracks, analysed_tracks, big_endian=big_endian)
 
     def _parse_start(self, message: dict[str, Any]) -> StreamStart:
         valid = _StartMessage.model_validate(message)

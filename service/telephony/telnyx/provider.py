@@ -1,5 +1,7 @@
 """Telnyx' settings, and its row in the table of providers."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from service.telephony.shared.authenticator import Authenticator, Handshake
@@ -11,16 +13,23 @@ from service.telephony.telnyx.client import TOKEN_HEADER, TelnyxClient
 
 
 class TelnyxSettings(ProviderSettings):
-    """The token of Telnyx' handshakes."""
+    """The token of Telnyx' handshakes, and what its documentation does not specify."""
 
     telnyx_token: Secret | None = Field(None, description="`stream_auth_token`")
+    telnyx_l16_order: Literal["little", "big"] = Field(
+        "little", description="byte order of L16: `little` or `big`"
+    )
 
 
 def create_bridge(
     settings: TelnyxSettings, options: BridgeOptions, handshake: Handshake
 ) -> TelnyxBridge:
     """Returns the bridge of one connection."""
-    return TelnyxBridge(options.analysed_tracks, options.directions)
+    return TelnyxBridge(
+        options.analysed_tracks,
+        options.directions,
+        big_endian=settings.telnyx_l16_order == "big",
+    )
 
 
 def create_authenticator(settings: TelnyxSettings) -> Authenticator | None:

@@ -1,8 +1,17 @@
+from typing import Literal
+
+import numpy as np
 import pytest
 from pydantic import SecretStr
 
+from service.events import Track
 from service.telephony.shared.authenticator import Handshake, Unauthorized
-from service.telephony.telnyx.provider import TelnyxSettings, create_authenticator
+from service.telephony.shared.interleaved import Encoding
+from service.telephony.shared.provider import BridgeOptions
+from service.telephony.shared.recording import Recording
+from service.telephony.telnyx.client import TelnyxClient
+from service.telephony.telnyx.provider import TelnyxSettings, create_authenticator, create_bridge
+from tests.service.telephony.media_streams import noise, samples
 
 HEADER = "x-telnyx-streaming-auth-token"
 
@@ -35,3 +44,15 @@ def test_the_token_is_accepted_where_telnyx_puts_it() -> None:
 )
 def test_all_others_are_rejected_with_a_reason(headers: dict[str, str], expected: str) -> None:
     assert reason(headers) == expected
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_the_byte_order_of_l16_is_a_setting(order: Literal["little", "big"]) -> None:
+    pcm = noise(320, 1)
+    sent = pcm.byteswap() if order == "big" else pcm
+    client = TelnyxClient("c", Recording("take.wav", (Track.CALLER,), sent), Encoding.L16)
+    settings = TelnyxSettings(telnyx_l16_order=order)
+    bridge = create_bridge(settings, BridgeOptions(), Handshake("/calls/telnyx", {}))
+    messages = [*client.start(), *client.frame(sent[:160]), *client.frame(sent[160:])]
+    events = [event for message in messages for event in bridge.receive(message)]
+    np.testing.assert_array_equal(samples(events, Track.CALLER), pcm[:, 0])
