@@ -1,6 +1,7 @@
 """The websocket routes on which providers connect: `/calls/{provider}`."""
 
 import asyncio
+import difflib
 import time
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -24,11 +25,27 @@ REJECTION_S = 0.5  # how long each rejection takes, whatever its reason
 
 
 def create_router(providers: Providers) -> APIRouter:
-    """Returns a router with a websocket route for each provider."""
+    """Returns a router with a websocket route for each provider; other paths get a 404."""
     router = APIRouter()
     for provider in providers.values():
         _add_route(router, provider)
+
+    @router.websocket("/{path:path}")
+    async def elsewhere(socket: WebSocket, path: str) -> None:
+        expected = nearest_path(path, providers)
+        log.warning("unknown_websocket_path", expected=expected)
+        raise HttpProblem(HTTPStatus.NOT_FOUND, "no such websocket path", expected)
+
     return router
+
+
+def nearest_path(path: str, providers: Providers) -> str:
+    """Returns the path that was probably meant, or all paths if none resembles the given one."""
+    words = path.lower().replace("-", "/").replace("_", "/").split("/")
+    for word in reversed(words):
+        if found := difflib.get_close_matches(word[:64], providers, 1, 0.7):
+            return f"/calls/{found[0]}"
+    return " or ".join(f"/calls/{name}" for name in sorted(providers))
 
 
 def _add_route(router: APIRouter, provider: Provider[Any]) -> None:

@@ -286,3 +286,27 @@ def test_a_bridge_on_the_agents_leg_has_its_tracks_swapped(bridge: str) -> None:
         (event,) = made.receive(json.dumps(message))
         assert isinstance(event, CallStarted)
         assert event.tracks == tuple(expected)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/calls/twillio", "/calls/twilio"),
+        ("/calls/Twilio", "/calls/twilio"),
+        ("/calls/twilio/", "/calls/twilio"),
+        ("/twilio", "/calls/twilio"),
+        ("/v1/bridges/audiohook", "/calls/audiohook"),
+        ("/calls/audio-hook", "/calls/audiohook"),
+        ("/calls", "/calls/asterisk or /calls/audiohook or"),
+        ("/", "/calls/asterisk or /calls/audiohook or"),
+    ],
+)
+def test_a_wrong_websocket_path_is_answered_by_the_right_one(
+    service: Running, path: str, expected: str
+) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        service.socket(path)
+    response = refused.value.response
+    assert response.status_code == 404
+    assert response.body
+    assert f"expected {expected}" in response.body.decode()
