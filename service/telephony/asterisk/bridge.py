@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 from urllib.parse import unquote_plus
 
-from pydantic_core import from_json
-
 from service.events import CallStarted, CallStopped, Event, Track
 from service.telephony.shared import identity
 from service.telephony.shared.bridge import CloseCode
@@ -22,6 +20,7 @@ from service.telephony.shared.listen_only import (
     StartRefused,
 )
 from service.telephony.shared.pre_start_buffer import PreStartBuffer
+from service.telephony.shared.spelling import json_value
 
 MAX_TEXT_CHARS = 65_536
 MAX_FIELDS = 32  # of a plain text event
@@ -200,7 +199,7 @@ class AsteriskBridge(ListenOnlyBridge):
 def _fields(text: str) -> Mapping[str, object]:
     """Returns one event's fields, from JSON or from `EVENT name:value name:value`."""
     if text.startswith("{"):
-        fields: Mapping[str, object] = from_json(text, allow_inf_nan=False)
+        fields: Mapping[str, object] = json_value(text)
         return fields
     event, *words = text.split(maxsplit=MAX_FIELDS) or [""]
     pairs = (word.partition(":") for word in words)

@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import ClassVar
 
-from pydantic_core import from_json
-
 from service.events import AlertState, CallStarted, CallStopped, Event, Track, Transition
 from service.telephony.shared import identity
 from service.telephony.shared.bridge import CloseCode
@@ -25,6 +23,7 @@ from service.telephony.shared.listen_only import (
 )
 from service.telephony.shared.payload import alert_payload
 from service.telephony.shared.pre_start_buffer import PreStartBuffer
+from service.telephony.shared.spelling import json_value
 
 MAX_TEXT_CHARS = 65_536
 MAX_REPLIES = 64
@@ -146,7 +145,7 @@ class FreeswitchBridge(ListenOnlyBridge):
         if len(text) > MAX_TEXT_CHARS:
             return self._drop(MessageProblem.TEXT_TOO_LARGE)
         try:
-            content = from_json(text, allow_inf_nan=False)
+            content = json_value(text)
         except (ValueError, TypeError):
             content = None
         return self._start(content if isinstance(content, dict) else {"metadata": text})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, ValidationError
-from pydantic_core import PydanticCustomError, from_json
+from pydantic_core import PydanticCustomError
 
 from service.events import CallStarted, CallStopped, Event, Track
 from service.telephony.shared import identity
@@ -24,7 +24,7 @@ from service.telephony.shared.listen_only import (
     StartRefused,
     bad_start,
 )
-from service.telephony.shared.spelling import audio_format, base64_bytes, folded
+from service.telephony.shared.spelling import audio_format, base64_bytes, folded, json_value
 
 MAX_TEXT_CHARS = 262_144  # more than 10 s in all formats here except the widest
 MAX_PRE_START_CHARS = 65_536
@@ -136,7 +136,7 @@ class MediaStream(ListenOnlyBridge, ABC):
         if self._phase is Phase.LIVE and self._is_skipped(message):
             return []
         try:
-            content = from_json(message, cache_strings="keys")
+            content = json_value(message)
         except ValueError:
             return self._drop(MessageProblem.BAD_JSON)
         if not isinstance(content, dict):
@@ -199,7 +199,7 @@ class MediaStream(ListenOnlyBridge, ABC):
             )
         ]
         for text in pre_start:
-            events += self._media(from_json(text))
+            events += self._media(json_value(text))
         return events
 
     def _supported(self, start: StreamStart) -> tuple[Encoding, int, tuple[str, ...]]:

@@ -3,12 +3,14 @@
 Providers' pages, their examples and what they send differ in case and separators.
 """
 
+import json
 import re
 from binascii import a2b_base64
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, model_validator
+from pydantic_core import from_json
 
 from service.telephony.shared.interleaved import Encoding
 
@@ -126,6 +128,29 @@ def sample_rate(value: object) -> int:
 
 
 Rate = Annotated[int, BeforeValidator(sample_rate)]
+
+
+def json_value(text: str) -> Any:
+    """Returns the value of a text in JSON, which may contain halves of surrogate pairs.
+
+    Some programs cut texts, such as a caller's name, inside a character.
+
+    Raises:
+        ValueError: the text is not JSON.
+    """
+    try:
+        return from_json(text, allow_inf_nan=False, cache_strings="keys")
+    except ValueError:
+        if "\\u" not in text:
+            raise
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("got JSON that is nested too deep") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"got {name}, expected a number")
 
 
 def base64_bytes(text: str) -> bytes:

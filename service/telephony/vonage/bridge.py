@@ -6,7 +6,6 @@ Vonage's documentation, "WebSockets", describes every message.
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
-from pydantic_core import from_json
 
 from service.events import CallStarted, CallStopped, Event, Track
 from service.telephony.shared import identity
@@ -21,6 +20,7 @@ from service.telephony.shared.listen_only import (
 )
 from service.telephony.shared.media_stream import RATES, Identifier
 from service.telephony.shared.pre_start_buffer import PreStartBuffer
+from service.telephony.shared.spelling import json_value
 
 CALL_ID = "call_id"  # the header by which the NCCO names the call
 CONTENT_TYPE = "audio/l16"
@@ -68,7 +68,7 @@ class VonageBridge(ListenOnlyBridge):
         if len(text) > MAX_TEXT_CHARS:
             return self._drop(MessageProblem.TEXT_TOO_LARGE)
         try:
-            content = from_json(text)
+            content = json_value(text)
         except ValueError:
             return self._drop(MessageProblem.BAD_JSON)
         if not isinstance(content, dict):

@@ -36,7 +36,7 @@ UNREADABLE = [
     ("[]", MessageProblem.BAD_JSON),
     ("[" * 100_000, MessageProblem.BAD_JSON),
     ("1" * 5_000, MessageProblem.BAD_JSON),
-    ('{"event": "\\ud800"}', MessageProblem.BAD_JSON),
+    ('{"event": "\\ud800"}', MessageProblem.UNKNOWN_EVENT),
     ('"media"', MessageProblem.BAD_JSON),
     (b"\xff\x00", MessageProblem.UNEXPECTED_BINARY),
     (b"", MessageProblem.UNEXPECTED_BINARY),

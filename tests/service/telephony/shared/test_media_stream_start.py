@@ -196,3 +196,11 @@ def test_other_fields_are_kept_as_short_texts(provider: StreamingProvider) -> No
     assert isinstance(started, CallStarted)
     assert len(started.metadata) <= 32
     assert all(type(value) is str and len(value) <= 1_024 for value in started.metadata.values())
+
+
+def test_a_parameter_cut_inside_a_character_does_not_cost_the_call() -> None:
+    provider = STREAMING_PROVIDERS["twilio"]
+    start = changed(media_call(provider).before[-1], customParameters={"name": "Jos\ud83d"})
+    (started,) = feed(provider.bridge(CALLER), [start])
+    assert isinstance(started, CallStarted)
+    assert started.metadata["name"] == "Jos?"

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.telephony.shared.interleaved import Encoding
-from service.telephony.shared.spelling import audio_format, base64_bytes, respelled, sample_rate
+from service.telephony.shared.spelling import (
+    audio_format,
+    base64_bytes,
+    json_value,
+    respelled,
+    sample_rate,
+)
 
 
 @pytest.mark.parametrize(
@@ -73,3 +79,15 @@ def test_base64_may_have_line_breaks_and_lack_padding(data: bytes, width: int) -
 def test_what_is_not_base64_is_refused(text: Any) -> None:
     with pytest.raises(binascii.Error):
         base64_bytes(text)
+
+
+def test_json_may_contain_half_a_character() -> None:
+    assert json_value('{"name": "Jos\\ud83d"}') == {"name": "Jos\ud83d"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[" * 100_000, '{"\\ud800": NaN}', '["\\ud800"' + "[" * 100_000, "NaN"]
+)
+def test_what_is_not_json_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        json_value(text)
