@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from service.settings import Settings
 
@@ -56,6 +58,20 @@ async def _until_empty(
         await asyncio.sleep(POLL_S)
 
 
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's websocket protocol, for which a refused handshake is complete.
+
+    uvicorn logs an error after a handshake that was answered by an HTTP response, so every client
+    could write error lines.
+    """
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Sends an ASGI message; the last one of an HTTP response completes the handshake."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
+
+
 class Server(uvicorn.Server):
     """Serves `app` at the address of the settings, and drains it when it is stopped.
 
@@ -68,7 +84,10 @@ class Server(uvicorn.Server):
                 app,
                 host=settings.listens_at,
                 port=settings.port,
+                ws=WebSocketProtocol,
                 ws_max_size=settings.ws_max_size,
+                # A few bytes can inflate to the largest message, and no provider needs it.
+                ws_per_message_deflate=False,
                 # Older Asterisks hang up the call on a ping; TCP keepalive detects dead clients.
                 ws_ping_interval=None,
                 log_config=None,

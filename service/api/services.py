@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 
 from service.api.problem import HttpProblem
 from service.calls.registry import CallRegistry
+from service.logs import EntryLimit
 from service.metrics import Metrics
 from service.scoring.batcher import Batcher
 from service.scoring.torch_scorer import TorchScorer
@@ -48,6 +49,7 @@ class Services:
     warm: asyncio.Event = field(default_factory=asyncio.Event)  # the model is warmed up
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # no new calls are admitted
     failed: asyncio.Event = field(default_factory=asyncio.Event)  # a required task has failed
+    rejections: EntryLimit = field(default_factory=EntryLimit)  # of connections, in the log
     last_replies_s: float = 3.0  # for a client to read its last replies and the close
     upload_within_s: float = 300.0  # for the whole body of an upload
 

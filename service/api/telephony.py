@@ -31,9 +31,10 @@ def create_router(providers: Providers) -> APIRouter:
         _add_route(router, provider)
 
     @router.websocket("/{path:path}")
-    async def elsewhere(socket: WebSocket, path: str) -> None:
+    async def elsewhere(socket: WebSocket, path: str, services: ServicesDep) -> None:
         expected = nearest_path(path, providers)
-        log.warning("unknown_websocket_path", expected=expected)
+        if services.rejections.admit("unknown_websocket_path") is not None:
+            log.warning("unknown_websocket_path", expected=expected)
         raise HttpProblem(HTTPStatus.NOT_FOUND, "no such websocket path", expected)
 
     return router
@@ -89,7 +90,12 @@ async def _reject(
     name = provider.name
     services.metrics.handshakes_rejected.labels(name, rejection.reason).inc()
     client = socket.client.host if socket.client else "unknown"
-    log.warning("handshake_rejected", bridge=name, reason=rejection.reason, client=client)
+    dropped = services.rejections.admit((name, rejection.reason))
+    if dropped is not None:
+        more = {"dropped": dropped} if dropped else {}
+        log.warning(
+            "handshake_rejected", bridge=name, reason=rejection.reason, client=client, **more
+        )
     await asyncio.sleep(REJECTION_S)
     raise HttpProblem(
         HTTPStatus.UNAUTHORIZED, "no valid credentials", f"those that are set for {name}"

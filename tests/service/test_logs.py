@@ -2,6 +2,8 @@ import json
 import subprocess
 import sys
 
+from service.logs import EntryLimit
+
 PROGRAM = """
 import logging
 import sys
@@ -16,6 +18,9 @@ log.debug("gate_opened", hop=3)
 log.info("call_started", call_id="call-1")
 logging.getLogger("uvicorn.error").info("Started server process [%d]", 17)
 logging.getLogger("uvicorn.access").info("GET /healthz")
+address = "/calls/native?token=to" + "psecret"
+logging.getLogger("uvicorn.error").info('%s - "WebSocket %s" 403', "::1", address)
+logging.getLogger("uvicorn.error").debug("> BINARY %s", "ff fe" + " fd")
 
 
 def fail(caller):
@@ -67,3 +72,21 @@ def test_the_level_applies_to_every_logger() -> None:
     assert any("gate_opened" in line for line in lines("debug", "text"))
     logged = [json.loads(line)["event"] for line in lines("error", "json")]
     assert logged == ["call_failed", "Task went wrong"]
+
+
+def test_neither_addresses_nor_frames_of_websockets_are_logged() -> None:
+    logged = "\n".join(lines("debug", "text"))
+    assert "gate_opened" in logged
+    assert "topsecret" not in logged
+    assert "ff fe fd" not in logged
+
+
+def test_entries_of_a_kind_are_limited_and_the_dropped_ones_counted() -> None:
+    now_s = 0.0
+    limit = EntryLimit(most=2, period_s=60, most_kinds=2, clock=lambda: now_s)
+    assert [limit.admit("a") for _ in range(5)] == [0, 0, None, None, None]
+    assert limit.admit("b") == 0
+    now_s = 60.0
+    assert [limit.admit("a") for _ in range(3)] == [3, 0, None]
+    assert limit.admit("c") == 0  # the third kind: the oldest is forgotten
+    assert limit.admit("b") == 0
