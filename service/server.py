@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
-from uvicorn._types import ASGISendEvent
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from service.api.websocket_protocol import WebSocketProtocol
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -56,20 +55,6 @@ async def _until_empty(
         if hurry and hurry.is_set():
             return
         await asyncio.sleep(POLL_S)
-
-
-class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's websocket protocol, for which a refused handshake is complete.
-
-    uvicorn logs an error after a handshake that was answered by an HTTP response, so every client
-    could write error lines.
-    """
-
-    async def send(self, message: ASGISendEvent) -> None:
-        """Sends an ASGI message; the last one of an HTTP response completes the handshake."""
-        await super().send(message)
-        if self.initial_response is not None and self.close_sent:
-            self.handshake_complete = True
 
 
 class Server(uvicorn.Server):

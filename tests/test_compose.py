@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT, SAMPLES
+
 pytestmark = pytest.mark.docker
 
-ROOT = Path(__file__).parents[1]
 COMPOSE = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
 # What the shell sets for a service of its own would steer this one too.
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith("KANJO_")}
@@ -95,7 +96,7 @@ def logs(stack: Stack) -> Iterator[None]:
 
 
 def test_an_angry_call_reaches_the_redis_of_the_compose_file(stack: Stack) -> None:
-    recordings = sorted((ROOT / "service" / "samples").glob("*ang*.flac"))
+    recordings = sorted(SAMPLES.glob("*ang*.flac"))
     assert recordings, "no sample call that sounds angry in service/replay/samples"
     kanjo = str(Path(sys.executable).with_name("kanjo"))
     calls = ["--calls", str(len(recordings)), *map(str, recordings)]
