@@ -11,6 +11,7 @@ pytestmark = pytest.mark.usefixtures("no_error_logged")
 def test_a_text_that_is_not_utf_8_does_not_cost_the_call(service: Running) -> None:
     text = start("latin-1", metadata={"name": "NAME"}).encode().replace(b"NAME", b"Jos\xe9")
     with raw_connection(service) as connection:
+        assert b" 101 " in connection.recv(4_096)
         connection.sendall(frame(TEXT, text))
         until(lambda: service.get("/calls/latin-1").status_code == 200)
         connection.sendall(frame(TEXT, STOP.encode()))
