@@ -148,6 +148,9 @@ class ServiceSettings(BaseModel):
     retention_days: float = Field(30, gt=0, description="how long calls and alerts are kept")
 
     # POST /classify
+    classify_caller_channel: int = Field(
+        0, ge=0, le=1, description="channel of a stereo recording that holds the caller: 0 is left"
+    )
     classify_max_s: float = Field(600, gt=0, description="longest recording")
     classify_max_bytes: int = Field(50_000_000, ge=1, description="largest upload")
 

@@ -10,18 +10,11 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
+from model.containers import BadRecording
+from model.recording import AudioChannel, RecordingTooLong, decode
 from service.api.problem import HttpProblem
 from service.api.services import ServicesDep
-from service.classification import (
-    AudioChannel,
-    BadRecording,
-    Classification,
-    EmptyRecording,
-    RecordingTooLong,
-    classification,
-    cut,
-    decode,
-)
+from service.classification import Classification, classification, cut
 from service.scoring.batcher import WindowDropped
 from service.scoring.scorer import Posterior
 
@@ -114,7 +107,13 @@ async def classify(
     file: Annotated[
         UploadFile, File(description="WAV, FLAC, OGG, MP3; 8 to 48 kHz; 1 or 2 channels")
     ],
-    channel: Annotated[AudioChannel, Form(description="which channel of a stereo file")] = "mix",
+    channel: Annotated[
+        AudioChannel | None,
+        Form(
+            description="which channel of a stereo file, or the mean of both; by default the "
+            "caller's (classify_caller_channel)"
+        ),
+    ] = None,
 ) -> Classification:
     """Returns how the speaker of a recording sounds, as a whole and over time."""
     settings, meta = services.settings, services.scorer.meta
@@ -124,12 +123,18 @@ async def classify(
         raise _too_large(str(file.size), settings.classify_max_bytes)
     async with services.recordings:
         try:
-            pcm = await asyncio.to_thread(decode, file.file, channel, settings.classify_max_s)
+            pcm = await asyncio.to_thread(
+                decode,
+                file.file,
+                channel,
+                settings.classify_max_s,
+                settings.classify_caller_channel,
+            )
         except RecordingTooLong as error:
             raise HttpProblem(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error.got, error.expected
             ) from error
-        except (EmptyRecording, BadRecording) as error:
+        except BadRecording as error:
             raise HttpProblem(HTTPStatus.BAD_REQUEST, error.got, error.expected) from error
         context = services.calls.context
         windows = await asyncio.to_thread(

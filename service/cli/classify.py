@@ -1,5 +1,6 @@
 """The command `kanjo classify`."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -8,7 +9,8 @@ import typer
 from service.cli.console import fail, out
 
 if TYPE_CHECKING:
-    from service.classification import AudioChannel, Classification
+    from model.recording import AudioChannel
+    from service.classification import Classification
 
 TIMEOUT_S = 120.0  # of each step of a request to a service
 MAX_COLUMNS = 120  # of the ribbon
@@ -27,9 +29,12 @@ def classify(
         ),
     ] = None,
     channel: Annotated[
-        Literal["0", "1", "mix"],
-        typer.Option(help="Channel of a stereo recording: 0 is left, 1 right, mix the mean."),
-    ] = "mix",
+        Literal["0", "1", "mix"] | None,
+        typer.Option(
+            help="Channel of a stereo recording: 0 is left, 1 right, mix the mean.",
+            show_default="the caller's, KANJO_CLASSIFY_CALLER_CHANNEL",
+        ),
+    ] = None,
     raw: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
     """Print how the speaker of a recording sounds, as a whole and over time.
@@ -54,23 +59,26 @@ def classify(
         out.print(line, no_wrap=True)
 
 
-def _in_process(file: Path, channel: "AudioChannel") -> "Classification":
+def _in_process(file: Path, channel: "AudioChannel | None") -> "Classification":
     """Raises UnreadableRecording; fails if the shipped model is not usable."""
     from model.artifact import ArtifactError
-    from service.classification import BadRecording
+    from model.containers import BadRecording
     from service.classification import classify as classify_recording
     from service.errors import UnreadableRecording
 
+    caller = os.environ.get("KANJO_CLASSIFY_CALLER_CHANNEL", "0").strip()
+    if caller not in ("0", "1"):
+        fail(f"KANJO_CLASSIFY_CALLER_CHANNEL: got {caller!r}, expected 0 or 1", 2)
     recording = _read(file)
     try:
-        return classify_recording(recording, channel)
+        return classify_recording(recording, channel, caller=int(caller))
     except BadRecording as error:
         raise UnreadableRecording(file, str(error)) from error
     except ArtifactError as error:
         fail(error)
 
 
-def _by_service(url: str, file: Path, channel: "AudioChannel") -> "Classification":
+def _by_service(url: str, file: Path, channel: "AudioChannel | None") -> "Classification":
     """Posts the recording to a service.
 
     Raises:
@@ -87,7 +95,9 @@ def _by_service(url: str, file: Path, channel: "AudioChannel") -> "Classificatio
     at = f"{url.rstrip('/')}/classify"
     files = {"file": (file.name, _read(file))}
     try:
-        response = httpx.post(at, files=files, data={"channel": channel}, timeout=TIMEOUT_S)
+        response = httpx.post(
+            at, files=files, data={"channel": channel} if channel else {}, timeout=TIMEOUT_S
+        )
     except (httpx.TransportError, httpx.InvalidURL) as error:
         raise ServiceUnreachable(at, str(error) or type(error).__name__) from error
     if response.status_code != 200:

@@ -13,19 +13,16 @@ from model.artifact import load
 from model.audio import SAMPLE_RATE
 from model.gate import HOP_S, speech_spans
 from model.labels import EMOTIONS, STYLES, Emotion, Style
-from model.speaker_baseline import SpeakerBaseline
-from service.calls.windows import Window
-from service.classification import (
+from model.recording import (
     AudioChannel,
     BadRecording,
-    CutRecording,
     EmptyRecording,
     RecordingTooLong,
-    classification,
-    classify,
-    cut,
     decode,
 )
+from model.speaker_baseline import SpeakerBaseline
+from service.calls.windows import Window
+from service.classification import CutRecording, classification, classify, cut
 from service.scoring.scorer import Posterior
 from service.scoring.torch_scorer import TorchScorer
 from tests.g711 import alaw, mulaw
@@ -111,7 +108,7 @@ def text() -> bytes:
     ("data", "channel", "error", "message"),
     [
         (b"", "mix", EmptyRecording, "got 0 bytes, expected a recording"),
-        (written(NOISE)[:44], "mix", EmptyRecording, "got 0 samples, expected a recording"),
+        (written(NOISE[:0]), "mix", EmptyRecording, "got 0 samples, expected a recording"),
         (text(), "mix", BadRecording, "got unreadable audio .*expected WAV, FLAC"),
         (file()[: len(file()) // 2], "mix", BadRecording, "got unreadable audio"),
         (written(NOISE)[:20], "mix", BadRecording, "got unreadable audio"),

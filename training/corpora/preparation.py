@@ -6,14 +6,17 @@ Writes OUT/NAME/manifest.csv and, beside it, every utterance as FLAC: 8 kHz, mon
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
 from model.audio import SAMPLE_RATE, Pcm, quantised, resample
+from model.containers import BadRecording, PartFile, parts
 from model.features import FeatureSpec
 from model.files import atomic_write
 from model.labels import EMOTIONS
+from model.recording import EmptyRecording, decode_all
 from training.corpora import READERS, callcentre, iemocap
 from training.corpora.cleaning import BACKCHANNELS, Rules, clean, read_backchannels
 from training.corpora.report import PreparationReport
@@ -169,33 +172,48 @@ def cut(source: Source) -> Pcm:
     if not source.path.is_file():
         raise _Unusable(Reason.UNREADABLE, "no such file")
     try:
-        with soundfile.SoundFile(source.path) as file:
-            rate, channels = file.samplerate, file.channels
-            first, last = 0, file.frames
-            if source.start_s is not None and source.end_s is not None:
-                first, last = round(source.start_s * rate), round(source.end_s * rate)
-                if first >= min(last, file.frames) or last > file.frames + LATE_S * rate:
-                    detail = f"the recording has {file.frames / rate:.3f} s"
-                    raise _Unusable(Reason.OUTSIDE, detail)
-                file.seek(first)
-            samples = file.read(last - first, dtype="float32", always_2d=True)  # (n, channels)
+        with source.path.open("rb") as file:
+            pcm = _stretch(file, source)  # (n, channels)
     except soundfile.LibsndfileError as error:
         raise _Unusable(Reason.UNREADABLE, str(error)) from error
+    except EmptyRecording as error:
+        raise _Unusable(Reason.EMPTY, str(error)) from error
+    except (OSError, BadRecording) as error:
+        raise _Unusable(Reason.UNREADABLE, str(error)) from error
+    channels = pcm.shape[1]
     if source.channel is None and channels != 1:
         raise _Unusable(Reason.CHANNEL, f"{channels} channels, expected one or a channel number")
     channel = source.channel or 0
     if channel >= channels:
         raise _Unusable(Reason.CHANNEL, f"{channels} channels, expected channel {channel}")
-    voice = samples[:, channel]  # (n,)
-    if not np.isfinite(voice).all():
-        raise _Unusable(Reason.UNREADABLE, "samples that are not finite")
-    pcm = resample(quantised(voice), rate)
-    if len(pcm) < LEAST_SAMPLES:
-        detail = f"{len(pcm)} samples at 8 kHz, expected {LEAST_SAMPLES} or more"
+    voice: Pcm = np.ascontiguousarray(pcm[:, channel])
+    if len(voice) < LEAST_SAMPLES:
+        detail = f"{len(voice)} samples at 8 kHz, expected {LEAST_SAMPLES} or more"
         raise _Unusable(Reason.EMPTY, detail)
-    if not pcm.any():
+    if not voice.any():
         raise _Unusable(Reason.EMPTY, "digital silence")
-    return pcm
+    return voice
+
+
+def _stretch(file: BinaryIO, source: Source) -> Pcm:
+    """Reads the source's stretch of a recording (n, channels), or all of it, at 8 kHz."""
+    if source.start_s is None or source.end_s is None:
+        return decode_all(file)
+    found = parts(file)
+    if len(found) != 1:
+        raise BadRecording(f"{len(found)} joined recordings", "one that times can be looked up in")
+    with soundfile.SoundFile(PartFile(file, found[0])) as sound:
+        rate = sound.samplerate
+        first, last = round(source.start_s * rate), round(source.end_s * rate)
+        if first >= min(last, sound.frames) or last > sound.frames + LATE_S * rate:
+            detail = f"the recording has {sound.frames / rate:.3f} s"
+            raise _Unusable(Reason.OUTSIDE, detail)
+        sound.seek(first)
+        samples = sound.read(last - first, dtype="float32", always_2d=True)
+    if not np.isfinite(samples).all():
+        raise BadRecording("samples that are not finite", "numbers from -1 to 1")
+    voices = quantised(samples)
+    return np.stack([resample(voices[:, i], rate) for i in range(voices.shape[1])], axis=1)
 
 
 def _all_or_no_speakers(sources: Sequence[Source]) -> None:

@@ -5,11 +5,11 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-import soundfile
-
-from model.audio import Pcm, quantised, resample
+from model.audio import Pcm
+from model.containers import BadRecording
 from model.features import FeatureSpec, Frames, log_mel
 from model.gate import HOP_S, GateSpec, speech_spans
+from model.recording import decode_all
 from training.data.channel import Channel
 from training.progress import track
 
@@ -31,13 +31,14 @@ def read_recording(path: Path) -> Pcm:
         RecordingError: the file is unreadable, empty or not mono.
     """
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
+        with path.open("rb") as file:
+            pcm = decode_all(file)
+    except (OSError, BadRecording) as error:
         raise RecordingError(f"{path}: {error}") from error
-    if samples.shape[1] != 1 or not len(samples):
-        got = f"shape {samples.shape}"
-        raise RecordingError(f"{path}: {got}, expected one channel and some samples")
-    return resample(quantised(samples[:, 0]), rate)
+    if pcm.shape[1] != 1:
+        raise RecordingError(f"{path}: shape {pcm.shape}, expected one channel")
+    voice: Pcm = pcm[:, 0]
+    return voice
 
 
 def speech_frames(path: Path, channel: Channel, spec: FeatureSpec, gate: GateSpec) -> Frames:

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
-
-from model.audio import quantised, resample
+from model.containers import BadRecording
+from model.recording import decode_all
 from service.errors import UnreadableRecording
 from service.events import Pcm, Track
 
@@ -29,17 +28,15 @@ class Recording:
             UnreadableRecording: no such file, not audio, no samples, or more than two channels.
         """
         try:
-            samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        except (OSError, soundfile.LibsndfileError) as error:
+            with path.open("rb") as file:
+                pcm = decode_all(file)
+        except OSError as error:
+            raise UnreadableRecording(path, error.strerror or str(error)) from error
+        except BadRecording as error:
             raise UnreadableRecording(path, str(error)) from error
-        count, channels = samples.shape
-        if channels > 2:
-            raise UnreadableRecording(path, f"got {channels} channels, expected 1 or 2")
-        if not count:
-            raise UnreadableRecording(path, "got no samples, expected a recording")
         tracks = (Track.AGENT, Track.CALLER) if swap else (Track.CALLER, Track.AGENT)
         return cls(
             name=path.name.encode(errors="replace").decode(),
-            tracks=tracks if channels == 2 else (Track.CALLER,),
-            pcm=resample(quantised(samples), rate),
+            tracks=tracks if pcm.shape[1] == 2 else (Track.CALLER,),
+            pcm=pcm,
         )

@@ -30,7 +30,7 @@ def test_unusable_recordings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"shape \(100, 2\), expected one channel"):
         read_recording(path)
     soundfile.write(path, np.zeros(0, np.int16), 8000)
-    with pytest.raises(RecordingError, match=r"shape \(0, 1\), expected .* some samples"):
+    with pytest.raises(RecordingError, match="got 0 samples, expected a recording"):
         read_recording(path)
     soundfile.write(path, np.zeros(199, np.int16), 8000)
     with pytest.raises(RecordingError, match="199 samples, expected 200 or more"):

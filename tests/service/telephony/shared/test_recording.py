@@ -48,7 +48,7 @@ def test_a_file_that_is_no_recording_is_an_error_with_a_sentence(tmp_path: Path)
         ("text.wav", "text.wav: "),
         ("absent.wav", "absent.wav: "),
         ("six.wav", "got 6 channels, expected 1 or 2"),
-        ("none.wav", "got no samples"),
+        ("none.wav", "got 0 samples"),
     ]:
         with pytest.raises(UnreadableRecording, match=problem):
             Recording.read(tmp_path / name)
