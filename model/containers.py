@@ -4,6 +4,7 @@ libsndfile reads the first of joined recordings only, and nothing where a header
 """
 
 import io
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ PLACEHOLDER = 0x7FFF0000  # lengths from here on are written by programs that do
 BLOCK_BYTES = 65_536
 CHUNKS_MAX = 1_000
 W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
+MPEG_OR_TAG = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xef]|ID3")
+BETWEEN_BYTES = 1_048_576  # most between two MPEG frames, so that a search is quick
 FLAC_START = b"fLaC\x00\x00\x00\x22"
 
 
@@ -271,16 +274,17 @@ def _mpeg_starts(file: BinaryIO, end: int) -> list[int]:
 
 
 def _next_frame(file: BinaryIO, at: int, end: int) -> int:
-    """Returns where the next two MPEG frames in a row, or the next tag, begin; else `end`."""
-    while at < end:
-        data = _at(file, at, BLOCK_BYTES)
-        for i in range(len(data) - 3):
-            if data[i : i + 3] == b"ID3":
-                return at + i
-            if data[i] == 0xFF and (size := _mpeg_bytes(data[i : i + 4])):
-                if _mpeg_bytes(_at(file, at + i + size, 4)):
-                    return at + i
-        if len(data) < BLOCK_BYTES:
-            return end
-        at += len(data) - 3
+    """Returns where the next two MPEG frames in a row, or the next tag, begin; else `end`.
+
+    Raises:
+        BadRecording: there is too much in between.
+    """
+    data = _at(file, at, BETWEEN_BYTES)
+    for found in MPEG_OR_TAG.finditer(data):
+        i = found.start()
+        size = _mpeg_bytes(data[i : i + 4])
+        if data[i : i + 3] == b"ID3" or (size and _mpeg_bytes(_at(file, at + i + size, 4))):
+            return at + i
+    if at + BETWEEN_BYTES < end:
+        raise BadRecording(f"{BETWEEN_BYTES} bytes that are no MP3 frames", "an MP3 file")
     return end

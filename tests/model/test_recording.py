@@ -154,3 +154,9 @@ def test_garbage_is_refused_in_a_sentence(start: bytes) -> None:
     for size in (0, 1, 7, 30, 500, 100_000):
         with pytest.raises(BadRecording, match="^got .*expected "):
             heard(start + random.bytes(size))
+
+
+@pytest.mark.parametrize("filler", [b"\0", b"\xff", b"\xff\xfb\x90"])
+def test_a_search_for_mp3_frames_ends(filler: bytes) -> None:
+    with pytest.raises(BadRecording, match="^got .*expected "):
+        heard(b"ID3" + bytes(7) + filler * (3_000_000 // len(filler)))
