@@ -8,7 +8,9 @@ Every column whose name begins with `annotator` is one annotator. Optional colum
 (0 or 1, in stereo recordings) and `language` (a BCP 47 tag).
 """
 
+import codecs
 import csv
+import io
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -28,7 +30,7 @@ def read(folder: Path, labels: Path | None = None) -> Iterator[Found]:
         CorpusError: there is no table or more than one, a column is missing, a cell is invalid.
     """
     table = labels or _only_table(folder)
-    with table.open(newline="", encoding="utf-8-sig") as file:
+    with io.StringIO(_text(table), newline="") as file:
         rows = csv.DictReader(file)
         columns = rows.fieldnames or ()
         annotators = [column for column in columns if column.startswith("annotator")]
@@ -40,6 +42,31 @@ def read(folder: Path, labels: Path | None = None) -> Iterator[Found]:
             if None in row or None in row.values():
                 raise CorpusError(f"{where}: expected {len(columns)} cells, as there are columns")
             yield _utterance(row, annotators, folder, where)
+
+
+def _text(table: Path) -> str:
+    """Returns a table's text, in UTF-8 or, with a byte order mark, UTF-16.
+
+    Raises:
+        CorpusError: the table can't be read, or is in another encoding.
+    """
+    try:
+        data = table.read_bytes()
+    except OSError as error:
+        raise CorpusError(f"{table}: {error.strerror or error}") from error
+    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    encoding = "utf-16" if marked else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"{table}: byte {error.start} is not {'UTF-16' if marked else 'UTF-8'} (the table may "
+            "be in cp932 or cp1252), expected UTF-8: save it as 'CSV UTF-8', or convert it with "
+            "iconv -f CP932 -t UTF-8"
+        ) from error
+    if "\0" in text:
+        raise CorpusError(f"{table}: zero bytes, expected text in UTF-8: save it as 'CSV UTF-8'")
+    return text
 
 
 def _only_table(folder: Path) -> Path:
