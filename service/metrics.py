@@ -67,9 +67,9 @@ class Metrics:
             ["provider", "code"],
             registry=registry,
         )
-        self.unheard_streams = Counter(
-            "kanjo_unheard_streams",
-            "Live streams whose audio could not be heard: all dropped, or noise at full level.",
+        self.unusable_streams = Counter(
+            "kanjo_unusable_streams",
+            "Live streams whose audio could not be analysed: all dropped, or noise at full level.",
             ["provider", "reason"],
             registry=registry,
         )

@@ -12,7 +12,7 @@ import structlog
 from service.api.deadlines import Cause, next_deadline
 from service.api.services import Services
 from service.api.transport import Transport, TransportClosed
-from service.calls.audio_watch import AudioWatch, Unheard
+from service.calls.audio_watch import AudioWatch, UnusableAudio
 from service.calls.stream import CallStream
 from service.errors import CallRefused, NotStarted, Stopping
 from service.events import Audio, CallStarted, CallStopped, Event, Gap, Reading, Transition
@@ -53,7 +53,9 @@ class Connection:
         self._state = ConnectionState.WAITING_FOR_START
         self._stream: CallStream | None = None  # while LIVE
         self._publishing: asyncio.Task[None] | None = None  # the stream's `run`
-        self._watch: AudioWatch | None = None  # until it is known whether the stream can be heard
+        self._watch: AudioWatch | None = (
+            None  # until it is known whether the stream can be analysed
+        )
         self._to_send = asyncio.Event()
         self._started = False  # whether a start was received, accepted or not
         self._client_left = False
@@ -265,17 +267,17 @@ class Connection:
         self._state = ConnectionState.ENDING
         self._bridge.stopped(reason, summary)
 
-    def _report(self, unheard: Unheard | None) -> None:
-        """Warns of audio that can't be heard, in the log, the metrics and the call's record."""
-        if unheard and self._stream:
-            self._services.metrics.unheard_streams.labels(self._name, unheard.reason).inc()
+    def _report(self, unusable: UnusableAudio | None) -> None:
+        """Warns of audio that can't be analysed, in the log, the metrics and the call's record."""
+        if unusable and self._stream:
+            self._services.metrics.unusable_streams.labels(self._name, unusable.reason).inc()
             log.warning(
-                "stream_unheard",
+                "audio_unusable",
                 bridge=self._name,
                 session=self._stream.session,
-                reason=unheard.text,
+                reason=unusable.text,
             )
-            self._stream.report(unheard.text)
+            self._stream.report(unusable.text)
         if self._watch and self._watch.done:
             self._watch = None
 

@@ -1,4 +1,4 @@
-"""Watches the beginning of a live stream for audio that can't be heard as it was meant."""
+"""Watches the beginning of a live stream for audio that can't be analysed as it was meant."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -20,15 +20,15 @@ COMPANDED = 0.7
 COMPANDED_LEVEL = 14_000.0  # RMS
 
 
-class Unheard(NamedTuple):
-    """Why a stream's audio can't be heard."""
+class UnusableAudio(NamedTuple):
+    """Why a stream's audio can't be analysed."""
 
     reason: str  # "dropped" or "noise"
     text: str
 
 
 class AudioWatch:
-    """Says once why a stream can't be heard; `done` once it is known whether it can.
+    """Returns once why a stream can't be analysed; `done` once it is known whether it can.
 
     A stream whose messages are all dropped is deaf. Noise at full level without anything else is
     audio that was decoded in another encoding or byte order than it was sent in.
@@ -44,7 +44,7 @@ class AudioWatch:
         self._samples: dict[Track, int] = {}
         self._noise_blocks = 0
 
-    def receive(self, events: Iterable[Event], errors: Mapping[str, int]) -> Unheard | None:
+    def receive(self, events: Iterable[Event], errors: Mapping[str, int]) -> UnusableAudio | None:
         """Returns the problem that the next events show; `errors` are all so far, by code."""
         if self.done:
             return None
@@ -54,19 +54,21 @@ class AudioWatch:
         if self._noise_blocks >= NOISE_BLOCKS:
             self.done = True
             text = "got noise at full level, expected speech: check encoding and byte order"
-            return Unheard("noise", text)
+            return UnusableAudio("noise", text)
         if not self._pieces and sum(errors.values()) >= MAX_DROPPED:
-            return self._deaf(errors)
+            return self._all_dropped(errors)
         return None
 
-    def ended(self, errors: Mapping[str, int]) -> Unheard | None:
+    def ended(self, errors: Mapping[str, int]) -> UnusableAudio | None:
         """Returns the problem of a stream that ends now."""
-        return self._deaf(errors) if not self._pieces and not self.done and errors else None
+        return self._all_dropped(errors) if not self._pieces and not self.done and errors else None
 
-    def _deaf(self, errors: Mapping[str, int]) -> Unheard:
+    def _all_dropped(self, errors: Mapping[str, int]) -> UnusableAudio:
         self.done = True
         counts = ", ".join(f"{code} {count}" for code, count in Counter(errors).most_common(3))
-        return Unheard("dropped", f"got no audio that can be used, dropped messages: {counts}")
+        return UnusableAudio(
+            "dropped", f"got no audio that can be used, dropped messages: {counts}"
+        )
 
     def _listen(self, audio: Audio) -> None:
         pieces = self._pieces.setdefault(audio.track, [])

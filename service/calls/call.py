@@ -86,7 +86,7 @@ class Call:
         self._context.store.call_joined(self.session, self._started, self._started_at)
 
     def report(self, problem: str) -> None:
-        """Adds to the call's record why its audio can't be heard; the first reason stays."""
+        """Adds to the call's record why its audio can't be analysed; the first reason stays."""
         if PROBLEM not in self._started.metadata:
             metadata = {PROBLEM: problem, **self._started.metadata}
             self._started = replace(self._started, metadata=metadata)

@@ -74,7 +74,7 @@ class CallStream:
         return self._call.call_id
 
     def report(self, problem: str) -> None:
-        """Adds to the call's record why this stream's audio can't be heard."""
+        """Adds to the call's record why this stream's audio can't be analysed."""
         if self._summary is None:
             self._call.report(problem)
 

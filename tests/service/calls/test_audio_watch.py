@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from model.audio import mulaw_encode
-from service.calls.audio_watch import AudioWatch, Unheard
+from service.calls.audio_watch import AudioWatch, UnusableAudio
 from service.events import Audio, Pcm, Track
 from tests.paths import SAMPLES
 
@@ -13,7 +13,7 @@ RATE = 8_000
 SPEECH: Pcm = soundfile.read(SAMPLES / "sounds-angry.flac", dtype="int16")[0][: 20 * RATE, 0]
 
 
-def heard(pcm: Pcm, rate: int = RATE) -> tuple[Unheard | None, bool]:
+def watch(pcm: Pcm, rate: int = RATE) -> tuple[UnusableAudio | None, bool]:
     """Returns the problem that is reported in audio, and whether the watch is done."""
     watch = AudioWatch(rate)
     problem = None
@@ -35,7 +35,7 @@ def noise(level: float) -> Pcm:
 
 def test_speech_in_the_wrong_byte_order_or_encoding_is_reported() -> None:
     for pcm in (SPEECH.byteswap(), np.frombuffer(mulaw_encode(SPEECH).tobytes(), "<i2")):
-        problem, done = heard(pcm)
+        problem, done = watch(pcm)
         assert problem
         assert problem.reason == "noise"
         assert done
@@ -44,35 +44,35 @@ def test_speech_in_the_wrong_byte_order_or_encoding_is_reported() -> None:
 @pytest.mark.parametrize("gain", [0.1, 1, 2])
 def test_speech_is_not(gain: float) -> None:
     pcm = (SPEECH * gain).clip(-32_768, 32_767).astype(np.int16)
-    assert heard(pcm) == (None, True)
+    assert watch(pcm) == (None, True)
 
 
 @pytest.mark.parametrize("hertz", [50, 440, 1_400, 2_000, 2_100, 3_000, 3_400])
 def test_a_tone_is_not(hertz: float) -> None:
-    assert heard(tone(hertz)) == (None, True)
+    assert watch(tone(hertz)) == (None, True)
 
 
 def test_silence_and_the_noise_of_a_line_are_not_but_the_watch_goes_on() -> None:
-    assert heard(np.zeros(10 * RATE, np.int16)) == (None, False)
-    assert heard(noise(20)) == (None, False)
-    assert heard(noise(1_500)) == (None, False)
-    assert heard(np.concatenate((noise(20), SPEECH.byteswap())))[0]
+    assert watch(np.zeros(10 * RATE, np.int16)) == (None, False)
+    assert watch(noise(20)) == (None, False)
+    assert watch(noise(1_500)) == (None, False)
+    assert watch(np.concatenate((noise(20), SPEECH.byteswap())))[0]
 
 
 def test_a_stream_whose_messages_are_all_dropped_is_deaf() -> None:
     watch = AudioWatch(RATE)
     assert watch.receive([], {"unknown_track": 49}) is None
-    deaf = watch.receive([], Counter({"bad_media": 2, "unknown_track": 49}))
+    dropped = watch.receive([], Counter({"bad_media": 2, "unknown_track": 49}))
     text = "got no audio that can be used, dropped messages: unknown_track 49, bad_media 2"
-    assert deaf == Unheard("dropped", text)
+    assert dropped == UnusableAudio("dropped", text)
     assert watch.done
 
 
 def test_a_short_stream_is_judged_at_its_end() -> None:
     assert AudioWatch(RATE).ended({}) is None
-    deaf = AudioWatch(RATE).ended({"bad_media": 1})
-    assert deaf
-    assert deaf.reason == "dropped"
+    dropped = AudioWatch(RATE).ended({"bad_media": 1})
+    assert dropped
+    assert dropped.reason == "dropped"
     watch = AudioWatch(RATE)
     watch.receive([Audio(Track.CALLER, np.zeros(160, np.int16))], {"bad_media": 1})
     assert watch.receive([], {"bad_media": 500}) is None

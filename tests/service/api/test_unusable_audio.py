@@ -1,4 +1,4 @@
-"""Starts that are refused and streams that can't be heard: what an operator learns of them."""
+"""Starts that are refused and streams that can't be analysed: what an operator learns of them."""
 
 import json
 from typing import Any
@@ -51,7 +51,7 @@ def test_a_live_deaf_stream_is_a_warning_in_log_metrics_and_record(
             socket.send(exotel_media(number, "both"))
         until(lambda: problem(service, "deaf") == reason)
         labels = 'provider="exotel",reason="dropped"'
-        assert service.metric(f"kanjo_unheard_streams_total{{{labels}}}") == 1
+        assert service.metric(f"kanjo_unusable_streams_total{{{labels}}}") == 1
     assert reason in capfd.readouterr().out
 
 
