@@ -28,10 +28,10 @@ class UnusableAudio(NamedTuple):
 
 
 class AudioWatch:
-    """Returns once why a stream can't be analysed; `done` once it is known whether it can.
+    """Finds out whether a stream can be analysed; `done` once that is known.
 
-    A stream whose messages are all dropped is deaf. Noise at full level without anything else is
-    audio that was decoded in another encoding or byte order than it was sent in.
+    A stream whose messages are all dropped is unusable. So is one of nothing but noise at full
+    level: it was decoded in another encoding or byte order than it was sent in.
 
     Args:
         sample_rate: of the stream, in Hz.
@@ -50,7 +50,7 @@ class AudioWatch:
             return None
         for event in events:
             if isinstance(event, Audio) and len(event.pcm):
-                self._listen(event)
+                self._measure(event)
         if self._noise_blocks >= NOISE_BLOCKS:
             self.done = True
             text = "got noise at full level, expected speech: check encoding and byte order"
@@ -70,7 +70,7 @@ class AudioWatch:
             "dropped", f"got no audio that can be used, dropped messages: {counts}"
         )
 
-    def _listen(self, audio: Audio) -> None:
+    def _measure(self, audio: Audio) -> None:
         pieces = self._pieces.setdefault(audio.track, [])
         pieces.append(audio.pcm)
         samples = self._samples.get(audio.track, 0) + len(audio.pcm)
