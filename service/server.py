@@ -6,13 +6,15 @@ import signal
 import socket
 import threading
 from collections.abc import Sized
+from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 import uvicorn
 
 from service.api.websocket_protocol import WebSocketProtocol
+from service.connections import HEAD_BYTES, Connections, HttpProtocol
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,11 +66,20 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: "FastAPI", settings: Settings) -> None:
+        self._services: Services = app.state.services
+        self.connections = Connections(
+            self._services.rejections,
+            settings.max_connections,
+            settings.max_connections_per_address,
+            settings.head_within_s,
+        )
         super().__init__(
             uvicorn.Config(
                 app,
                 host=settings.listens_at,
                 port=settings.port,
+                http=cast(Any, partial(HttpProtocol, connections=self.connections)),
+                h11_max_incomplete_event_size=HEAD_BYTES,
                 ws=WebSocketProtocol,
                 ws_max_size=settings.ws_max_size,
                 # A few bytes can inflate to the largest message, and no provider needs it.
@@ -80,7 +91,6 @@ class Server(uvicorn.Server):
             )
         )
         self._drain_s = settings.drain_s
-        self._services: Services = app.state.services
         self.hurry = threading.Event()  # set by a signal handler: do not wait for live calls
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

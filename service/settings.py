@@ -67,6 +67,21 @@ class ServiceSettings(BaseModel):
     )
     idle_s: float = Field(300, gt=0, description="longest time without a message")
 
+    max_connections: int = Field(
+        800,
+        ge=1,
+        description="most open connections over HTTP and websockets; fewer where the process may "
+        "not open as many descriptors",
+    )
+    max_connections_per_address: int = Field(
+        600,
+        ge=1,
+        description="most open connections of one address, which may be a proxy's",
+    )
+    head_within_s: float = Field(
+        10, gt=0, description="longest time for the head of an HTTP request or a handshake"
+    )
+
     # What is analysed
     analyse_agent: str | None = Field(
         None,
