@@ -79,7 +79,7 @@ test: install tools lint ## all tests but those of the containers, after lint
 	$(BIN)/pytest -n 3 --dist loadfile # calls in real time mostly wait
 
 test-fast: install ## the tests that need no browser, no real time, no training: under a minute
-	$(BIN)/pytest -n 2 -m "not docker and not slow"
+	$(BIN)/pytest -n 2 -m "not docker and not slow" --hypothesis-profile fast
 
 test-docker: install ## build, start and call the containers, with the Docker engine running
 	$(BIN)/pytest -m docker tests/test_compose.py

@@ -125,9 +125,17 @@ class AudioSocketBridge(ListenOnlyBridge):
             return self._drop(MessageProblem.AFTER_STOP)
         if self._unfinished:
             message = self._unfinished + message
+        size = len(message)
+        if (  # one message of audio, as most reads are
+            size > HEADER_BYTES
+            and message[0] == self._kind
+            and message[1] << 8 | message[2] == size - HEADER_BYTES
+        ):
+            self._unfinished = b""
+            return self._samples.feed(message[HEADER_BYTES:])
         events: list[Event] = []
         is_named, kind, feed = bool(self._call_id), self._kind, self._samples.feed
-        at, size = 0, len(message)
+        at = 0
         left = MESSAGES_AT_ONCE + size // LEAST_BYTES
         while size - at >= HEADER_BYTES:
             if not left:

@@ -20,7 +20,7 @@ class Encoding(StrEnum):
 
 
 def _native_order(samples: NDArray[Any]) -> Pcm:
-    return samples.astype(np.int16, copy=False)
+    return samples if samples.dtype == np.int16 else samples.astype(np.int16)
 
 
 _CODECS: dict[Encoding, tuple[np.dtype[Any], Callable[[NDArray[Any]], Pcm]]] = {
@@ -52,6 +52,7 @@ class Interleaved:
         if big_endian:
             self._dtype = self._dtype.newbyteorder(">")
         self._width = len(tracks)
+        self._sample_bytes = self._dtype.itemsize * self._width  # of all tracks
         self._channels = tuple(
             (channel, track)
             for channel, track in enumerate(tracks)
@@ -81,8 +82,8 @@ class Interleaved:
             data = data[skipped:]
         if self._tail:
             data = self._tail + data
-        count = len(data) // (self._dtype.itemsize * self._width)  # samples a track
-        self._tail = data[count * self._dtype.itemsize * self._width :]
+        count = len(data) // self._sample_bytes  # samples a track
+        self._tail = data[count * self._sample_bytes :]
         if not count or not self._channels:
             return []
         samples = np.frombuffer(data, self._dtype, count * self._width)
@@ -96,8 +97,7 @@ class Interleaved:
     def lose(self, lost_bytes: int) -> list[Event]:
         """Returns a Gap of each analysed track for lost bytes, rounded up to whole samples."""
         lost_bytes += len(self._tail) - self._skip_bytes
-        sample_bytes = self._dtype.itemsize * self._width
-        count = -(-lost_bytes // sample_bytes)
+        count = -(-lost_bytes // self._sample_bytes)
         self._tail = b""
-        self._skip_bytes = count * sample_bytes - lost_bytes
+        self._skip_bytes = count * self._sample_bytes - lost_bytes
         return [Gap(track, count) for _, track in self._channels]
