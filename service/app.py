@@ -16,7 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from model.artifact import ArtifactMeta, Thresholds
 from model.labels import ALERTED_EMOTIONS
 from service.alerts.policy import AlertRule
-from service.api import audiosocket, calls, classify, events, health, problem
+from service.api import audiosocket, calls, classify, events, health, old_paths, problem
 from service.api.audiosocket import AudioSocketServer
 from service.api.services import Services
 from service.api.telephony import create_router
@@ -162,7 +162,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = services
     problem.install(app)
     app.include_router(create_router(settings.providers))
-    for routes in (calls, events, classify, health):
+    for routes in (calls, events, classify, health, old_paths):
         app.include_router(routes.router)
     app.mount("/dashboard", StaticFiles(directory=DASHBOARD), name="dashboard")
 

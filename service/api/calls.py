@@ -10,13 +10,13 @@ from service.api.problem import HttpProblem
 from service.api.services import ServicesDep
 from service.store.views import AlertPage, CallDetail, CallView
 
-router = APIRouter(tags=["calls"])
+router = APIRouter(prefix="/v1", tags=["calls"])
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
 class CallPage(BaseModel, frozen=True):
-    """Live calls first, then the newest; `GET /events?after={cursor}` continues from here."""
+    """Live calls first, then the newest; `GET /v1/events?after={cursor}` continues from here."""
 
     cursor: str
     embedded: bool
@@ -38,7 +38,7 @@ async def call(call_id: str, services: ServicesDep) -> CallDetail:
     """Returns one call with its readings and alerts."""
     detail = await services.store.call(call_id)
     if detail is None:
-        raise HttpProblem(HTTPStatus.NOT_FOUND, f"call_id {call_id!r}", "one of GET /calls")
+        raise HttpProblem(HTTPStatus.NOT_FOUND, f"call_id {call_id!r}", "one of GET /v1/calls")
     return detail
 
 

@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from service.api.services import ServicesDep
 from service.store.errors import StoreUnavailable
 
-router = APIRouter(tags=["calls"])
+router = APIRouter(prefix="/v1", tags=["calls"])
 
 PING_S = 10
 
@@ -18,7 +18,7 @@ PING_S = 10
 @router.get("/events", response_class=EventSourceResponse)
 async def events(
     services: ServicesDep,
-    after: Annotated[str | None, Query(description="`cursor` of GET /calls")] = None,
+    after: Annotated[str | None, Query(description="`cursor` of GET /v1/calls")] = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> EventSourceResponse:
     """Streams call_started, reading, alert and call_ended events.

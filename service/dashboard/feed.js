@@ -32,8 +32,8 @@ export let rejoin = () => {};
 
 async function fetchSnapshot() {
   // The cursor comes with the calls, so whatever is read after them may come again but cannot be missed.
-  const inCalls = await get("calls");
-  const inAlerts = await get(`alerts?limit=${MAX_ALERTS}`);
+  const inCalls = await get("v1/calls");
+  const inAlerts = await get(`v1/alerts?limit=${MAX_ALERTS}`);
   return { ...inCalls.body, alerts: inAlerts.body.alerts, servedAt: inCalls.servedAt };
 }
 
@@ -46,7 +46,7 @@ async function get(path) {
 // Resolves when the snapshot should be fetched again, rejects when the events are lost.
 function listen(cursor, onOpen) {
   return new Promise((resolve, reject) => {
-    const source = new EventSource(`events?after=${encodeURIComponent(cursor)}`);
+    const source = new EventSource(`v1/events?after=${encodeURIComponent(cursor)}`);
     let timer;
     const end = (settle, value) => {
       clearTimeout(timer);
@@ -105,7 +105,7 @@ async function fetchReadings(call) {
   fetches++;
   call.complete = true;
   try {
-    const { body } = await get(`calls/${encodeURIComponent(call.call_id)}`);
+    const { body } = await get(`v1/calls/${encodeURIComponent(call.call_id)}`);
     if (calls.get(call.call_id) === call && body.session === call.session) {
       for (const reading of body.readings) applyReading(reading);
       for (const alert of body.alerts) applyAlert(alert, false);

@@ -141,7 +141,7 @@ class Service:
     async def live(self) -> list[str]:
         """Returns the ids of the calls that are live in the store."""
         async with self.client() as client:
-            page = (await client.get("/calls", params={"limit": 1000})).json()
+            page = (await client.get("/v1/calls", params={"limit": 1000})).json()
         return [call["call_id"] for call in page["calls"] if call["state"] == "live"]
 
     async def ready(self) -> bool:

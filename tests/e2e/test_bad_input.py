@@ -185,7 +185,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 async def ended(kanjo: Service, name: str) -> bool:
     async with kanjo.client() as client:
-        response = await client.get(f"/calls/{name}")
+        response = await client.get(f"/v1/calls/{name}")
     return response.status_code == 200 and response.json()["state"] == "ended"
 
 

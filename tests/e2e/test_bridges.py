@@ -93,7 +93,7 @@ class ConnectedClient:
 
 async def found(kanjo: Service, call_id: str) -> dict[str, Any]:
     async with kanjo.client() as client:
-        answer = await client.get(f"/calls/{call_id}")
+        answer = await client.get(f"/v1/calls/{call_id}")
     body: dict[str, Any] = answer.json()
     return body
 

@@ -101,7 +101,7 @@ async def test_a_caller_who_sounds_angry_raises_one_alert_and_one_who_does_not_r
 
 async def all_ended(kanjo: Service, calls: int) -> bool:
     async with kanjo.client() as client:
-        page = (await client.get("/calls")).json()["calls"]
+        page = (await client.get("/v1/calls")).json()["calls"]
     return [call["state"] for call in page] == ["ended"] * calls
 
 
@@ -109,9 +109,10 @@ async def settled(kanjo: Service, calls: int) -> dict[str, dict[str, Any]]:
     """Waits until so many calls have ended; returns them by the names of their recordings."""
     async with kanjo.client() as client:
         await until(partial(all_ended, kanjo, calls), within_s=20)
-        page = (await client.get("/calls")).json()["calls"]
+        page = (await client.get("/v1/calls")).json()["calls"]
         stored = [
-            (await client.get(f"/calls/{quote(call['call_id'], safe='')}")).json() for call in page
+            (await client.get(f"/v1/calls/{quote(call['call_id'], safe='')}")).json()
+            for call in page
         ]
     return {call["metadata"]["recording"]: call for call in stored}
 

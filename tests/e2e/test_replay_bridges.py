@@ -92,7 +92,7 @@ async def kept(kanjo: Service, call_id: str) -> dict[str, Any]:
 
     async def ended() -> bool:
         async with kanjo.client() as client:
-            found.update((await client.get(f"/calls/{quote(call_id, safe='')}")).json())
+            found.update((await client.get(f"/v1/calls/{quote(call_id, safe='')}")).json())
         return found.get("state") == "ended"
 
     await until(ended, within_s=20)
@@ -102,7 +102,7 @@ async def kept(kanjo: Service, call_id: str) -> dict[str, Any]:
 async def call_ids(kanjo: Service) -> dict[str, str]:
     """Returns the bridges of all calls, by id."""
     async with kanjo.client() as client:
-        page = (await client.get("/calls", params={"limit": 1000})).json()
+        page = (await client.get("/v1/calls", params={"limit": 1000})).json()
     return {call["call_id"]: call["bridge"] for call in page["calls"]}
 
 
@@ -238,7 +238,7 @@ async def test_another_twilio_client_is_decoded_despite_loss_and_jitter(twilio: 
 async def has_readings(kanjo: Service, call_id: str) -> bool:
     """Returns whether a call has readings."""
     async with kanjo.client() as client:
-        return bool((await client.get(f"/calls/{call_id}")).json().get("readings"))
+        return bool((await client.get(f"/v1/calls/{call_id}")).json().get("readings"))
 
 
 async def test_a_twilio_connection_that_breaks_ends_its_call(twilio: Service) -> None:

@@ -30,7 +30,7 @@ async def test_a_stop_ends_calls_and_pages_in_time_and_stores_the_calls(
             # Pages, one that reads and one that does not.
             pages = [
                 await ends.enter_async_context(
-                    (await ends.enter_async_context(kanjo.client())).stream("GET", "/events")
+                    (await ends.enter_async_context(kanjo.client())).stream("GET", "/v1/events")
                 )
                 for _ in range(2)
             ]

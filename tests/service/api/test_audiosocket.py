@@ -67,7 +67,7 @@ def hang_up(connection: sockets.socket) -> None:
 
 
 def ended(service: Running, call_id: UUID) -> bool:
-    return bool(service.get(f"/calls/{call_id}").json().get("state") == "ended")
+    return bool(service.get(f"/v1/calls/{call_id}").json().get("state") == "ended")
 
 
 def test_a_call_over_tcp_gives_the_same_readings_as_over_a_websocket(service: Running) -> None:
@@ -78,7 +78,7 @@ def test_a_call_over_tcp_gives_the_same_readings_as_over_a_websocket(service: Ru
         until(lambda: ended(service, call_id))
         while connection.recv(65_536):  # silence, and then the end
             pass
-    kept = service.get(f"/calls/{call_id}").json()
+    kept = service.get(f"/v1/calls/{call_id}").json()
     assert (kept["bridge"], kept["tracks"], kept["reason"]) == ("audiosocket", ["caller"], "hangup")
     with service.socket() as socket:
         socket.send(start("the same", encoding="l16"))
@@ -111,14 +111,16 @@ def test_two_ports_carry_two_tracks_of_one_call_each_at_its_own_rate(service: Ru
         send_audio(caller, SPEECH)
         for at in range(0, len(wide), 320):
             agent.sendall(message(SLIN16, wide[at : at + 320].astype("<i2").tobytes()))
-        until(lambda: service.get(f"/calls/{call_id}").json().get("tracks") == ["caller", "agent"])
+        until(
+            lambda: service.get(f"/v1/calls/{call_id}").json().get("tracks") == ["caller", "agent"]
+        )
         assert len(service.services.calls) == 1
         hang_up(agent)
         until(lambda: len(service.services.connections) == 1)
         assert not ended(service, call_id)
         hang_up(caller)
         until(lambda: ended(service, call_id))
-    kept = service.get(f"/calls/{call_id}").json()
+    kept = service.get(f"/v1/calls/{call_id}").json()
     assert {reading["track"] for reading in kept["readings"]} == {"caller", "agent"}
     assert kept["duration_s"] == pytest.approx(15, abs=2)
 
@@ -148,11 +150,11 @@ def test_a_connection_that_is_reset_ends_its_call(service: Running) -> None:
     call_id = uuid4()
     with connected(service, call_id) as connection:
         send_audio(connection, SPEECH[:16_000])
-        until(lambda: service.get(f"/calls/{call_id}").status_code == 200)
+        until(lambda: service.get(f"/v1/calls/{call_id}").status_code == 200)
         linger = struct.pack("ii", 1, 0)
         connection.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, linger)
     until(lambda: ended(service, call_id))
-    assert service.get(f"/calls/{call_id}").json()["reason"] == "disconnected"
+    assert service.get(f"/v1/calls/{call_id}").json()["reason"] == "disconnected"
 
 
 def test_a_port_in_use_stops_the_start_and_leaves_no_other_bound() -> None:

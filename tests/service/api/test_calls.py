@@ -17,7 +17,7 @@ from tests.service.api.conftest import (
 
 def ended_call(server: Running, call_id: str) -> dict[str, Any]:
     """Waits until the store has the end of the call, and returns the call."""
-    path = f"/calls/{quote(call_id, safe='')}"
+    path = f"/v1/calls/{quote(call_id, safe='')}"
 
     def ended() -> bool:
         response = server.get(path)
@@ -55,20 +55,20 @@ def test_any_call_id_finds_its_call(service: Running, call_id: str) -> None:
 def test_slashes_of_a_call_id_need_no_encoding(service: Running) -> None:
     call(service, "trunk/7/4711")
     ended_call(service, "trunk/7/4711")
-    assert service.get("/calls/trunk/7/4711").json()["call_id"] == "trunk/7/4711"
+    assert service.get("/v1/calls/trunk/7/4711").json()["call_id"] == "trunk/7/4711"
 
 
 def test_an_unknown_call_is_a_problem(service: Running) -> None:
-    response = service.get("/calls/no/such%20call")
+    response = service.get("/v1/calls/no/such%20call")
     assert response.status_code == 404
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json() == {
         "type": "about:blank",
         "title": "Not Found",
         "status": 404,
-        "detail": "got call_id 'no/such call', expected one of GET /calls",
+        "detail": "got call_id 'no/such call', expected one of GET /v1/calls",
         "got": "call_id 'no/such call'",
-        "expected": "one of GET /calls",
+        "expected": "one of GET /v1/calls",
     }
 
 
@@ -80,11 +80,11 @@ def test_live_calls_come_first_and_then_the_newest(service: Running) -> None:
         ended_call(service, "earlier")
         call(service, "later")
         ended_call(service, "later")
-        page = service.get("/calls").json()
+        page = service.get("/v1/calls").json()
         assert page["embedded"] is True
         assert [c["call_id"] for c in page["calls"][:3]] == ["long-lived", "later", "earlier"]
         assert [c["state"] for c in page["calls"][:3]] == ["live", "ended", "ended"]
-        first = service.get("/calls", params={"limit": 1}).json()["calls"]
+        first = service.get("/v1/calls", params={"limit": 1}).json()["calls"]
         assert [c["call_id"] for c in first] == ["long-lived"]
         socket.send(STOP)
         receive_until(socket)
@@ -95,8 +95,8 @@ def test_a_live_call_shows_its_readings_while_it_lasts(service: Running) -> None
         socket.send(start("under way"))
         speak(socket)
         receive_until(socket, "reading")
-        until(lambda: service.get("/calls/under way").json()["readings"] != [])
-        view = service.get("/calls/under way").json()
+        until(lambda: service.get("/v1/calls/under way").json()["readings"] != [])
+        view = service.get("/v1/calls/under way").json()
         assert view["state"] == "live"
         assert view["duration_s"] > 0
         assert view["reason"] is None
@@ -108,7 +108,7 @@ def test_alerts_come_in_pages_newest_first(service: Running) -> None:
     for number in range(3):  # an anger and a happiness alert each
         call(service, f"paged-{number}")
         ended_call(service, f"paged-{number}")
-    whole = service.get("/alerts", params={"limit": 1000}).json()
+    whole = service.get("/v1/alerts", params={"limit": 1000}).json()
     assert whole["next"] is None
     assert len(whole["alerts"]) >= 6
     fired_at = [alert["at"] for alert in whole["alerts"]]
@@ -118,7 +118,7 @@ def test_alerts_come_in_pages_newest_first(service: Running) -> None:
     pages, before = [], None
     while before is not None or not pages:
         params = {"limit": 4} | ({"before": before} if before else {})
-        page = service.get("/alerts", params=params).json()
+        page = service.get("/v1/alerts", params=params).json()
         pages.append(page["alerts"])
         before = page["next"]
     assert [len(page) for page in pages[:-1]] == [4] * (len(pages) - 1)
@@ -126,14 +126,24 @@ def test_alerts_come_in_pages_newest_first(service: Running) -> None:
 
 
 def test_a_page_after_an_alert_that_is_gone_is_empty(service: Running) -> None:
-    page = service.get("/alerts", params={"before": "deleted"}).json()
+    page = service.get("/v1/alerts", params={"before": "deleted"}).json()
     assert page == {"alerts": [], "next": None}
 
 
-@pytest.mark.parametrize("path", ["/calls", "/alerts"])
+@pytest.mark.parametrize("path", ["/v1/calls", "/v1/alerts"])
 @pytest.mark.parametrize("limit", ["0", "1001", "-1", "many", ""])
 def test_an_invalid_limit_is_refused(service: Running, path: str, limit: str) -> None:
     response = service.get(path, params={"limit": limit})
     assert response.status_code == 400
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["detail"].startswith(f"got limit {limit!r}: ")
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/calls?limit=3", "/calls/trunk/7%2F4711%20a", "/alerts", "/events?after=0-0&x=%20"],
+)
+def test_the_paths_before_v1_redirect(service: Running, target: str) -> None:
+    response = service.get(target, follow_redirects=False)
+    assert response.status_code == 308
+    assert response.headers["location"] == f"/v1{target}"

@@ -49,8 +49,8 @@ def test_a_client_that_closes_without_stop_ends_its_call(
         receive_until(socket, "started")
         if with_audio:
             speak(socket)
-    until(lambda: service.get(f"/calls/{call_id}").json()["state"] == "ended")
-    view = service.get(f"/calls/{call_id}").json()
+    until(lambda: service.get(f"/v1/calls/{call_id}").json()["state"] == "ended")
+    view = service.get(f"/v1/calls/{call_id}").json()
     assert view["reason"] == "disconnected"
     assert bool(view["readings"]) is with_audio  # all audio is scored
 
@@ -129,8 +129,8 @@ def test_a_client_that_never_reads_is_served_and_then_disconnected(service: Runn
             socket.send(again)
         speak(socket)
         socket.send(STOP)
-        until(lambda: service.get(f"/calls/{call_id}").json()["state"] == "ended")
-        view = service.get(f"/calls/{call_id}").json()
+        until(lambda: service.get(f"/v1/calls/{call_id}").json()["state"] == "ended")
+        view = service.get(f"/v1/calls/{call_id}").json()
         assert view["reason"] == "stop"
         assert len(view["readings"]) > 2
         until(lambda: len(service.services.calls) == 0)
@@ -149,7 +149,7 @@ def test_a_slow_reader_gets_the_newest_replies_and_the_summary(service: Running)
         for _ in range(6_000):
             socket.send(again)
         socket.send(STOP)
-        until(lambda: service.get(f"/calls/{call_id}").json()["state"] == "ended")
+        until(lambda: service.get(f"/v1/calls/{call_id}").json()["state"] == "ended")
         messages, code = until_close(socket)
     assert messages[0]["type"] == "started"
     assert messages[-1]["type"] == "stopped"

@@ -52,7 +52,7 @@ def test_a_session_that_lasts_has_no_deadline_until_it_ends(service: Running) ->
         messages, code = until_close(session.socket)  # the client does not disconnect
     assert [m["type"] for m in messages] == ["event", "closed"]
     assert code == 1000
-    assert service.get("/calls/long").json()["reason"] == "end"
+    assert service.get("/v1/calls/long").json()["reason"] == "end"
 
 
 @pytest.mark.parametrize("begins_ms", [6, 7])

@@ -73,9 +73,9 @@ def test_a_fault_while_audio_is_processed_ends_that_call_alone(
     assert (messages[-1]["code"], messages[-1]["fatal"]) == ("internal", True)
     assert "ZeroDivisionError" not in json.dumps(messages)
     assert service.metric("kanjo_connection_failures_total") == failures + 1
-    until(lambda: service.get("/calls/faulty").json()["state"] == "ended")
-    assert service.get("/calls/faulty").json()["reason"] == "failed"
-    assert service.get("/calls/healthy").json()["reason"] == "stop"
+    until(lambda: service.get("/v1/calls/faulty").json()["state"] == "ended")
+    assert service.get("/v1/calls/faulty").json()["reason"] == "failed"
+    assert service.get("/v1/calls/healthy").json()["reason"] == "stop"
     caplog.clear()
 
 
@@ -111,7 +111,7 @@ def test_a_fault_is_reported_in_a_protocol_that_can_express_it(
         assert (message["type"], message["parameters"]["reason"]) == ("disconnect", "error")
         session.send("close", reason="disconnect")
         assert json.loads(session.socket.recv(timeout=10))["type"] == "closed"
-    assert service.get("/calls/faulty session").json()["reason"] == "failed"
+    assert service.get("/v1/calls/faulty session").json()["reason"] == "failed"
     caplog.clear()
 
 

@@ -37,7 +37,7 @@ def subscribed(
     headers = {"Last-Event-ID": last} if last else {}
     with (
         httpx.Client(base_url=f"http://{server.address}", trust_env=False, timeout=10) as client,
-        client.stream("GET", "/events", params=params, headers=headers) as response,
+        client.stream("GET", "/v1/events", params=params, headers=headers) as response,
     ):
         assert response.status_code == 200, response.read()
         assert response.headers["content-type"].startswith("text/event-stream")
@@ -67,7 +67,7 @@ def until_end_of(events: Iterator[Event], call_id: str) -> list[Event]:
 
 
 def cursor(server: Running) -> str:
-    id: str = server.get("/calls").json()["cursor"]
+    id: str = server.get("/v1/calls").json()["cursor"]
     return id
 
 
@@ -111,7 +111,7 @@ def test_a_client_that_reconnects_gets_the_missing_events_and_none_twice(service
 
 def test_without_a_cursor_only_new_events_are_sent(service: Running) -> None:
     call(service, "past")
-    until(lambda: service.get("/calls/past").json()["state"] == "ended")
+    until(lambda: service.get("/v1/calls/past").json()["state"] == "ended")
     with subscribed(service) as events:
         call(service, "present")
         first = next(events)
@@ -129,14 +129,14 @@ def test_a_cursor_after_the_last_event_gets_a_resync(service: Running) -> None:
     "text", ["nonsense", "1", "1-", "-1-1", "1-1-1", "18446744073709551616-0", "", "+"]
 )
 def test_a_cursor_that_is_not_an_event_id_is_refused(service: Running, text: str) -> None:
-    response = service.get("/events", params={"after": text})
+    response = service.get("/v1/events", params={"after": text})
     assert response.status_code == 400
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["detail"].startswith(f"got {text!r}, expected the id of an event")
 
 
 def test_a_last_event_id_that_is_not_an_event_id_is_refused(service: Running) -> None:
-    response = service.get("/events", headers={"Last-Event-ID": "nonsense"})
+    response = service.get("/v1/events", headers={"Last-Event-ID": "nonsense"})
     assert response.status_code == 400
 
 
@@ -160,7 +160,7 @@ def test_a_subscriber_that_never_reads_delays_no_other(service: Running) -> None
 
 def test_without_redis_a_subscription_is_a_problem_that_names_redis(tmp_path: Path) -> None:
     with running(redis_url="redis://127.0.0.1:1/0", state_dir=tmp_path) as server:
-        response = server.get("/events")
+        response = server.get("/v1/events")
     assert response.status_code == 503
     assert response.headers["retry-after"] == "5"
     assert response.headers["content-type"] == "application/problem+json"

@@ -56,7 +56,7 @@ def test_without_redis_calls_are_taken_and_readyz_is_503(tmp_path: Path) -> None
         assert response.status_code == 503
         assert response.json()["redis"] is False
         assert server.get("/healthz").status_code == 200
-        for path in ("/calls", "/calls/x", "/alerts"):
+        for path in ("/v1/calls", "/v1/calls/x", "/v1/alerts"):
             problem = server.get(path)
             assert problem.status_code == 503
             assert problem.json()["detail"].startswith("got no answer from Redis")
@@ -118,10 +118,10 @@ def test_the_api_is_documented_by_openapi(service: Running) -> None:
     assert "/openapi.json" in docs.text
     paths = service.get("/openapi.json").json()["paths"]
     assert set(paths) == {
-        "/calls",
-        "/calls/{call_id}",
-        "/alerts",
-        "/events",
+        "/v1/calls",
+        "/v1/calls/{call_id}",
+        "/v1/alerts",
+        "/v1/events",
         "/classify",
         "/healthz",
         "/readyz",

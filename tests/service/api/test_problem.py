@@ -22,7 +22,7 @@ def test_a_method_that_is_not_allowed_is_a_problem_that_names_the_allowed_ones(
     service: Running,
 ) -> None:
     with service.client() as client:
-        response = client.put("/calls")
+        response = client.put("/v1/calls")
     assert response.status_code == 405
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["allow"] == "GET"
@@ -31,7 +31,7 @@ def test_a_method_that_is_not_allowed_is_a_problem_that_names_the_allowed_ones(
 def test_an_invalid_value_is_a_problem_with_what_came_and_what_was_expected(
     service: Running,
 ) -> None:
-    response = service.get("/alerts", params={"limit": "many" * 100})
+    response = service.get("/v1/alerts", params={"limit": "many" * 100})
     assert response.status_code == 400
     problem = response.json()
     assert problem["got"].startswith("limit 'many")
@@ -47,7 +47,7 @@ def test_a_failure_of_the_service_is_a_problem_and_only_the_log_has_its_cause(
 
     monkeypatch.setattr(Store, "alerts", fails)
     with caplog.at_level(logging.ERROR):
-        response = service.get("/alerts")
+        response = service.get("/v1/alerts")
     assert response.status_code == 500
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["detail"] == "the service failed; its log says why"

@@ -172,22 +172,22 @@ def test_a_fork_with_everything_in_its_query_needs_no_metadata(service: Running)
     with service.socket(path) as socket:
         for at in range(0, len(wide), 320):
             socket.send(wide[at : at + 320].tobytes())
-    until(lambda: service.get("/calls/by query").json().get("state") == "ended")
-    kept = service.get("/calls/by query").json()
+    until(lambda: service.get("/v1/calls/by query").json().get("state") == "ended")
+    kept = service.get("/v1/calls/by query").json()
     assert (kept["bridge"], kept["tracks"]) == ("freeswitch", BOTH)
     assert kept["duration_s"] == pytest.approx(8)
     assert kept["readings"]
 
 
 def test_forks_without_an_id_are_calls_of_their_own(service: Running) -> None:
-    before = {call["call_id"] for call in service.get("/calls").json()["calls"]}
+    before = {call["call_id"] for call in service.get("/v1/calls").json()["calls"]}
     path = "/calls/freeswitch?rate=8000&mix=mono"
     with service.socket(path) as one, service.socket(path) as other:
         for socket in (one, other):
             socket.send(bytes(70_000))
         until(lambda: len(service.services.calls) == 2)
     until(lambda: len(service.services.calls) == 0)
-    after = {call["call_id"] for call in service.get("/calls").json()["calls"]}
+    after = {call["call_id"] for call in service.get("/v1/calls").json()["calls"]}
     assert len(after - before) == 2
 
 

@@ -23,7 +23,7 @@ def exotel_media(number: int, track: str) -> str:
 
 def problem(service: Running, call_id: str) -> str:
     """Returns the problem in the record of a call, or an empty text."""
-    found = service.get(f"/calls/{call_id}").json()
+    found = service.get(f"/v1/calls/{call_id}").json()
     metadata = found.get("metadata") or found.get("call", {}).get("metadata", {})
     return str(metadata.get("kanjo.problem", ""))
 

@@ -143,7 +143,7 @@ def app_of(feed: Feed, server: "Server") -> FastAPI:
     async def index() -> FileResponse:
         return FileResponse(PAGE / "index.html")
 
-    @app.get("/calls")
+    @app.get("/v1/calls")
     async def calls(response: Response) -> Json:
         response.headers["date"] = formatdate(feed.now(), usegmt=True)
         cursor = str(len(feed.events))
@@ -151,18 +151,18 @@ def app_of(feed: Feed, server: "Server") -> FastAPI:
         feed.after_calls()
         return {"cursor": cursor, "embedded": feed.embedded, "calls": answer}
 
-    @app.get("/calls/{call_id:path}")
+    @app.get("/v1/calls/{call_id:path}")
     async def call(call_id: str) -> Json:
         if call_id not in feed.calls:
             raise HTTPException(404)
         alerts = [alert for alert in feed.alerts.values() if alert["call_id"] == call_id]
         return feed.calls[call_id] | {"readings": feed.readings[call_id], "alerts": alerts}
 
-    @app.get("/alerts")
+    @app.get("/v1/alerts")
     async def alerts(limit: int) -> Json:
         return {"alerts": list(feed.alerts.values())[-limit:][::-1], "next": None}
 
-    @app.get("/events")
+    @app.get("/v1/events")
     async def events(request: Request, after: int) -> StreamingResponse:
         async def stream() -> AsyncIterator[str]:
             sent = after

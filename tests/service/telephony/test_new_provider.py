@@ -122,8 +122,8 @@ def test_a_route_takes_its_calls(service: Running) -> None:
     with service.socket("/calls/tiny", additional_headers=client.headers()) as socket:
         for message in (*client.start(), *client.frame(recording.pcm), *client.stop()):
             socket.send(message)
-    until(lambda: service.get("/calls/c1").json().get("state") == "ended")
-    call = service.get("/calls/c1").json()
+    until(lambda: service.get("/v1/calls/c1").json().get("state") == "ended")
+    call = service.get("/v1/calls/c1").json()
     assert (call["bridge"], call["tracks"]) == ("tiny", ["caller"])
     assert call["readings"]
 
