@@ -15,9 +15,12 @@ from fastapi.staticfiles import StaticFiles
 
 from model.artifact import ArtifactMeta, Thresholds
 from model.labels import ALERTED_EMOTIONS
+from service.access.origin import OwnAddresses
 from service.alerts.policy import AlertRule
 from service.api import audiosocket, calls, classify, events, health, old_paths, problem
 from service.api.audiosocket import AudioSocketServer
+from service.api.headers import StrictHeaders
+from service.api.origin import OriginCheck
 from service.api.services import Services
 from service.api.telephony import create_router
 from service.calls.context import CallContext
@@ -33,6 +36,7 @@ from service.telephony.shared.no_credentials import AcceptAll, RejectAll
 log = structlog.get_logger()
 
 DASHBOARD = Path(__file__).parent / "dashboard"
+DOCS = Path(__file__).parent / "api" / "docs"
 DAY_S = 86_400
 FLUSH_S = 5.0  # at a stop, for writes to Redis that are pending
 
@@ -158,9 +162,14 @@ def create_app(settings: Settings) -> FastAPI:
         summary="How callers sound, while they are still talking.",
         version=version("kanjo"),
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's own page loads its script from another host
+        redoc_url=None,
     )
     app.state.services = services
     problem.install(app)
+    own = OwnAddresses(settings.listens_at, settings.public_url or ())
+    app.add_middleware(OriginCheck, own=own, rejections=services.rejections)
+    app.add_middleware(StrictHeaders)  # the last one added is the outermost
     app.include_router(create_router(settings.providers))
     for routes in (calls, events, classify, health, old_paths):
         app.include_router(routes.router)
@@ -169,6 +178,12 @@ def create_app(settings: Settings) -> FastAPI:
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(DASHBOARD / "index.html")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> FileResponse:
+        return FileResponse(DOCS / "index.html")
+
+    app.mount("/docs", StaticFiles(directory=DOCS), name="docs")
 
     return app
 

@@ -1,6 +1,7 @@
 """Every setting, from the environment: `KANJO_` and the field's name in capitals."""
 
 import os
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -51,6 +52,11 @@ class ServiceSettings(BaseModel):
     drain_s: float = Field(20, ge=0, description="how long live calls may continue at a stop")
 
     # Who may connect
+    public_url: frozenset[str] | None = Field(
+        None,
+        description="addresses at which browsers and clients call the service, where these name a "
+        "host and not an IP address: `https://kanjo.example,http://kanjo:8000`",
+    )
     trust_network: bool = Field(
         False,
         description="accept clients of bridges without credentials though the host is not "
@@ -209,6 +215,20 @@ class ServiceSettings(BaseModel):
             return ip_address(host).is_loopback
         except ValueError:
             return False
+
+    @field_validator("public_url", mode="before")
+    @classmethod
+    def _urls(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        urls = frozenset(url.strip() for url in value.split(","))
+        for url in urls:
+            if not re.fullmatch(r"https?://[\w.-]+(:\d{1,5})?/?", url, re.ASCII):
+                raise ValueError(
+                    f"got {url!r}, expected addresses such as https://kanjo.example, with commas "
+                    "between them"
+                )
+        return urls
 
     @field_validator("agent_legs", mode="before")
     @classmethod

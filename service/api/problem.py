@@ -37,7 +37,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _handle_failure)
 
 
-def _problem_response(
+def problem_response(
     status: int, detail: str, headers: Mapping[str, str] | None = None, **extensions: Any
 ) -> JSONResponse:
     """Returns a response with the members of RFC 9457, section 3.1, and extension members."""
@@ -56,13 +56,13 @@ async def _handle_problem(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HttpProblem)
     got, expected = error.got, error.expected
     detail = f"got {got}, expected {expected}"
-    return _problem_response(error.status, detail, got=got, expected=expected)
+    return problem_response(error.status, detail, got=got, expected=expected)
 
 
 async def _handle_http_exception(_: Request, error: Exception) -> JSONResponse:
     """Handles errors that the framework raises, such as an unknown path."""
     assert isinstance(error, HTTPException)
-    return _problem_response(error.status_code, str(error.detail), error.headers)
+    return problem_response(error.status_code, str(error.detail), error.headers)
 
 
 async def _handle_invalid_request(_: Request, error: Exception) -> JSONResponse:
@@ -70,16 +70,16 @@ async def _handle_invalid_request(_: Request, error: Exception) -> JSONResponse:
     first = error.errors()[0]
     got = f"{first['loc'][-1]} {first['input']!r}"[:200]
     expected = first["msg"].removeprefix("Input should be ")
-    return _problem_response(400, f"got {got}: {expected}", got=got, expected=expected)
+    return problem_response(400, f"got {got}: {expected}", got=got, expected=expected)
 
 
 async def _handle_bad_cursor(_: Request, error: Exception) -> JSONResponse:
-    return _problem_response(400, str(error))
+    return problem_response(400, str(error))
 
 
 async def _handle_store_unavailable(_: Request, error: Exception) -> JSONResponse:
-    return _problem_response(503, str(error))
+    return problem_response(503, str(error))
 
 
 async def _handle_failure(_: Request, __: Exception) -> JSONResponse:
-    return _problem_response(500, "the service failed; its log says why")
+    return problem_response(500, "the service failed; its log says why")
