@@ -5,17 +5,19 @@ import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Self, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, cast, get_args
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     SecretStr,
+    ValidationError,
     ValidationInfo,
     create_model,
     field_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from model import SHIPPED
 from service.events import Track
@@ -258,15 +260,46 @@ class ServiceSettings(BaseModel):
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Returns the settings of all variables that begin with KANJO_.
 
+        A secret may come from a file, which KANJO_..._FILE names.
+
         Raises:
-            ValidationError: a variable is unknown or its value impossible.
+            ValidationError: a variable is unknown, its value impossible, or its file unreadable.
         """
         own = {
             name.removeprefix(PREFIX).lower(): value
             for name, value in environ.items()
             if name.startswith(PREFIX)
         }
-        return cls.model_validate({k: v for k, v in own.items() if k not in FOREIGN})
+        own = {name: value for name, value in own.items() if name not in FOREIGN}
+        files = {name for name in own if name.removesuffix("_file") in cls._secrets() - {name}}
+        problems = []
+        for file in files:
+            path, name = Path(own.pop(file)), file.removesuffix("_file")
+            try:
+                if name in own:
+                    raise ValueError(f"got KANJO_{name.upper()} too, expected one of the two")
+                own[name] = path.read_text(encoding="utf-8").rstrip("\r\n")
+            except (OSError, ValueError) as failure:
+                what = failure.strerror if isinstance(failure, OSError) else failure
+                sentence = str(what) if name in own else f"cannot read {str(path)!r}: {what}"
+                error = PydanticCustomError("value_error", "{sentence}", {"sentence": sentence})
+                problems.append(InitErrorDetails(type=error, loc=(file,), input=None))
+        if problems:
+            raise ValidationError.from_exception_data(cls.__name__, problems)
+        return cls.model_validate(own)
+
+    @classmethod
+    def _secrets(cls) -> set[str]:
+        """Returns the fields that are, or may contain, secrets."""
+        return {
+            name
+            for name, field in cls.model_fields.items()
+            if name == "redis_url" or _holds_secrets(field.annotation)
+        }
+
+
+def _holds_secrets(annotation: object) -> bool:
+    return annotation is SecretStr or any(map(_holds_secrets, get_args(annotation)))
 
 
 def settings_for(providers: Providers) -> type[ServiceSettings]:

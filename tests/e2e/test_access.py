@@ -21,7 +21,7 @@ from service.telephony.twilio.client import TwilioClient
 from tests.e2e.service import Service
 from tests.redis_server import RedisServer
 
-SESAME = "open-sesame"
+SESAME = "open-sesame-of-this-test"
 SESAME_64 = base64.b64encode(SESAME.encode()).decode()
 WRONG = "abracadabra"
 WRONG_64 = base64.b64encode(WRONG.encode()).decode()

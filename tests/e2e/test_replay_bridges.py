@@ -32,6 +32,7 @@ FRAMES = 400  # of 20 ms, from another client
 FROM_S, TO_S = 9, 21  # of the sample call: the caller begins to sound angry
 PUBLIC = "wss://kanjo.example.com/calls"
 SECRET = "a secret of this test"
+TOKEN = "a token of this test"
 SECRET_64 = base64.b64encode(SECRET.encode()).decode()
 
 CREDENTIALS = {
@@ -40,7 +41,7 @@ CREDENTIALS = {
     "vonage_token": SECRET,
     "twilio_url": f"{PUBLIC}/twilio",
     "twilio_auth_token": SECRET,
-    "twilio_token": "t",
+    "twilio_token": TOKEN,
     "plivo_url": f"{PUBLIC}/plivo",
     "plivo_auth_token": SECRET,
     "audiohook_keys": f"k:{SECRET_64}",
@@ -54,7 +55,7 @@ CLIENT_CREDENTIALS = {
     "native": ClientCredentials(token=SECRET),
     "telnyx": ClientCredentials(token=SECRET),
     "vonage": ClientCredentials(token=SECRET),
-    "twilio": ClientCredentials(secret=SECRET, token="t", public_url=f"{PUBLIC}/twilio"),
+    "twilio": ClientCredentials(secret=SECRET, token=TOKEN, public_url=f"{PUBLIC}/twilio"),
     "plivo": ClientCredentials(secret=SECRET, public_url=f"{PUBLIC}/plivo"),
     "audiohook": ClientCredentials(api_key="k", secret=SECRET_64),
     "asterisk": BASIC,
@@ -189,7 +190,7 @@ async def test_twilio_must_send_the_token_beside_the_signature(kanjo: Service) -
 @pytest.fixture(scope="module")
 def twilio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service that checks only Twilio's token: the client signs nothing."""
-    with Service(tmp_path_factory.mktemp("twilio"), batch_max=1, twilio_token="t") as service:
+    with Service(tmp_path_factory.mktemp("twilio"), batch_max=1, twilio_token=TOKEN) as service:
         yield service
 
 
@@ -209,7 +210,7 @@ async def streamed(kanjo: Service, *tracks: str, **changes: Any) -> tuple[CallRe
         response_timeout_s=0.1,
         quiet_period_s=0.1,
         max_drain_s=1.0,
-        custom_parameters={"token": "t"},
+        custom_parameters={"token": TOKEN},
         **changes,
     )
     report = await streamdouble_call(url(kanjo, "twilio"), frames=frames(0), config=config)
@@ -245,7 +246,7 @@ async def test_a_twilio_connection_that_breaks_ends_its_call(twilio: Service) ->
     encoder = MediaStreamEncoder()
     async with connect(url(twilio, "twilio"), compression=None, proxy=None) as socket:
         await socket.send(json.dumps(encoder.connected()))
-        start = encoder.start(tracks=["inbound"], custom_parameters={"token": "t"})
+        start = encoder.start(tracks=["inbound"], custom_parameters={"token": TOKEN})
         await socket.send(json.dumps(start))
         for frame in frames(0):
             await socket.send(json.dumps(encoder.media(frame)))

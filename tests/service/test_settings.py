@@ -169,18 +169,18 @@ def test_a_message_a_little_too_large_is_still_read_so_that_it_gets_a_reply() ->
 
 
 SECRETS = {
-    "KANJO_AUDIOHOOK_KEYS": "key:c2VzYW1l,other:",
+    "KANJO_AUDIOHOOK_KEYS": "key:c2VzYW1lIG9mIHRoaXMgdGVzdA==,other:",
     "KANJO_TWILIO_URL": "wss://x/calls/twilio",
-    "KANJO_TWILIO_AUTH_TOKEN": "sesame",
-    "KANJO_TWILIO_SHARED_KEYS": "SK1:sesame, SK2:sesame:2",
-    "KANJO_FREESWITCH_PASSWORD": "sesame",
+    "KANJO_TWILIO_AUTH_TOKEN": "sesame of this test",
+    "KANJO_TWILIO_SHARED_KEYS": "SK1:sesame of this test, SK2:sesame of this:2",
+    "KANJO_FREESWITCH_PASSWORD": "sesame of this test",
 }
 
 
 def test_secrets_are_read_by_their_names_and_never_shown() -> None:
     settings = Settings.from_env(SECRETS)
-    assert settings.audiohook_secrets == {"key": b"sesame", "other": None}
-    assert settings.twilio_secrets == {"SK1": "sesame", "SK2": "sesame:2"}
+    assert settings.audiohook_secrets == {"key": b"sesame of this test", "other": None}
+    assert settings.twilio_secrets == {"SK1": "sesame of this test", "SK2": "sesame of this:2"}
     assert settings.credentials
     for shown in (repr(settings), str(settings), settings.model_dump_json()):
         assert "sesame" not in shown
@@ -206,9 +206,40 @@ def test_a_secret_that_is_refused_is_not_shown_either(environ: dict[str, str]) -
         assert "sesame" not in problem["msg"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, value) for name, value in SECRETS.items() if not name.endswith("_URL")),
+        ("KANJO_REDIS_URL", "redis://:sesame@redis:6379/0"),
+    ],
+)
+def test_a_secret_may_come_from_a_file(name: str, value: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{value}\n")
+    more = {"KANJO_TWILIO_URL": SECRETS["KANJO_TWILIO_URL"]}
+    read = Settings.from_env({f"{name}_FILE": str(file), **more})
+    assert read == Settings.from_env({name: value, **more})
+
+
+def test_a_file_of_a_secret_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    for name in ("KANJO_NATIVE_TOKEN", "KANJO_REDIS_URL"):
+        where, message = refused(**{f"{name}_FILE": str(tmp_path / "none")})
+        assert where == (f"{name.removeprefix('KANJO_').lower()}_file",)
+        assert "none': No such file or directory" in message
+        file = tmp_path / "secret"
+        file.write_text("sesame of this test")
+        where, message = refused(**{f"{name}_FILE": str(file), name: "sesame of this test"})
+        assert message == f"got {name} too, expected one of the two"
+    file.write_bytes(b"\xff\xfe sesame")
+    where, message = refused(KANJO_NATIVE_TOKEN_FILE=str(file))
+    assert "sesame" not in message
+    where, message = refused(KANJO_PORT_FILE=str(file))  # no secret
+    assert "not permitted" in message
+
+
 def test_a_signing_secret_needs_the_address_that_is_signed() -> None:
     for bridge in ("twilio", "plivo"):
-        where, message = refused(**{f"KANJO_{bridge.upper()}_AUTH_TOKEN": "sesame"})
+        where, message = refused(**{f"KANJO_{bridge.upper()}_AUTH_TOKEN": "sesame of this test"})
         assert where == (f"{bridge}_auth_token",)
         assert f"got no {bridge}_url, expected the public address that is signed" in message
 
@@ -230,8 +261,8 @@ def test_a_bridge_may_be_connected_to_the_agents_leg() -> None:
         ("::", {}, "127.0.0.1"),
         ("10.0.0.7", {}, "127.0.0.1"),
         ("kanjo.example.com", {}, "127.0.0.1"),
-        ("0.0.0.0", {"native_token": "t"}, "0.0.0.0"),
-        ("0.0.0.0", {"twilio_token": "t"}, "0.0.0.0"),
+        ("0.0.0.0", {"native_token": "t" * 16}, "0.0.0.0"),
+        ("0.0.0.0", {"twilio_token": "t" * 16}, "0.0.0.0"),
         ("0.0.0.0", {"twilio_url": "wss://x"}, "127.0.0.1"),
         ("0.0.0.0", {"trust_network": "true"}, "0.0.0.0"),
     ],

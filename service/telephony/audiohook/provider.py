@@ -11,7 +11,7 @@ from service.telephony.audiohook.bridge import AudioHookBridge
 from service.telephony.audiohook.client import AudioHookClient
 from service.telephony.shared.authenticator import Authenticator, Handshake, Unauthorized
 from service.telephony.shared.provider import BridgeOptions, Documentation, Provider
-from service.telephony.shared.settings import ProviderSettings, Secret, pairs
+from service.telephony.shared.settings import ProviderSettings, Secrets, pairs
 
 
 def _in_base64(keys: SecretStr) -> SecretStr:
@@ -26,7 +26,7 @@ def _in_base64(keys: SecretStr) -> SecretStr:
 class AudioHookSettings(ProviderSettings):
     """The keys and client secrets of AudioHook's handshakes."""
 
-    audiohook_keys: Annotated[Secret, AfterValidator(_in_base64)] | None = Field(
+    audiohook_keys: Annotated[Secrets, AfterValidator(_in_base64)] | None = Field(
         None,
         description="AudioHook's API keys with their client secrets in base64, "
         "`key:secret,key:secret`; a key may have none, `key:`",

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo
 
+LEAST_CHARS = 16  # of a secret: fewer can be guessed
+
 
 class ProviderSettings(BaseModel):
     """The settings of one provider, which become fields of the service's settings.
@@ -30,10 +32,23 @@ def pairs(text: str) -> dict[str, str]:
     return secrets
 
 
-def _not_empty(secret: SecretStr) -> SecretStr:
-    if not secret.get_secret_value():
+def _strong(secret: SecretStr) -> SecretStr:
+    size = len(secret.get_secret_value())
+    if not size:
         raise ValueError("got nothing, expected a secret, or no such variable at all")
+    if size < LEAST_CHARS:
+        raise ValueError(
+            f"got a secret of {size} characters, expected at least {LEAST_CHARS} at random, such "
+            "as `openssl rand -hex 16` prints"
+        )
     return secret
+
+
+def _each_strong(secrets: SecretStr) -> SecretStr:
+    for secret in pairs(secrets.get_secret_value()).values():
+        if secret:  # whether a name may have none is decided by the provider
+            _strong(SecretStr(secret))
+    return secrets
 
 
 def _goes_with_url(secret: SecretStr, info: ValidationInfo) -> SecretStr:
@@ -44,8 +59,10 @@ def _goes_with_url(secret: SecretStr, info: ValidationInfo) -> SecretStr:
     return secret
 
 
-Secret = Annotated[SecretStr, AfterValidator(_not_empty)]
+Secret = Annotated[SecretStr, AfterValidator(_strong)]
+Secrets = Annotated[SecretStr, AfterValidator(_each_strong)]  # `name:secret,name:secret`
 # A secret that signs the public address, which must come before it: `x_url`.
 SigningSecret = Annotated[Secret, AfterValidator(_goes_with_url)]
+SigningSecrets = Annotated[Secrets, AfterValidator(_goes_with_url)]
 User = Annotated[str, Field(min_length=1, pattern="^[^:]+$", description="HTTP Basic: user")]
 PublicUrl = Annotated[str, Field(pattern=r"^wss?://[^?#]+$")]

@@ -12,6 +12,7 @@ from service.telephony.shared.settings import (
     PublicUrl,
     Secret,
     SigningSecret,
+    SigningSecrets,
     pairs,
 )
 from service.telephony.twilio.auth import TwilioAuthenticator
@@ -34,7 +35,7 @@ class TwilioSettings(ProviderSettings):
     twilio_auth_token: SigningSecret | None = Field(
         None, description="what signs it: the account's auth token"
     )
-    twilio_shared_keys: Annotated[SigningSecret, AfterValidator(_complete)] | None = Field(
+    twilio_shared_keys: Annotated[SigningSecrets, AfterValidator(_complete)] | None = Field(
         None, description="or SharedKeys, `name:secret,name:secret`"
     )
     twilio_token: Secret | None = Field(None, description="what the parameter `token` must be")

@@ -169,7 +169,7 @@ def test_a_port_in_use_stops_the_start_and_leaves_no_other_bound() -> None:
 @pytest.mark.parametrize(
     ("settings", "address"),
     [
-        ({"host": "0.0.0.0", "native_token": "t"}, "127.0.0.1"),
+        ({"host": "0.0.0.0", "native_token": "t" * 16}, "127.0.0.1"),
         ({"host": "0.0.0.0", "trust_network": True}, "0.0.0.0"),
         ({"host": "::1"}, "::1"),
     ],

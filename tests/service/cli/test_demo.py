@@ -13,7 +13,7 @@ async def test_an_interrupted_demo_hangs_up_and_prints_a_summary() -> None:
         env={
             **os.environ,
             "KANJO_PORT": str(port),
-            "KANJO_NATIVE_TOKEN": "t",
+            "KANJO_NATIVE_TOKEN": "t" * 16,
             "PYTHONUNBUFFERED": "1",
         },
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -22,6 +22,8 @@ from service.telephony.shared.recording import Recording
 from service.telephony.shared.settings import ProviderSettings, Secret
 from tests.service.api.conftest import SPOKEN, Running, ready, until
 
+TOKEN = "token of this test"
+
 
 class TinySettings(ProviderSettings):
     tiny_token: Secret | None = Field(None, description="`Authorization: Bearer`")
@@ -83,20 +85,20 @@ SettingsWithTiny = settings_for(PROVIDERS_WITH_TINY)
 
 
 def test_the_settings_have_its_fields_and_its_leg() -> None:
-    settings = SettingsWithTiny.from_env({"KANJO_TINY_TOKEN": "t", "KANJO_AGENT_LEGS": "tiny"})
+    settings = SettingsWithTiny.from_env({"KANJO_TINY_TOKEN": TOKEN, "KANJO_AGENT_LEGS": "tiny"})
     assert isinstance(settings, TinySettings)
     assert settings.credentials
     assert settings.bridge_options("tiny").leg is Track.AGENT
     assert set(SettingsWithTiny.model_fields) - set(Settings.model_fields) == {"tiny_token"}
     assert "tiny" in legs(PROVIDERS_WITH_TINY)
     with pytest.raises(ValidationError, match="not permitted"):
-        Settings.from_env({"KANJO_TINY_TOKEN": "t"})
+        Settings.from_env({"KANJO_TINY_TOKEN": TOKEN})
     with pytest.raises(ValidationError, match="expected some of asterisk"):
         Settings.from_env({"KANJO_AGENT_LEGS": "tiny"})
 
 
 def test_it_has_its_authenticator_and_its_client() -> None:
-    settings = SettingsWithTiny.from_env({"KANJO_TINY_TOKEN": "t"})
+    settings = SettingsWithTiny.from_env({"KANJO_TINY_TOKEN": TOKEN})
     made = authenticators(settings, trusted=True, providers=PROVIDERS_WITH_TINY)
     assert isinstance(made["tiny"], BearerAuthenticator)
     assert clients(PROVIDERS_WITH_TINY)["tiny"] is TinyClient
@@ -104,7 +106,7 @@ def test_it_has_its_authenticator_and_its_client() -> None:
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Running]:
-    fields = {"batch_max": 4, "drain_s": 0, "tiny_token": "t"}
+    fields = {"batch_max": 4, "drain_s": 0, "tiny_token": TOKEN}
     server = Running(SettingsWithTiny.model_validate(fields))
     server.thread.start()
     try:
@@ -118,7 +120,7 @@ def service() -> Iterator[Running]:
 def test_a_route_takes_its_calls(service: Running) -> None:
     client_class = clients(service.services.settings.providers)["tiny"]
     recording = Recording("spoken", (Track.CALLER,), np.ascontiguousarray(SPOKEN[:, np.newaxis]))
-    client = client_class("c1", recording, credentials=ClientCredentials(token="t"))
+    client = client_class("c1", recording, credentials=ClientCredentials(token=TOKEN))
     with service.socket("/calls/tiny", additional_headers=client.headers()) as socket:
         for message in (*client.start(), *client.frame(recording.pcm), *client.stop()):
             socket.send(message)

@@ -15,20 +15,21 @@ from service.telephony.twilio.auth import TwilioAuthenticator
 
 PUBLIC = "0.0.0.0"
 
+SECRET = "a secret of this test"
 KEYED: dict[str, tuple[type, dict[str, Any]]] = {
-    "asterisk": (BasicAuthenticator, {"asterisk_password": "p"}),
+    "asterisk": (BasicAuthenticator, {"asterisk_password": SECRET}),
     "audiohook": (AudioHookAuthenticator, {"audiohook_keys": "k:"}),
-    "exotel": (BasicAuthenticator, {"exotel_password": "p"}),
-    "freeswitch": (BasicAuthenticator, {"freeswitch_password": "p"}),
-    "jambonz": (BasicAuthenticator, {"jambonz_password": "p"}),
-    "native": (BearerAuthenticator, {"native_token": "t"}),
-    "plivo": (PlivoAuthenticator, {"plivo_url": "wss://x/calls/plivo", "plivo_auth_token": "a"}),
-    "telnyx": (BearerAuthenticator, {"telnyx_token": "t"}),
+    "exotel": (BasicAuthenticator, {"exotel_password": SECRET}),
+    "freeswitch": (BasicAuthenticator, {"freeswitch_password": SECRET}),
+    "jambonz": (BasicAuthenticator, {"jambonz_password": SECRET}),
+    "native": (BearerAuthenticator, {"native_token": SECRET}),
+    "plivo": (PlivoAuthenticator, {"plivo_url": "wss://x/calls/plivo", "plivo_auth_token": SECRET}),
+    "telnyx": (BearerAuthenticator, {"telnyx_token": SECRET}),
     "twilio": (
         TwilioAuthenticator,
-        {"twilio_url": "wss://x/calls/twilio", "twilio_auth_token": "a"},
+        {"twilio_url": "wss://x/calls/twilio", "twilio_auth_token": SECRET},
     ),
-    "vonage": (BearerAuthenticator, {"vonage_token": "t"}),
+    "vonage": (BearerAuthenticator, {"vonage_token": SECRET}),
 }
 
 
@@ -58,15 +59,15 @@ def test_without_any_credentials_the_service_stays_on_loopback_and_is_open_there
 
 
 def test_on_a_trusted_network_bridges_without_credentials_are_open() -> None:
-    found = kinds(host=PUBLIC, trust_network=True, native_token="t")
+    found = kinds(host=PUBLIC, trust_network=True, native_token=SECRET)
     assert found == dict.fromkeys(KEYED, AcceptAll) | {"native": BearerAuthenticator}
 
 
 def test_twilio_may_rely_on_shared_keys_or_on_the_streams_token_alone() -> None:
-    shared = {"twilio_url": "wss://x/calls/twilio", "twilio_shared_keys": "SK1:s"}
+    shared = {"twilio_url": "wss://x/calls/twilio", "twilio_shared_keys": f"SK1:{SECRET}"}
     assert kinds(host=PUBLIC, **shared)["twilio"] is TwilioAuthenticator
-    assert kinds(host=PUBLIC, twilio_token="t")["twilio"] is CheckedAtStart
-    assert kinds(host=PUBLIC, twilio_url="wss://x", native_token="t")["twilio"] is RejectAll
+    assert kinds(host=PUBLIC, twilio_token=SECRET)["twilio"] is CheckedAtStart
+    assert kinds(host=PUBLIC, twilio_url="wss://x", native_token=SECRET)["twilio"] is RejectAll
 
 
 def test_rows_are_named_as_their_clients_and_their_settings_as_the_rows() -> None:
