@@ -129,7 +129,9 @@ class ServiceSettings(BaseModel):
         10, ge=0, description="longest a window waits for its batch to fill"
     )
     queue_max: int = Field(
-        512, ge=1, description="most queued windows; further ones replace the oldest"
+        512,
+        ge=1,
+        description="most queued windows; further ones replace the oldest of the call with the most",
     )
     window_max_age_s: float = Field(3.0, gt=0, description="windows queued for longer are dropped")
 

@@ -141,10 +141,11 @@ async def classify(
             cut, pcm, meta, context.first_s, context.hop_s, settings.gate
         )
         posteriors: list[Posterior] = []
+        upload = object()  # has its turns among the calls
         try:
             for start in range(0, len(windows.windows), QUEUED_MAX):
                 queued = [
-                    services.batcher.submit(window.model_input)
+                    services.batcher.submit(window.model_input, upload)
                     for window in windows.windows[start : start + QUEUED_MAX]
                 ]
                 posteriors += await asyncio.gather(*queued)

@@ -174,7 +174,8 @@ class CallStream:
 
     def _hop_s(self) -> float:
         """Widens the hop under pressure, so that fewer windows are cut rather than dropped."""
-        excess = max(0.0, self._context.batcher.pressure - PRESSURE_FREE) / (1 - PRESSURE_FREE)
+        pressure = self._context.batcher.pressure(self._call.session)
+        excess = max(0.0, pressure - PRESSURE_FREE) / (1 - PRESSURE_FREE)
         return self._context.hop_s * (1 + HOP_GROWTH * excess)
 
     def _advance(self, track: Track, pipeline: TrackPipeline) -> None:
@@ -189,7 +190,7 @@ class CallStream:
 
     def _submit(self, track: Track, windows: Sequence[Window], arrived_at: float) -> None:
         for window in windows:
-            posterior = self._context.batcher.submit(window.model_input)
+            posterior = self._context.batcher.submit(window.model_input, self._call.session)
             self._in_flight.append(_SubmittedWindow(track, window, arrived_at, posterior))
             self._none_in_flight.clear()
             self._any_in_flight.set()

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import structlog
@@ -14,6 +14,7 @@ import structlog
 from model.speaker_baseline import ModelInput
 from service.errors import KanjoError
 from service.metrics import Metrics
+from service.scoring.fair_queue import FairQueue
 from service.scoring.scorer import Posterior, Scorer
 
 log = structlog.get_logger()
@@ -32,8 +33,9 @@ class WindowDropped(KanjoError):
         return f"window dropped: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _QueuedWindow:
+    call: Hashable
     model_input: ModelInput
     queued_at: float  # on the batcher's clock
     posterior: asyncio.Future[Posterior]
@@ -42,8 +44,9 @@ class _QueuedWindow:
 class Batcher:
     """A bounded queue of windows and a thread in which the scorer runs.
 
-    If the queue is full, the oldest window is dropped: a late reading is of no use. If a batch
-    fails, its windows are scored again one by one, so that only the faulty one is dropped.
+    Calls share it: a call's second waiting window goes after every other call's first. If the queue
+    is full, the call with the most windows in it loses its oldest: a late reading is of no use. If
+    a batch fails, its windows are scored again one by one, so that only the faulty one is dropped.
 
     Args:
         scorer: is called in a thread of its own.
@@ -72,7 +75,7 @@ class Batcher:
         self._queue_max = queue_max
         self._max_age_s = max_age_s
         self._clock = clock
-        self._queue: deque[_QueuedWindow] = deque()
+        self._queue: FairQueue[_QueuedWindow] = FairQueue()
         self._not_empty = asyncio.Event()
         self._batch_full = asyncio.Event()
         self._stopped = False
@@ -81,31 +84,30 @@ class Batcher:
     def __len__(self) -> int:
         return len(self._queue)
 
-    @property
-    def pressure(self) -> float:
-        """How close queued windows are to being dropped, by number or by age; 0 to 1."""
-        if not self._queue:
-            return 0.0
-        age_s = self._clock() - self._queue[0].queued_at
-        return min(1.0, max(len(self._queue) / self._queue_max, age_s / self._max_age_s))
+    def pressure(self, call: Hashable = None) -> float:
+        """How close a call's next window is to being dropped, by number or by age; 0 to 1."""
+        oldest_at = self._queue.oldest_of(call)
+        age_s = 0.0 if oldest_at is None else self._clock() - oldest_at
+        # Of other calls' windows only those are before it that have their turn before it.
+        before = min(len(self._queue), (self._queue.count(call) + 1) * self._queue.calls)
+        return min(1.0, max(before / self._queue_max, age_s / self._max_age_s))
 
-    def submit(self, model_input: ModelInput) -> asyncio.Future[Posterior]:
+    def submit(self, model_input: ModelInput, call: Hashable = None) -> asyncio.Future[Posterior]:
         """Queues a window; the future is given its posterior or WindowDropped.
 
-        A caller that no longer needs the posterior cancels the future.
+        Windows that have the same `call` share its turns. A caller that no longer needs the
+        posterior cancels the future.
         """
         posterior = asyncio.get_running_loop().create_future()
-        posterior.add_done_callback(_mark_retrieved)
-        queued = _QueuedWindow(model_input, self._clock(), posterior)
+        queued = _QueuedWindow(call, model_input, self._clock(), posterior)
+        posterior.add_done_callback(partial(self._settled, queued))
         if self._stopped:
             self._drop(queued, "stopped")
             return posterior
-        if len(self._queue) >= self._queue_max:
-            self._make_room()
-        self._queue.append(queued)
-        self._not_empty.set()
-        if len(self._queue) >= self._batch_max:
-            self._batch_full.set()
+        self._queue.push(queued)
+        if len(self._queue) > self._queue_max:
+            self._drop(self._queue.pop_of_most(), "queue_full")
+        self._note_length()
         return posterior
 
     async def run(self) -> None:
@@ -113,7 +115,10 @@ class Batcher:
         try:
             while True:
                 await self._not_empty.wait()
-                age_s = self._clock() - self._queue[0].queued_at
+                oldest_at = self._queue.oldest_at
+                if oldest_at is None:
+                    continue  # all were cancelled meanwhile
+                age_s = self._clock() - oldest_at
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._wait_s - age_s):
                         await self._batch_full.wait()
@@ -126,29 +131,39 @@ class Batcher:
         finally:
             self._stopped = True
             while self._queue:
-                self._drop(self._queue.popleft(), "stopped")
+                self._drop(self._queue.pop(), "stopped")
             self._thread.shutdown(wait=False, cancel_futures=True)
-
-    def _make_room(self) -> None:
-        """Removes all cancelled windows, or else drops the oldest."""
-        self._queue = deque(queued for queued in self._queue if not queued.posterior.done())
-        if len(self._queue) >= self._queue_max:
-            self._drop(self._queue.popleft(), "queue_full")
 
     def _take_batch(self) -> list[_QueuedWindow]:
         batch: list[_QueuedWindow] = []
         oldest_at = self._clock() - self._max_age_s
         while self._queue and len(batch) < self._batch_max:
-            queued = self._queue.popleft()
+            queued = self._queue.pop()
             if queued.queued_at < oldest_at:
                 self._drop(queued, "too_late")
             elif not queued.posterior.done():
                 batch.append(queued)
-        if not self._queue:
-            self._not_empty.clear()
-        if len(self._queue) < self._batch_max:
-            self._batch_full.clear()
+        self._note_length()
         return batch
+
+    def _note_length(self) -> None:
+        """Sets the events that `run` waits for."""
+        for event, least in ((self._not_empty, 1), (self._batch_full, self._batch_max)):
+            if len(self._queue) >= least:
+                event.set()
+            else:
+                event.clear()
+
+    def _settled(self, queued: _QueuedWindow, posterior: asyncio.Future[Posterior]) -> None:
+        """Takes a cancelled window out of the queue.
+
+        Reads the exception, so that asyncio does not log a dropped window as an error.
+        """
+        if posterior.cancelled():
+            self._queue.discard(queued)
+            self._note_length()
+        else:
+            posterior.exception()
 
     def _drop(self, queued: _QueuedWindow, reason: DropReason) -> None:
         """Gives the future WindowDropped, unless it has a result or was cancelled."""
@@ -179,9 +194,3 @@ class Batcher:
         loop = asyncio.get_running_loop()
         windows = [queued.model_input for queued in batch]
         return await loop.run_in_executor(self._thread, self._scorer.score, windows)
-
-
-def _mark_retrieved(posterior: asyncio.Future[Posterior]) -> None:
-    """Reads the exception, so that asyncio does not log a dropped window as an error."""
-    if not posterior.cancelled():
-        posterior.exception()

@@ -122,11 +122,23 @@ async def test_the_hop_grows_under_pressure(queued: int, windows: int) -> None:
         np.zeros((1, META.features.n_features), np.float32)
     )
     async with service(LoudnessScorer(), gate=False, queue_max=8000, scoring=False) as calls:
-        for _ in range(queued):
-            calls.context.batcher.submit(empty)
+        for other in range(queued):
+            calls.context.batcher.submit(empty, other)
         stream = calls.open(started(), lambda _: None)
         await stream.receive(Audio(CALLER, silence(20)))
         assert stream.abandon("hung up").dropped == windows
+
+
+async def test_the_hop_does_not_grow_because_of_one_other_call() -> None:
+    empty = SpeakerBaseline(META.features).features(
+        np.zeros((1, META.features.n_features), np.float32)
+    )
+    async with service(LoudnessScorer(), gate=False, queue_max=8000, scoring=False) as calls:
+        for _ in range(8000):
+            calls.context.batcher.submit(empty, "greedy")
+        stream = calls.open(started(), lambda _: None)
+        await stream.receive(Audio(CALLER, silence(20)))
+        assert stream.abandon("hung up").dropped == 19
 
 
 async def test_dropped_windows_are_counted_and_give_no_reading() -> None:
