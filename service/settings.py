@@ -74,6 +74,12 @@ class ServiceSettings(BaseModel):
         30, gt=0, description="longest time from connection to the start of a call"
     )
     idle_s: float = Field(300, gt=0, description="longest time without a message")
+    max_speed: float = Field(
+        1.1,
+        ge=1,
+        description="how much faster than real time a stream may send for long, after a burst of "
+        "10 s (AudioHook 30 s); what comes faster is read later",
+    )
 
     max_connections: int = Field(
         800,
@@ -131,7 +137,7 @@ class ServiceSettings(BaseModel):
     queue_max: int = Field(
         512,
         ge=1,
-        description="most queued windows; further ones replace the oldest of the call with the most",
+        description="most queued windows; further ones replace those of the call with the most",
     )
     window_max_age_s: float = Field(3.0, gt=0, description="windows queued for longer are dropped")
 

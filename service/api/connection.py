@@ -10,6 +10,7 @@ from typing import assert_never
 import structlog
 
 from service.api.deadlines import Cause, next_deadline
+from service.api.pace import Pace
 from service.api.services import Services
 from service.api.transport import Transport, TransportClosed
 from service.calls.audio_watch import AudioWatch, UnusableAudio
@@ -40,7 +41,8 @@ class Connection:
     """One connection: receives its messages, publishes its readings and sends its replies.
 
     The three run side by side. A client that reads slowly delays only its own replies, of which the
-    bridge keeps the newest. A fault in one connection does not affect any other.
+    bridge keeps the newest. A client that sends faster than real time for long is not read until
+    real time has caught up. A fault in one connection does not affect any other.
 
     Deadlines are on the clock of the event loop, as the timeouts of the event loop are.
     """
@@ -65,6 +67,8 @@ class Connection:
         self._stage_by_s = math.inf
         self._start_by_s = math.inf
         self._close_by_s = 0.0
+        speed = services.settings.max_speed
+        self._pace = Pace(speed, bridge.burst_s, asyncio.get_running_loop().time())
 
     @property
     def state(self) -> ConnectionState:
@@ -180,24 +184,25 @@ class Connection:
 
     async def _next_events(self) -> list[Event]:
         """Returns the facts of the next message, or those of a deadline that passed before it."""
-        await asyncio.sleep(0)  # `receive` does not give way where messages are buffered
         now_s = asyncio.get_running_loop().time()
         stage, deadline_s = self._bridge.stage, self._bridge.deadline_s
         if stage is not self._stage:
             self._stage = stage
             self._stage_by_s = math.inf if deadline_s is None else now_s + deadline_s
+        unread_s = max(0.0, self._pace.ready_s - now_s)  # the client came too fast
         waiting_for_start = self._state is ConnectionState.WAITING_FOR_START
         by_s, cause = next_deadline(
             now_s,
             end_requested=self._end_reason is not None,
             stage_by_s=self._stage_by_s,
             start_by_s=self._start_by_s if waiting_for_start else math.inf,
-            idle_s=self._services.settings.idle_s,
+            idle_s=unread_s + self._services.settings.idle_s,
         )
         if by_s <= now_s:
             return self._expired(cause)
         try:
             async with asyncio.timeout_at(by_s) as self._message_timeout:
+                await asyncio.sleep(unread_s)
                 message = await self._transport.receive()
         except TimeoutError:
             # Not compared with the clock again: a coarse one (uvloop's) may show a little less.
@@ -207,7 +212,9 @@ class Connection:
         if message is None:
             self._client_left = True
             return self._bridge.disconnected()
-        return self._bridge.receive(message)
+        events = self._bridge.receive(message)
+        self._pace.receive(message, events, asyncio.get_running_loop().time())
+        return events
 
     def _expired(self, cause: Cause) -> list[Event]:
         refusal: CallRefused = NotStarted(self._services.settings.start_within_s)

@@ -37,7 +37,12 @@ def replay(
         typer.Option(min=1, help="Calls at the same time; the recordings are dealt round robin."),
     ] = 1,
     speed: Annotated[
-        float, typer.Option(min=0.01, max=1000, help="1 is real time, 2 twice as fast.")
+        float,
+        typer.Option(
+            min=0.01,
+            max=1000,
+            help="1 is real time, 2 twice as fast; the service allows KANJO_MAX_SPEED.",
+        ),
     ] = 1.0,
     repeat: Annotated[
         bool, typer.Option("--repeat", help="Start over after the last recording, until Ctrl-C.")

@@ -41,7 +41,8 @@ class Service:
             self.port: int = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws = f"ws://127.0.0.1:{self.port}/calls/native"
-        own = {"port": self.port, "state_dir": state / "var", **settings}
+        usual = {"port": self.port, "state_dir": state / "var", "max_speed": 1000}
+        own = {**usual, **settings}  # recordings may be sent at any speed
         self._environ = {k: v for k, v in os.environ.items() if not k.startswith("KANJO_")}
         self._environ |= {f"KANJO_{name.upper()}": str(value) for name, value in own.items()}
         self._log = state / "service.log"

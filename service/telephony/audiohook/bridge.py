@@ -69,6 +69,7 @@ class AudioHookBridge(Bridge):
     """
 
     replaces = True
+    burst_s = 30.0  # clients keep so much and send it at once ("Catch-up")
 
     def __init__(
         self,

@@ -40,6 +40,7 @@ class Bridge(Protocol):
     SUBPROTOCOLS: ClassVar[tuple[str, ...]] = ()  # of websockets, which clients may offer
     joins: bool = False
     replaces: bool = False
+    burst_s: float = 10.0  # audio that clients may send at once, as after a stall of the network
 
     close_code: CloseCode | None
     close_reason: str = ""  # a sentence that goes with `close_code`

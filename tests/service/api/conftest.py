@@ -29,6 +29,8 @@ from tests.paths import SAMPLES
 ANGRY: Pcm = soundfile.read(SAMPLES / "sounds-angry.flac", dtype="int16")[0]  # (n, 2) at 8 kHz
 SPOKEN = ANGRY[:, 0][: 9 * 8000]  # the caller, with a pause
 
+USUAL = {"batch_max": 4, "drain_s": 0, "max_speed": 1000}  # recordings are sent at once
+
 
 class Running(Server):
     """A service in a thread, and clients of it."""
@@ -95,7 +97,7 @@ class Running(Server):
 
 @contextmanager
 def running(**settings: Any) -> Iterator[Running]:
-    server = Running(Settings.model_validate({"batch_max": 4, "drain_s": 0, **settings}))
+    server = Running(Settings.model_validate({**USUAL, **settings}))
     server.thread.start()
     try:
         until(lambda: server.started)
