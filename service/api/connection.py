@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+import traceback
 from enum import Enum, auto
 from functools import partial
 from typing import assert_never
@@ -132,6 +133,7 @@ class Connection:
         except* Exception as failures:
             self._services.metrics.connection_failures.inc()
             log.error("call_failed", bridge=self._name, exc_info=failures)
+            _clear_frames(failures)
             self._close_by_s = asyncio.get_running_loop().time() + last_replies_s
             failed = True
         return not failed
@@ -303,3 +305,13 @@ class Connection:
         if self._stream:
             self._stream.abandon("failed")
             self._stream = None
+
+
+def _clear_frames(error: BaseException) -> None:
+    """Empties the frames of a logged error: their variables refer to it, and to the call."""
+    traceback.clear_frames(error.__traceback__)
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            _clear_frames(each)
+    if error.__context__:
+        _clear_frames(error.__context__)

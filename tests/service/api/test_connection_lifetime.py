@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import structlog
 
 from model.audio import mulaw_encode
 from service.api.connection import Connection, ConnectionState
 from service.api.services import Services
+from service.api.transport import TransportClosed
 from service.calls.call import Call
 from service.calls.registry import CallRegistry
 from service.calls.stream import CallStream
 from service.calls.track import TrackPipeline
-from service.events import Track
+from service.events import CallStarted, Event, Track
 from service.settings import Settings
 from service.telephony.native.bridge import NativeBridge
 from tests.service.api.conftest import STOP, start
@@ -64,6 +66,14 @@ def made(calls: CallRegistry) -> Services:
     return Services(
         Settings(), torch_scorer(), context.batcher, context.store, calls, context.metrics, {}
     )
+
+
+@pytest.fixture
+def plain_log() -> Iterator[None]:
+    """The log as the service configures it: rich tracebacks would keep what they show."""
+    structlog.configure([structlog.processors.format_exc_info, structlog.processors.JSONRenderer()])
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
@@ -122,3 +132,63 @@ async def test_an_ended_call_is_freed_at_once(services: Services, ending: str) -
     await asyncio.sleep(0)
     assert freed() is None
     assert alive() == []
+
+
+class Faulty(NativeBridge):
+    """A bridge in which our own code raises at the first audio."""
+
+    def receive(self, message: str | bytes) -> list[Event]:
+        if isinstance(message, bytes):
+            raise ArithmeticError("in the bridge")
+        return super().receive(message)
+
+
+class Unsent(Transport):
+    """A transport of a client that left: nothing can be sent to it."""
+
+    async def send(self, message: str | bytes) -> None:
+        raise TransportClosed
+
+    async def close(self, code: int, reason: str) -> None:
+        raise TransportClosed
+
+
+class Broken(Transport):
+    """A transport that fails in a way that nothing expects."""
+
+    async def send(self, message: str | bytes) -> None:
+        raise ArithmeticError("in the transport")
+
+
+@pytest.mark.usefixtures("no_collector", "plain_log")
+@pytest.mark.parametrize(
+    ("transport_class", "bridge_class", "messages"),
+    [
+        (Transport, Faulty, [start("call"), *audio(4)]),
+        (Broken, NativeBridge, [start("call"), *audio(4)]),
+        (Unsent, NativeBridge, [start("call"), *audio(4), STOP]),
+        (Transport, NativeBridge, [start("busy"), *audio(4)]),
+        (Transport, NativeBridge, ["nonsense", start("")]),
+        (Transport, NativeBridge, []),
+    ],
+    ids=["fault in the bridge", "fault in the transport", "left", "refused", "bad start", "silent"],
+)
+async def test_a_connection_that_ends_otherwise_is_freed_at_once(
+    services: Services,
+    transport_class: type[Transport],
+    bridge_class: type[NativeBridge],
+    messages: list[str | bytes],
+) -> None:
+    other = services.calls.open(CallStarted("busy", "native", (Track.CALLER,), 8000), print)
+    before = alive()
+    connection = Connection(
+        transport_class(*messages), bridge_class(frozenset({Track.CALLER})), "native", services
+    )
+    freed = weakref.ref(connection)
+    await connection.run()
+    assert connection.state is ConnectionState.CLOSED
+    del connection
+    await asyncio.sleep(0)
+    assert freed() is None
+    assert len(alive()) == len(before)
+    other.abandon("over")
