@@ -15,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 
 from model.artifact import ArtifactMeta, Thresholds
 from model.labels import ALERTED_EMOTIONS
+from service import memory
 from service.access.origin import OwnAddresses
 from service.alerts.policy import AlertRule
 from service.api import audiosocket, calls, classify, events, health, old_paths, problem
@@ -227,6 +228,7 @@ async def _require(run: Callable[[], Awaitable[None]], services: Services) -> No
 
 async def _warm_up(services: Services) -> None:
     await asyncio.to_thread(services.scorer.warm_up)
+    memory.exempt_permanent_objects()
     services.warm.set()
     meta = services.scorer.meta
     log.info("ready", model=meta.name, version=meta.version, device=services.scorer.device)
