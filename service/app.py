@@ -26,6 +26,8 @@ from service.api.services import Services
 from service.api.telephony import create_router
 from service.calls.context import CallContext
 from service.calls.registry import CallRegistry
+from service.connections import Connections
+from service.logs import EntryLimit
 from service.metrics import Metrics
 from service.scoring.batcher import Batcher
 from service.scoring.torch_scorer import TorchScorer
@@ -90,6 +92,7 @@ def _services(settings: Settings, scorer: TorchScorer) -> Services:
         hop_s=serving.hop_s,
     )
     live = CallRegistry(context, settings.max_calls)
+    rejections = EntryLimit()
     metrics.build.info(
         {
             "version": version("kanjo"),
@@ -114,6 +117,13 @@ def _services(settings: Settings, scorer: TorchScorer) -> Services:
             settings,
             trusted=settings.trusts(settings.listens_at),
             providers=settings.providers,
+        ),
+        rejections=rejections,
+        limits=Connections(
+            rejections,
+            settings.max_connections,
+            settings.max_connections_per_address,
+            settings.head_within_s,
         ),
     )
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 import uvicorn
 
+from service.api.http_protocol import HEAD_BYTES, HttpProtocol
 from service.api.websocket_protocol import WebSocketProtocol
-from service.connections import HEAD_BYTES, Connections, HttpProtocol
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -67,12 +67,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: "FastAPI", settings: Settings) -> None:
         self._services: Services = app.state.services
-        self.connections = Connections(
-            self._services.rejections,
-            settings.max_connections,
-            settings.max_connections_per_address,
-            settings.head_within_s,
-        )
+        self.connections = self._services.limits
         super().__init__(
             uvicorn.Config(
                 app,

@@ -68,6 +68,17 @@ class AudioSocketServer:
                 await server.serve_forever()
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        limits = self._services.limits
+        address = str((writer.get_extra_info("peername") or ("unknown",))[0])
+        if limits.admit(address) is None:
+            writer.transport.abort()
+            return
+        try:
+            await self._converse(reader, writer)
+        finally:
+            limits.release(address)
+
+    async def _converse(self, reader: StreamReader, writer: StreamWriter) -> None:
         ready = self._services.warm.is_set() and not self._services.stopping.is_set()
         try:
             if ready:  # otherwise the only possible reply is to end the connection

@@ -43,31 +43,28 @@ class _LimitedUpload(APIRoute):
             declared = request.headers.get("content-length", "0")
             if declared.isdecimal() and int(declared) > max_bytes + FORM_BYTES:
                 raise _too_large(declared, max_bytes)
-            received = 0  # bytes
             within_s = services.upload_within_s
-            by_s = asyncio.get_running_loop().time() + within_s
-
-            async def receive() -> Message:
-                nonlocal received
-                try:
-                    async with asyncio.timeout_at(by_s):
-                        message = await request.receive()
-                except TimeoutError:
-                    raise HttpProblem(
-                        HTTPStatus.REQUEST_TIMEOUT,
-                        f"{received} bytes",
-                        f"all of them within {within_s:g} s",
-                    ) from None
-                received += len(message.get("body", b""))
-                if received > max_bytes + FORM_BYTES:
-                    raise _too_large(f"more than {max_bytes}", max_bytes)
-                return message
-
-            if services.uploads.locked():
+            if services.uploads.locked() and not services.uploads.make_place():
                 raise HttpProblem(
                     HTTPStatus.SERVICE_UNAVAILABLE, "one recording more", "fewer at once"
                 )
-            async with services.uploads:
+            async with services.uploads.begin(within_s) as upload:
+
+                async def receive() -> Message:
+                    try:
+                        async with upload.part():
+                            message = await request.receive()
+                    except TimeoutError:
+                        raise HttpProblem(
+                            HTTPStatus.REQUEST_TIMEOUT,
+                            f"{upload.received} bytes",
+                            f"all of them within {within_s:g} s, or faster than others",
+                        ) from None
+                    upload.received += len(message.get("body", b""))
+                    if upload.received > max_bytes + FORM_BYTES:
+                        raise _too_large(f"more than {max_bytes}", max_bytes)
+                    return message
+
                 try:
                     return await handle(Request(request.scope, receive))
                 except HTTPException as error:

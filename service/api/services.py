@@ -10,7 +10,9 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from service.api.problem import HttpProblem
+from service.api.uploads import Uploads
 from service.calls.registry import CallRegistry
+from service.connections import Connections
 from service.logs import EntryLimit
 from service.metrics import Metrics
 from service.scoring.batcher import Batcher
@@ -44,12 +46,13 @@ class Services:
     connections: set[OpenConnection] = field(default_factory=set)
     # Uploads in progress, and how many of them are decoded in memory at the same time; limited so
     # that they do not slow live calls down.
-    uploads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(16))
+    uploads: Uploads = field(default_factory=Uploads)
     recordings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     warm: asyncio.Event = field(default_factory=asyncio.Event)  # the model is warmed up
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # no new calls are admitted
     failed: asyncio.Event = field(default_factory=asyncio.Event)  # a required task has failed
     rejections: EntryLimit = field(default_factory=EntryLimit)  # of connections, in the log
+    limits: Connections = field(default_factory=Connections)  # of open connections
     last_replies_s: float = 3.0  # for a client to read its last replies and the close
     upload_within_s: float = 300.0  # for the whole body of an upload
 

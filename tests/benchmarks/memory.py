@@ -15,6 +15,7 @@ from rich.table import Table
 from service.replay.demo import SAMPLES
 from service.replay.player import Recording, ReplaySummary, replay
 from tests.e2e.service import Service
+from tests.redis_server import RedisServer
 
 CALLS = 40
 BAR_MB = 60
@@ -53,13 +54,18 @@ async def measure(service: Service) -> tuple[ReplaySummary, list[float]]:
 def tables() -> Iterator[Table]:
     """Yields the table of one run."""
     with tempfile.TemporaryDirectory() as folder:
-        service = Service(Path(folder))
+        redis = RedisServer(Path(folder))  # in the service's own memory calls would stay
+        redis.start()
+        service = Service(
+            Path(folder), redis_url=redis.url, batch_max=16, max_speed=max(1.1, 2 * SPEED)
+        )
         service.start()
         try:
             ready_mb = service.rss_mb
             summary, used_mb = asyncio.run(measure(service))
         finally:
             service.stop()
+            redis.stop()
     table = Table(
         "minute", "MB", "above ready", title=f"Memory, {CALLS} calls that come and go, {SPEED:g}x"
     )

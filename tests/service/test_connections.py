@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from tests.service.api.conftest import Running, call, ready, running, until
 
@@ -87,7 +88,13 @@ def test_connections_beyond_a_limit_are_refused_until_others_end(limit: str) -> 
         ready(server)
         until(lambda: len(server.connections) == 0)
         with server.socket(), server.socket(), server.socket():
-            with connected(server) as client:
+            with connected(server) as client, connected(server) as further:
+                assert further.recv(100).startswith(b"HTTP/1.1 503 ")
+                client.sendall(b"GET /calls HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert client.recv(100).startswith(b"HTTP/1.1 503 ")
+            for path in ("/healthz", "/readyz"):
+                until(lambda path=path: server.get(path).status_code == 200)  # type: ignore[misc]
+            with pytest.raises(InvalidStatus):
+                server.socket().close()
         until(lambda: len(server.connections) == 0)
         assert server.get("/healthz").status_code == 200

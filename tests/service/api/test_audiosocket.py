@@ -1,3 +1,4 @@
+import contextlib
 import socket as sockets
 import struct
 import time
@@ -181,3 +182,16 @@ def test_ports_without_credentials_are_on_loopback_unless_clients_are_trusted(
     assert set(bound) == {Track.CALLER}
     with bound[Track.CALLER] as listener:
         assert listener.getsockname()[0] == address
+
+
+def test_its_connections_count_among_all_others(service: Running) -> None:
+    until(lambda: len(service.connections) == 0)
+    with connected(service, uuid4()):
+        until(lambda: len(service.connections) == 1)
+        most, service.connections.most = service.connections.most, 1
+        try:
+            with connected(service, uuid4()) as refused, contextlib.suppress(ConnectionResetError):
+                assert refused.recv(1) == b""
+        finally:
+            service.connections.most = most
+    until(lambda: len(service.connections) == 0)
