@@ -60,6 +60,8 @@ class HttpProtocol(H11Protocol):
             return
         self._body_bytes += len(data)
         super().data_received(data)
+        if self.transport.get_protocol() is not self:
+            return  # a websocket now
         their_state = self.conn.their_state
         if their_state is h11.IDLE:
             self._await_head()

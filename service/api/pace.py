@@ -11,7 +11,7 @@ BYTES_PER_S = 524_288.0
 GAP_S = 0.1  # what a gap counts at most: a longer one costs no work
 
 
-class _Allowance:
+class Allowance:
     """A token bucket: it fills by `rate` a second up to `most`, and may be overdrawn once."""
 
     def __init__(self, rate: float, most: float, now_s: float) -> None:
@@ -38,10 +38,10 @@ class Pace:
     def __init__(self, speed: float, burst_s: float, now_s: float) -> None:
         self._speed = speed
         self._burst_s = burst_s
-        self._messages = _Allowance(MESSAGES_PER_S, MESSAGES_PER_S * burst_s, now_s)
-        self._bytes = _Allowance(BYTES_PER_S, BYTES_PER_S * burst_s, now_s)
+        self._messages = Allowance(MESSAGES_PER_S, MESSAGES_PER_S * burst_s, now_s)
+        self._bytes = Allowance(BYTES_PER_S, BYTES_PER_S * burst_s, now_s)
         self._sample_rate = math.inf  # Hz; until the call starts there is no audio
-        self._tracks: dict[Track, _Allowance] = {}
+        self._tracks: dict[Track, Allowance] = {}
         self.ready_s = now_s  # when the next message may be read
 
     def receive(self, message: str | bytes, events: Iterable[Event], now_s: float) -> None:
@@ -59,7 +59,7 @@ class Pace:
                     wait_s = max(wait_s, self._allowance(track, now_s).spend(seconds, now_s))
         self.ready_s = now_s + wait_s
 
-    def _allowance(self, track: Track, now_s: float) -> _Allowance:
+    def _allowance(self, track: Track, now_s: float) -> Allowance:
         if track not in self._tracks:
-            self._tracks[track] = _Allowance(self._speed, self._burst_s, now_s)
+            self._tracks[track] = Allowance(self._speed, self._burst_s, now_s)
         return self._tracks[track]
