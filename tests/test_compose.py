@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.paths import ROOT, SAMPLES
@@ -20,6 +22,7 @@ pytestmark = pytest.mark.docker
 COMPOSE = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
 # What the shell sets for a service of its own would steer this one too.
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith("KANJO_")}
+PASSWORD = "0123456789abcdef"
 
 
 def run(*command: str, timeout_s: float, **environ: str) -> str:
@@ -52,6 +55,7 @@ class Stack:
             *command,
             timeout_s=timeout_s,
             KANJO_PORT=str(self.port),
+            REDIS_PASSWORD=PASSWORD,
             DOCKER_BUILDKIT=os.environ.get("DOCKER_BUILDKIT", "0"),
         )
 
@@ -76,6 +80,12 @@ def stack() -> Iterator[Stack]:
         stack = Stack(free.getsockname()[1])
     stack.compose("down", "--volumes")
     try:
+        # Debian's Redis, which may stand in for the official image, has no folder /data of its own.
+        run(
+            *("docker", "run", "--rm", "--volume", "kanjo-test_redis:/data", "redis:7"),
+            *("chown", "redis:", "/data"),
+            timeout_s=60,
+        )
         stack.compose("build", "kanjo", timeout_s=900)
         stack.compose("up", "--detach", "redis", "kanjo", timeout_s=120)
         deadline = time.monotonic() + 180
@@ -118,6 +128,61 @@ def test_the_service_runs_without_root_from_the_installed_copy_alone(stack: Stac
     uid, path = stack.compose("exec", "-T", "kanjo", "python", "-c", where).split()
     assert uid != "0"
     assert path.startswith("/opt/kanjo/")
+
+
+def test_without_a_password_nothing_starts_and_a_sentence_says_so(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "docker-compose.yml", tmp_path)  # no .env beside it
+    environ = {name: value for name, value in ENVIRON.items() if name != "REDIS_PASSWORD"}
+    refused = subprocess.run(
+        [*COMPOSE, "config"], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert refused.returncode != 0
+    assert "put a password for Redis" in refused.stderr
+
+
+def test_redis_wants_the_password_and_evicts_nothing(stack: Stack) -> None:
+    cli = ("exec", "-T", "redis", "redis-cli")
+    strangers = ("exec", "-T", "redis", "env", "-u", "REDISCLI_AUTH", "redis-cli")
+    assert "NOAUTH" in stack.compose(*strangers, "ping")
+    assert stack.compose(*cli, "CONFIG", "GET", "maxmemory-policy").split()[1] == "noeviction"
+    assert int(stack.compose(*cli, "CONFIG", "GET", "maxmemory").split()[1]) == 2**30
+    assert stack.compose(*cli, "CONFIG", "GET", "appendonly").split()[1] == "yes"
+    assert PASSWORD not in stack.inspect("redis", "{{.Config.Cmd}}")
+
+
+@pytest.mark.parametrize("service", ["redis", "kanjo"])
+def test_a_container_has_no_more_than_it_needs(stack: Stack, service: str) -> None:
+    host = json.loads(stack.inspect(service, "{{json .HostConfig}}"))
+    assert host["ReadonlyRootfs"]
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+    assert host["Memory"] > 0
+    assert host["MemorySwap"] == host["Memory"]
+    assert host["PidsLimit"] > 0
+    assert host["NanoCpus"] > 0
+
+    status = stack.compose("exec", "-T", service, "cat", "/proc/1/status")
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    assert fields["Uid"].split()[0] != "0"
+    assert int(fields["CapBnd"], 16) == 0
+    where = "for f in / /etc /usr /opt /tmp; do test -w $f && echo $f; done; true"
+    assert stack.compose("exec", "-T", service, "sh", "-c", where).split() == ["/tmp"]
+
+
+def test_an_upload_that_goes_through_tmp_is_classified(stack: Stack) -> None:
+    second = b"\0" * 16_000
+    size = 300 * len(second)  # larger than what is kept in memory
+    header = b"RIFF" + struct.pack("<I", size + 36) + b"WAVEfmt "
+    header += struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16) + b"data"
+    answer = httpx.post(
+        f"http://127.0.0.1:{stack.port}/classify",
+        files={"file": ("quiet.wav", header + struct.pack("<I", size) + second * 300)},
+        timeout=60,
+        trust_env=False,
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["duration_s"] == 300
 
 
 def test_a_stop_is_graceful(stack: Stack) -> None:
