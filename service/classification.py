@@ -1,8 +1,9 @@
 """Classifies a whole recording with the speech gate, windows and network of a live call."""
 
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from pydantic import BaseModel
@@ -17,9 +18,6 @@ from service.scoring.scorer import Posterior
 from service.scoring.torch_scorer import TorchScorer
 
 STEP_SAMPLES = SAMPLE_RATE  # of audio fed to the cutter at once
-# The service's defaults, in seconds of speech: before a stretch's first window, between two.
-FIRST_S = 1.5
-HOP_S = 1.0
 MAX_S = 3600.0  # longest recording that is classified in this process
 
 
@@ -121,21 +119,54 @@ def classification(
     )
 
 
-def classify(
-    recording: bytes,
-    channel: AudioChannel | None = None,
-    max_s: float = MAX_S,
-    caller: int = 0,
-) -> Classification:
-    """Classifies a recording with the shipped model, in this process.
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """Classifies recordings in this process.
 
-    Raises:
-        BadRecording: as `decode` does.
-        ArtifactError: the shipped model is not usable.
+    Args:
+        first_s, hop_s, gated: as `cut` takes them.
+        caller: the channel of a stereo recording that holds the caller.
+        max_s: longest recording, in seconds.
     """
-    scorer = TorchScorer.load(SHIPPED, "auto", threads=1)
-    windows = cut(
-        decode(io.BytesIO(recording), channel, max_s, caller), scorer.meta, FIRST_S, HOP_S
-    )
-    posteriors = scorer.score([window.model_input for window in windows.windows])
-    return classification(windows, posteriors, scorer.meta)
+
+    scorer: TorchScorer
+    first_s: float
+    hop_s: float
+    gated: bool = True
+    caller: int = 0
+    max_s: float = MAX_S
+
+    @classmethod
+    def load(
+        cls,
+        path: Path = SHIPPED,
+        *,
+        device: str = "auto",
+        threads: int = 1,
+        first_s: float | None = None,
+        hop_s: float | None = None,
+        gated: bool = True,
+        caller: int = 0,
+    ) -> "Classifier":
+        """Loads an artifact; without `first_s` and `hop_s` its own values hold.
+
+        Raises:
+            ArtifactError: the file is not a usable model.
+            NoSuchDevice: this machine has no device of this name.
+        """
+        scorer = TorchScorer.load(path, device, threads)
+        serving = scorer.meta.serving.override(first_s, hop_s)
+        return cls(scorer, serving.first_s, serving.hop_s, gated, caller)
+
+    def classify(self, file: BinaryIO, channel: AudioChannel | None = None) -> Classification:
+        """Returns how the speaker of a recording sounds.
+
+        Raises:
+            BadRecording: as `decode` does.
+            NotANumber: the network returned something other than probabilities.
+        """
+        meta = self.scorer.meta
+        pcm = decode(file, channel, self.max_s, self.caller)
+        recording = cut(pcm, meta, self.first_s, self.hop_s, self.gated)
+        posteriors = self.scorer.score([window.model_input for window in recording.windows])
+        return classification(recording, posteriors, meta)

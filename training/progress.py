@@ -1,5 +1,6 @@
 """Shows the progress of long loops on stderr: a bar on a terminal, plain lines elsewhere."""
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -36,6 +37,7 @@ class ProgressBar:
             TimeRemainingColumn(),
             console=self._console,
             disable=self._plain,
+            redirect_stdout=sys.stdout.isatty(),  # else it would get to stderr, past a pipe
             get_time=clock,
         )
         self._task = self._bars.add_task(name, total=total, completed=completed, note="")

@@ -1,5 +1,6 @@
 """The terminal: where commands print, and how they fail."""
 
+from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -20,3 +21,8 @@ def fail(problem: object, code: int = 1) -> NoReturn:
     """Prints a problem and ends the command with the exit status `code`."""
     report_error(problem)
     raise typer.Exit(code)
+
+
+def shown(path: Path) -> str:
+    """Returns a path as it can be printed: what is not UTF-8 in it is replaced."""
+    return str(path).encode(errors="replace").decode()

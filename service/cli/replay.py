@@ -1,4 +1,4 @@
-"""The command `kanjo replay`."""
+"""The command `kanjo replay`, which plays recordings at a service as live calls."""
 
 import asyncio
 import os
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from service.cli.console import fail, out
+from service.cli.console import fail, out, report_error
 from service.cli.options import Bridge
 from service.cli.replay_output import live_progress, print_alert, summary_table
 from service.cli.signals import stop_on_signal
@@ -16,9 +16,13 @@ CREDENTIALS = "Credentials, where the service asks for them"
 
 
 def replay(
-    files: Annotated[
+    given: Annotated[
         list[Path],
-        typer.Argument(help="Recordings: mono is the caller, stereo caller left and agent right."),
+        typer.Argument(
+            metavar="FILE...",
+            help="Recordings, or folders of them: mono is the caller, stereo caller left and agent "
+            "right.",
+        ),
     ],
     bridge: Annotated[
         Bridge, typer.Option(help="The bridge that is called, as its provider calls it.")
@@ -109,11 +113,13 @@ def replay(
     """Play recordings at a service as live calls; print the alerts, then a summary.
 
     The summary's lateness is the time from the sending of a window's last sample to the arrival
-    of its reading. Ctrl-C hangs the calls up. The exit status is 1 if there were errors.
+    of its reading. Ctrl-C hangs the calls up. A recording that can't be read is named with the
+    reason, and the others are played. The exit status is 1 if there were errors.
 
     Example: kanjo replay call.wav --calls 20 --bridge twilio
     """
-    from service.errors import KanjoError
+    from service.cli.recordings import find_recordings
+    from service.errors import KanjoError, UnreadableRecording
     from service.replay.player import replay as play
     from service.replay.summary import ReplaySummary
     from service.telephony.shared.client import ClientCredentials
@@ -142,12 +148,22 @@ def replay(
             on_alert=print_alert,
         )
 
+    found = find_recordings(given)
+    found.report()
+    recordings: list[Recording] = []
     summary = ReplaySummary()
     try:
-        recordings = [Recording.read(file, swap=swap) for file in files]
+        for file in found.files:
+            try:
+                recordings.append(Recording.read(file, swap=swap))
+            except UnreadableRecording as error:
+                report_error(error)
+        if not recordings:
+            raise typer.Exit(1)
         with live_progress(summary):
             asyncio.run(run())
     except KanjoError as error:
         fail(error)
     out.print(summary_table(summary))
-    raise typer.Exit(1 if summary.errors else 0)
+    whole = len(recordings) == len(found.files) and not found.problems
+    raise typer.Exit(1 if summary.errors or not whole else 0)

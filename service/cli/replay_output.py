@@ -1,5 +1,6 @@
 """What `replay` and `demo` print: a live line, alerts as they come, a table at the end."""
 
+import sys
 from typing import TYPE_CHECKING
 
 from rich.live import Live
@@ -37,7 +38,13 @@ def live_progress(summary: "ReplaySummary") -> Live:
             f"{received}{summary.errors.total()} errors"
         )
 
-    return Live(get_renderable=line, console=err, refresh_per_second=4, transient=True)
+    return Live(
+        get_renderable=line,
+        console=err,
+        refresh_per_second=4,
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),  # else alerts would get to stderr, past a pipe
+    )
 
 
 def summary_table(summary: "ReplaySummary") -> Table:

@@ -39,6 +39,15 @@ def answer_table(answer: "Classification") -> Table:
     return table
 
 
+def summary(answer: "Classification") -> str:
+    """Returns the answer about a whole recording in one line."""
+    if answer.emotion is None or answer.probabilities is None:
+        heard = "no speech found"
+    else:
+        heard = sounds(answer.emotion, answer.probabilities[answer.emotion])
+    return f"{heard:22}  {answer.speech_s:6.1f} s of speech in {answer.duration_s:6.1f} s"
+
+
 def ribbon(windows: "Sequence[WindowAnswer]", duration_s: float, columns: int) -> list[Text]:
     """Returns three lines: cells that show how the speaker sounds over time, an axis, a legend.
 

@@ -22,7 +22,7 @@ from model.recording import (
 )
 from model.speaker_baseline import SpeakerBaseline
 from service.calls.windows import Window
-from service.classification import CutRecording, classification, classify, cut
+from service.classification import Classifier, CutRecording, classification, cut
 from service.scoring.scorer import Posterior
 from service.scoring.torch_scorer import TorchScorer
 from tests.g711 import alaw, mulaw
@@ -189,7 +189,7 @@ def test_the_whole_is_the_mean_of_the_windows_by_the_speech_they_add() -> None:
 
 
 def test_a_sample_call_is_classified_in_this_process_with_the_shipped_model() -> None:
-    answer = classify(file("sounds-angry-once"), "0")
+    answer = Classifier.load().classify(io.BytesIO(file("sounds-angry-once")), "0")
     recording = cut(decoded(file("sounds-angry-once"), "0"), META, 1.5, 1.0)
     assert [(w.start_s, w.end_s) for w in answer.windows] == [
         (w.start_s, w.end_s) for w in recording.windows

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -102,6 +103,20 @@ async def test_replay_prints_alerts_and_a_summary(tone: Path) -> None:
     assert text.count("firing    sounds angry (0.83)") == 2
     assert "anger 2" in text
     assert "lateness p99" in text
+
+
+async def test_replay_of_a_folder_plays_all_but_what_can_not_be_read(tone: Path) -> None:
+    shutil.copy(tone, tone.parent / "second.wav")
+    (tone.parent / "third.wav").write_bytes(b"RIFF")
+    async with serving(NativeService()) as url:
+        replaying = await asyncio.create_subprocess_exec(
+            *KANJO, "replay", str(tone.parent), "--url", url, "--speed", "50",
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        stdout, stderr = await replaying.communicate()
+    assert replaying.returncode == 1
+    assert stderr.decode().startswith(f"kanjo: {tone.parent}/third.wav: got unreadable audio")
+    assert "20.0 s" in stdout.decode()
 
 
 async def test_an_interrupted_replay_hangs_up_and_prints_a_summary(tone: Path) -> None:
