@@ -8,9 +8,6 @@ Every column whose name begins with `annotator` is one annotator. Optional colum
 (0 or 1, in stereo recordings) and `language` (a BCP 47 tag).
 """
 
-import codecs
-import csv
-import io
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,6 +15,7 @@ from pathlib import Path
 
 from model.labels import Style
 from training.corpora.source import CorpusError, Found, LeftOut, Reason, Source, below, emotion_word
+from training.data.tables import read_table
 
 EMOTIONS = ("anger", "happiness", "disgust", "sadness", "neutral")
 UNKNOWN_LANGUAGE = "und"
@@ -27,46 +25,17 @@ def read(folder: Path, labels: Path | None = None) -> Iterator[Found]:
     """Yields the rows of `labels`, or of the only table in the folder of the recordings.
 
     Raises:
-        CorpusError: there is no table or more than one, a column is missing, a cell is invalid.
+        CorpusError: there is no table or more than one, it can't be read, a column is missing, a
+            cell is invalid.
     """
     table = labels or _only_table(folder)
-    with io.StringIO(_text(table), newline="") as file:
-        rows = csv.DictReader(file)
-        columns = rows.fieldnames or ()
-        annotators = [column for column in columns if column.startswith("annotator")]
-        if "recording" not in columns or not annotators:
-            expected = "recording, start, end, transcript, annotator_1, annotator_2..."
-            raise CorpusError(f"{table}: columns {list(columns)}, expected {expected}")
-        for row in rows:
-            where = f"{table}:{rows.line_num}"
-            if None in row or None in row.values():
-                raise CorpusError(f"{where}: expected {len(columns)} cells, as there are columns")
-            yield _utterance(row, annotators, folder, where)
-
-
-def _text(table: Path) -> str:
-    """Returns a table's text, in UTF-8 or, with a byte order mark, UTF-16.
-
-    Raises:
-        CorpusError: the table can't be read, or is in another encoding.
-    """
-    try:
-        data = table.read_bytes()
-    except OSError as error:
-        raise CorpusError(f"{table}: {error.strerror or error}") from error
-    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    encoding = "utf-16" if marked else "utf-8-sig"
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{table}: byte {error.start} is not {'UTF-16' if marked else 'UTF-8'} (the table may "
-            "be in cp932 or cp1252), expected UTF-8: save it as 'CSV UTF-8', or convert it with "
-            "iconv -f CP932 -t UTF-8"
-        ) from error
-    if "\0" in text:
-        raise CorpusError(f"{table}: zero bytes, expected text in UTF-8: save it as 'CSV UTF-8'")
-    return text
+    found = read_table(table, CorpusError)
+    annotators = [column for column in found.columns if column.startswith("annotator")]
+    if "recording" not in found.columns or not annotators:
+        expected = "recording, start, end, transcript, annotator_1, annotator_2..."
+        raise CorpusError(f"{table}: columns {list(found.columns)}, expected {expected}")
+    for where, row in found.rows:
+        yield _utterance(row, annotators, folder, where)
 
 
 def _only_table(folder: Path) -> Path:

@@ -12,6 +12,7 @@ import numpy as np
 from model.labels import EMOTIONS, Emotion
 from training.corpora.source import CorpusError, LeftOut, Reason, Source
 from training.data.manifest import write_votes
+from training.data.tables import read_text
 
 # "Hai (Yes.)", "ee (Emm...)" and noise, as the paper names them, in both kana and in Latin letters.
 BACKCHANNELS = frozenset(
@@ -63,10 +64,7 @@ def read_backchannels(path: Path) -> frozenset[str]:
     Raises:
         CorpusError: the file can't be read or contains no words.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(f"{path}: {error}, expected backchannels, one a line") from error
+    lines = read_text(path, CorpusError).splitlines()
     found = frozenset(line.strip() for line in lines if _tokens(line))
     if not found:
         raise CorpusError(f"{path}: found no words, expected backchannels, one a line")

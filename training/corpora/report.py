@@ -8,6 +8,8 @@ from model.labels import EMOTIONS, Emotion
 from training.corpora.source import LeftOut, Reason
 from training.data.manifest import Utterance
 
+EXAMPLES = 3  # of each reason, on the terminal; the report's file has all
+
 
 @dataclass(frozen=True, slots=True)
 class PreparationReport:
@@ -28,21 +30,24 @@ class PreparationReport:
         """The number of utterances or files left out for each reason."""
         return Counter(one.reason for one in self.left_out)
 
-    def summary(self) -> str:
-        """Returns the counts, one a line."""
+    def summary(self, examples: int = EXAMPLES) -> str:
+        """Returns the counts, and of each reason the first that are left out for it."""
         hours = sum(u.duration_s for u in self.utterances) / 3600
         speakers = {u.speaker for u in self.utterances} - {""}
         voices = f"{len(speakers)} speakers" if speakers else "speakers not known"
         lines = [f"{self.corpus}: {len(self.utterances)} utterances, {voices}, {hours:.2f} hours"]
         lines += [f"  {emotion.value:<24}{self.emotions[emotion]:>7}" for emotion in EMOTIONS]
         lines.append(f"left out: {len(self.left_out)}")
-        lines += [f"  {reason.value:<24}{count:>7}" for reason, count in self.reasons.most_common()]
+        for reason, count in self.reasons.most_common():
+            lines.append(f"  {reason.value:<24}{count:>7}")
+            first = [one for one in self.left_out if one.reason == reason][:examples]
+            lines += [f"    such as {one.sentence}" for one in first]
         lines += [f"warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 
     def text(self) -> str:
         """Returns the summary, the counts of every speaker and all that is left out."""
-        return "\n".join([self.summary(), "", *self._speakers(), *self._left_out()]) + "\n"
+        return "\n".join([self.summary(0), "", *self._speakers(), *self._left_out()]) + "\n"
 
     def _speakers(self) -> Iterator[str]:
         counts = Counter((u.speaker, u.emotion) for u in self.utterances)
@@ -57,4 +62,4 @@ class PreparationReport:
             yield f"{reason.value}:"
             for one in self.left_out:
                 if one.reason == reason:
-                    yield f"  {one.title}" + (f": {one.detail}" if one.detail else "")
+                    yield f"  {one.sentence}"

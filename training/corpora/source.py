@@ -37,6 +37,11 @@ class LeftOut:
     reason: Reason
     detail: str = ""
 
+    @property
+    def sentence(self) -> str:
+        """What is left out, with the details if there are any."""
+        return f"{self.title}: {self.detail}" if self.detail else self.title
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from model.files import atomic_write
 from model.labels import EMOTIONS, Emotion, Style
+from training.data.tables import read_table
 
 COLUMNS = ("path", "corpus", "style", "language", "speaker", "emotion", "duration_s")
 ALL_COLUMNS = (
@@ -89,51 +90,44 @@ def read_manifest(path: Path) -> list[Utterance]:
     """Returns the utterances of one corpus, in the manifest's order.
 
     Raises:
-        ManifestError: a column is missing, a value is not among those expected, a recording is
-            missing or listed twice, or only some of the utterances have a speaker.
+        ManifestError: it can't be read, a column is missing, a value is not among those expected,
+            a recording is missing or listed twice, or only some of the utterances have a speaker.
     """
     utterances: list[Utterance] = []
     seen: set[str] = set()
     without_speaker = ""  # the first such line
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        missing = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
-        if missing:
-            raise ManifestError(f"{path}: columns {rows.fieldnames}, expected also {missing}")
-        for row in rows:
-            where = f"{path}:{rows.line_num}"
-            if None in row or None in row.values():
-                raise ManifestError(
-                    f"{where}: found {'more' if None in row else 'fewer'} cells than columns, "
-                    f"expected {len(rows.fieldnames or ())}"
-                )
-            try:
-                emotion = Emotion(row["emotion"])
-                utterance = Utterance(
-                    path=path.parent / row["path"],
-                    corpus=row["corpus"],
-                    style=Style(row["style"]),
-                    language=row["language"],
-                    speaker=row["speaker"],
-                    emotion=emotion,
-                    duration_s=float(row["duration_s"]),
-                    session=row.get("session", ""),
-                    recording=row.get("recording", ""),
-                    soft=read_votes(row.get("votes", ""), emotion),
-                )
-            except ValueError as error:
-                raise ManifestError(
-                    f"{where}: {error}, expected a style of {[s.value for s in Style]}, an emotion "
-                    f"of {[e.value for e in Emotion]} and a duration in seconds"
-                ) from error
-            if not utterance.speaker:
-                without_speaker = without_speaker or where
-            if row["path"] in seen:
-                raise ManifestError(f"{where}: {row['path']} is listed twice")
-            if not utterance.path.is_file():
-                raise ManifestError(f"{where}: no recording {utterance.path}")
-            seen.add(row["path"])
-            utterances.append(utterance)
+    table = read_table(path, ManifestError)
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if missing:
+        raise ManifestError(f"{path}: columns {list(table.columns)}, expected also {missing}")
+    for where, row in table.rows:
+        try:
+            emotion = Emotion(row["emotion"])
+            utterance = Utterance(
+                path=path.parent / row["path"],
+                corpus=row["corpus"],
+                style=Style(row["style"]),
+                language=row["language"],
+                speaker=row["speaker"],
+                emotion=emotion,
+                duration_s=float(row["duration_s"]),
+                session=row.get("session", ""),
+                recording=row.get("recording", ""),
+                soft=read_votes(row.get("votes", ""), emotion),
+            )
+        except ValueError as error:
+            raise ManifestError(
+                f"{where}: {error}, expected a style of {[s.value for s in Style]}, an emotion "
+                f"of {[e.value for e in Emotion]} and a duration in seconds"
+            ) from error
+        if not utterance.speaker:
+            without_speaker = without_speaker or where
+        if row["path"] in seen:
+            raise ManifestError(f"{where}: {row['path']} is listed twice")
+        if not utterance.path.is_file():
+            raise ManifestError(f"{where}: no recording {utterance.path}")
+        seen.add(row["path"])
+        utterances.append(utterance)
     if without_speaker and any(utterance.speaker for utterance in utterances):
         raise ManifestError(
             f"{without_speaker}: no speaker, expected one as on other lines: folds are divided by "

@@ -92,12 +92,12 @@ def test_a_list_of_other_backchannels_is_read(tmp_path: Path) -> None:
     assert not is_backchannel("hai", words)
 
 
-@pytest.mark.parametrize("content", [b"", b" \n...\n", b"\xff\xfe\xff"])
+@pytest.mark.parametrize("content", [b"", b" \n...\n"])
 def test_a_list_without_words_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "words.txt").write_bytes(content)
     with pytest.raises(CorpusError, match="expected backchannels, one a line"):
         read_backchannels(tmp_path / "words.txt")
-    with pytest.raises(CorpusError, match="expected backchannels, one a line"):
+    with pytest.raises(CorpusError, match="gone.txt: No such file"):
         read_backchannels(tmp_path / "gone.txt")
 
 

@@ -62,7 +62,7 @@ def test_other_emotions_no_emotion_and_no_file_are_left_out(tmp_path: Path) -> N
     [
         ("acted", "staged", "manifest.csv:2: 'staged' is not a valid Style, expected one of"),
         ("a.flac", "../a.flac", "manifest.csv:2: ../a.flac, expected a path below"),
-        (",W,", ",", "manifest.csv:2: expected 9 cells"),
+        (",W,", ",", "manifest.csv:2: found fewer cells than columns, expected 9 cells"),
     ],
 )
 def test_a_bad_line_is_named_by_its_number(

@@ -52,3 +52,18 @@ def test_a_corpus_without_speakers_says_so() -> None:
     report = PreparationReport("calls", (utterance("", Emotion.SADNESS),), ())
     assert report.text().startswith("calls: 1 utterances, speakers not known, 0.25 hours\n")
     assert "speaker   " not in report.text()
+
+
+def test_the_summary_for_a_terminal_has_the_first_examples_of_each_reason() -> None:
+    left_out = [LeftOut(f"{i}.wav", Reason.CHANNEL, "2 channels") for i in range(5)]
+    left_out.append(LeftOut("c.wav", Reason.UNLABELLED))
+    summary = PreparationReport("calls", (), tuple(left_out)).summary()
+    assert summary.endswith(
+        "left out: 6\n"
+        "  channel not known             5\n"
+        "    such as 0.wav: 2 channels\n"
+        "    such as 1.wav: 2 channels\n"
+        "    such as 2.wav: 2 channels\n"
+        "  unlabelled                    1\n"
+        "    such as c.wav"
+    )
