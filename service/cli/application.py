@@ -23,10 +23,13 @@ def create_application(settings: "Settings") -> "FastAPI":
     from service import logs
     from service.app import create_app
     from service.errors import KanjoError
+    from service.store.errors import UnusableRedisUrl
 
     logs.configure(settings.log_level, settings.log_format)
     try:
         return create_app(settings)
+    except UnusableRedisUrl as error:
+        fail(f"KANJO_REDIS_URL: {error}", 2)
     except (ArtifactError, KanjoError) as error:
         fail(error)
 

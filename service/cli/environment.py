@@ -32,7 +32,7 @@ def settings_from_environment(**options: object) -> "Settings":
                     report_error(f"{name}: no such setting")  # its value may be a secret
                 case "value_error":  # the settings' own sentence, which says what was found
                     report_error(f"{name}: {problem['msg'].removeprefix('Value error, ')}")
-                case _ if name == "KANJO_REDIS_URL":  # the URL may hold a password
+                case _ if name.endswith("_URL"):  # it may hold a password
                     report_error(f"{name}: {problem['msg']}")
                 case _:
                     report_error(f"{name}: got {problem['input']!r}: {problem['msg']}")

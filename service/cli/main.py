@@ -3,11 +3,13 @@
 Every command imports inside its function what it needs, so that help is quick.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from service.cli.classify import classify
+from service.cli.console import fail
 from service.cli.corpus import corpus
 from service.cli.demo import demo
 from service.cli.evaluate_alerts import evaluate_alerts
@@ -19,8 +21,24 @@ from service.cli.study import study
 from service.cli.train import train
 from service.cli.version import print_version
 
+
+class Commands(TyperGroup):
+    """The commands; a file, folder or device that fails any of them ends it with a sentence."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command that was given."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # whoever reads the output has enough
+            raise
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            fail(f"{where}{error.strerror or error}")
+
+
 app = typer.Typer(
     name="kanjo",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",  # in which the lines of a paragraph are joined

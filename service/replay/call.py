@@ -172,10 +172,10 @@ async def _connect(url: str, client: ProviderClient) -> ClientConnection:
         ServiceRefused: the service answered the handshake with an HTTP status.
         ServiceUnreachable: nothing answered, or not as a websocket server.
     """
-    address = urlsplit(url)
-    if client.query:
-        url += ("&" if address.query else "?") + client.query
     try:
+        address = urlsplit(url)
+        if client.query:
+            url += ("&" if address.query else "?") + client.query
         return await connect(
             url,
             subprotocols=[Subprotocol(name) for name in client.subprotocols] or None,
@@ -192,5 +192,5 @@ async def _connect(url: str, client: ProviderClient) -> ClientConnection:
         number = error.errno or 0  # the errors of name resolution have negative numbers
         problem = os.strerror(number) if number > 0 else str(error)
         raise ServiceUnreachable(url, problem) from error
-    except (InvalidHandshake, InvalidURI) as error:
+    except (InvalidHandshake, InvalidURI, ValueError) as error:
         raise ServiceUnreachable(url, str(error)) from error

@@ -3,6 +3,7 @@
 KanjoError
 ├── StoreUnavailable   Redis does not reply
 ├── BadCursor          a text that is not the id of an event
+├── UnusableRedisUrl   an address that can't be one of Redis
 ├── OutboxInUse        another process has the outbox file open
 └── OutboxUnusable     a file that cannot be opened as an outbox
 """
@@ -32,6 +33,20 @@ class BadCursor(KanjoError):
 
     def __str__(self) -> str:
         return f"got {self.cursor!r}, expected the id of an event, like 1700000000000-0"
+
+
+class UnusableRedisUrl(KanjoError):
+    """An address that can't be one of Redis; nothing of it is repeated, as it may be secret."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return (
+            f"{self.problem}, expected redis://[:PASSWORD@]HOST[:PORT][/NUMBER] (or rediss://, "
+            "unix://), where #, /, ?, @ and : in a password are written as %23, %2F, %3F, %40, %3A"
+        )
 
 
 class OutboxInUse(KanjoError):

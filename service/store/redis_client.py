@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from fakeredis import FakeAsyncRedis, FakeServer
 from redis.asyncio import Redis
@@ -11,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import DecorrelatedJitterBackoff, NoBackoff
 from redis.exceptions import RedisError
 
-from service.store.errors import StoreUnavailable
+from service.store.errors import StoreUnavailable, UnusableRedisUrl
 
 RedisClient = Redis | FakeAsyncRedis
 
@@ -29,16 +31,43 @@ def connect(
     reply_timeout_s: float = REPLY_TIMEOUT_S,
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
 ) -> RedisClient:
-    """Returns a client without connecting yet; without a URL, one of a Redis in this process."""
+    """Returns a client without connecting yet; without a URL, one of a Redis in this process.
+
+    Raises:
+        UnusableRedisUrl: no connection can be made with this URL, wherever Redis is.
+    """
     if url is None:
         return FakeAsyncRedis(server=FakeServer(), decode_responses=True)
-    return Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_timeout=reply_timeout_s,
-        socket_connect_timeout=connect_timeout_s,
-        retry=Retry(NoBackoff(), 1),  # one for a connection that broke while it was idle
-    )
+    _check(url)
+    try:
+        redis = Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=reply_timeout_s,
+            socket_connect_timeout=connect_timeout_s,
+            retry=Retry(NoBackoff(), 1),  # one for a connection that broke while it was idle
+        )
+        # Does not connect: it checks the options.
+        redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    except (TypeError, ValueError, RedisError):  # their texts may hold a part of the password
+        raise UnusableRedisUrl("got an unknown option, or one with an impossible value") from None
+    return redis
+
+
+def _check(url: str) -> None:
+    """Raises UnusableRedisUrl for an address that the library takes apart in another way."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise UnusableRedisUrl("got brackets that are no IPv6 address") from None
+    try:
+        _ = parts.port
+    except ValueError:
+        raise UnusableRedisUrl("got a port that is no number from 0 to 65535") from None
+    if parts.fragment:
+        raise UnusableRedisUrl("got something after #")
+    if parts.scheme != "unix" and not re.fullmatch(r"/?\d*", parts.path):
+        raise UnusableRedisUrl("got a database that is no number")
 
 
 def is_embedded(redis: RedisClient) -> bool:

@@ -82,10 +82,12 @@ class Store:
         Without a URL, Redis and outbox live in this process and nothing is kept after it.
 
         Raises:
+            UnusableRedisUrl: the URL can't be one of Redis.
             OutboxInUse, OutboxUnusable: the file at `outbox_path` cannot be opened.
         """
+        redis = redis_client.connect(url)
         outbox = Outbox(None if url is None else outbox_path, outbox_limit)
-        return cls(redis_client.connect(url), outbox, retention_s=retention_s, **options)
+        return cls(redis, outbox, retention_s=retention_s, **options)
 
     @property
     def embedded(self) -> bool:

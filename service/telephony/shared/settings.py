@@ -3,7 +3,9 @@
 What they refuse they do not show in their errors: it may be a secret all the same.
 """
 
+import re
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo
 
@@ -51,6 +53,20 @@ def _each_strong(secrets: SecretStr) -> SecretStr:
     return secrets
 
 
+def _websocket_url(url: str) -> str:
+    expected = "expected wss://HOST[:PORT][/PATH], without ? and #"
+    if not re.fullmatch(r"wss?://[^?#]+", url):
+        raise ValueError(f"got another address, {expected}")
+    try:
+        parts = urlsplit(url)
+        named = parts.hostname and (parts.port is None or parts.port)
+    except ValueError:
+        named = False
+    if not named:
+        raise ValueError(f"got a host or port that can't be one, {expected}")
+    return url
+
+
 def _goes_with_url(secret: SecretStr, info: ValidationInfo) -> SecretStr:
     assert info.field_name
     url = f"{info.field_name.partition('_')[0]}_url"
@@ -65,4 +81,4 @@ Secrets = Annotated[SecretStr, AfterValidator(_each_strong)]  # `name:secret,nam
 SigningSecret = Annotated[Secret, AfterValidator(_goes_with_url)]
 SigningSecrets = Annotated[Secrets, AfterValidator(_goes_with_url)]
 User = Annotated[str, Field(min_length=1, pattern="^[^:]+$", description="HTTP Basic: user")]
-PublicUrl = Annotated[str, Field(pattern=r"^wss?://[^?#]+$")]
+PublicUrl = Annotated[str, AfterValidator(_websocket_url)]

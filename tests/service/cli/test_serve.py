@@ -30,6 +30,27 @@ def test_an_impossible_setting_stops_the_start(environ: Mapping[str, str], sente
     assert "Value error" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KANJO_REDIS_URL", "redis://:hidden@redis:99999/0"),
+        ("KANJO_REDIS_URL", "redis://:hidden@redis/0?hidden=1"),
+        ("KANJO_REDIS_URL", "http://:hidden@redis/0"),
+        ("KANJO_TWILIO_URL", "https://:hidden@example.com/calls/twilio"),
+        ("KANJO_TWILIO_URL", "wss://:hidden@example.com:99999/calls/twilio"),
+        ("KANJO_PLIVO_URL", "wss://:hidden@/calls/plivo"),
+    ],
+)
+def test_an_address_that_can_not_be_one_stops_the_start_and_is_not_repeated(
+    name: str, value: str
+) -> None:
+    ended = run("serve", **{"KANJO_PORT": free_port(), name: value})
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"kanjo: {name}: ")
+    assert ended.stderr.count("\n") == 1
+    assert "hidden" not in ended.stderr
+
+
 def test_an_option_goes_before_its_variable() -> None:
     result = invoke("serve", "--port", "0", KANJO_PORT="8000")
     assert result.exit_code == 2

@@ -1,9 +1,10 @@
 import asyncio
+import re
 
 import pytest
 
-from service.store.errors import StoreUnavailable
-from service.store.redis_client import endless_retry, raise_if_cancelled, replies_required
+from service.store.errors import StoreUnavailable, UnusableRedisUrl
+from service.store.redis_client import connect, endless_retry, raise_if_cancelled, replies_required
 
 
 async def test_a_retry_outlasts_any_number_of_failures() -> None:
@@ -55,3 +56,34 @@ async def test_a_swallowed_cancellation_is_raised_again() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("redis://:hidden@redis:99999/0", "a port that is no number from 0 to 65535"),
+        ("redis://:hid/den@redis:6379/0", "a port that is no number from 0 to 65535"),
+        ("redis://:hidden@redis/0#hidden", "something after #"),
+        ("redis://:hidden@redis/hidden", "a database that is no number"),
+        ("redis://:hidden@redis/0?hidden=1", "an unknown option"),
+        ("redis://:hidden@redis/0?socket_timeout=hidden", "an unknown option, or one with an imp"),
+        ("rediss://:hidden@redis/0?ssl_cert_reqs=hidden", "an unknown option, or one with an imp"),
+        ("redis://:hidden@[::1/0", "brackets that are no IPv6 address"),
+    ],
+)
+def test_an_address_that_can_not_be_one_is_refused_and_not_repeated(url: str, problem: str) -> None:
+    with pytest.raises(UnusableRedisUrl) as refused:
+        connect(url)
+    assert str(refused.value).startswith(f"got {problem}")
+    assert not {"hid", "den", "hidden"} & set(re.findall(r"\w+", str(refused.value)))
+    assert refused.value.__cause__ is None
+
+
+async def test_addresses_that_can_be_are_taken() -> None:
+    for url in (
+        "redis://:s%2Fcret@redis:6380/2",
+        "rediss://user:secret@redis?ssl_cert_reqs=none",
+        "unix:///run/redis.sock?db=1",
+        "redis://[::1]:6379/",
+    ):
+        await connect(url).aclose()
