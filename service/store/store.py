@@ -10,6 +10,7 @@ from service.store import redis_client
 from service.store.availability import Availability
 from service.store.feed import SUBSCRIBER_LIMIT, Feed
 from service.store.outbox import Outbox
+from service.store.problems import Problem
 from service.store.reader import Reader
 from service.store.redis_client import RedisClient
 from service.store.views import AlertPage, CallDetail, CallView, StreamEvent
@@ -113,6 +114,11 @@ class Store:
     def rejected_writes(self) -> int:
         """Other writes discarded: there was no room, or Redis can never apply them."""
         return self.writer.rejected
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What is wrong now; empty if everything works."""
+        return []
 
     async def run(self) -> None:
         """Delivers writes and feeds subscribers until cancelled."""
