@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 import structlog
+from pydantic import ValidationError
 
 from service.store.availability import Availability
 from service.store.errors import BadCursor, StoreUnavailable
@@ -173,10 +174,16 @@ def _parse(id: str, fields: Mapping[str, str]) -> StreamEvent | None:
                 return StreamEvent(id, kind, AlertView.from_hash(fields).model_dump_json())
             case "reading":
                 return StreamEvent(id, kind, fields["data"])
+    except ValidationError as exc:
+        # Without the values, which may be those of a call.
+        wrong = {".".join(map(str, error["loc"])) for error in exc.errors(include_input=False)}
+        log.error(
+            "event_unreadable", id=id, kind=kind, problem=f"wrong: {', '.join(sorted(wrong))}"
+        )
     except (KeyError, ValueError) as exc:
-        log.error("event_unreadable", id=id, kind=kind, problem=str(exc))
-        return None
-    log.error("event_unreadable", id=id, kind=kind, problem="unknown kind")
+        log.error("event_unreadable", id=id, kind=kind, problem=repr(exc))
+    else:
+        log.error("event_unreadable", id=id, problem="unknown kind")
     return None
 
 

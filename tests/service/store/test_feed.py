@@ -191,3 +191,26 @@ async def test_foreign_entries_in_the_stream_are_skipped(backend: Backend) -> No
         events = store.events((await backend.redis.xrange(keys.EVENTS))[0][0])
         store.call_started("s1", started(), NOW)
         assert json.loads((await take(events, 1))[0].data)["call_id"] == "call-1"
+
+
+async def test_an_event_that_cannot_be_read_is_logged_without_its_content(
+    backend: Backend, capfd: pytest.CaptureFixture[str]
+) -> None:
+    number = "+49301234567"
+    async with running(backend.store()) as store:
+        events = store.events(None)
+        following = asyncio.create_task(anext(events))
+        await until(lambda: store.feed.following)
+        for fields in (
+            {"kind": "call_started", "call_id": number, "tracks": "[]", "metadata": number},
+            {"kind": "call_started", "call_id": number, "tracks": "[7]", "metadata": "{}"},
+            {"kind": "alert", "call_id": number, "state": number},
+            {"kind": number},
+        ):
+            await backend.redis.xadd(keys.EVENTS, fields)
+        store.call_started("s1", started(), NOW)
+        assert (await following).kind == "call_started"
+        await events.aclose()
+    told = "".join(capfd.readouterr())
+    assert told.count("event_unreadable") == 4
+    assert number not in told
