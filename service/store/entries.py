@@ -41,6 +41,46 @@ def serialize(entry: Entry) -> Command:
     return Command(entry.kind, flat)
 
 
+class BadEntry(ValueError):
+    """A serialised entry that Redis must not be given; its text holds nothing of the entry."""
+
+
+JSON_ARGUMENTS = ("tracks", "metadata", "data")
+
+
+def deserialize(kind: object, body: object) -> Command:
+    """Returns the command that was stored as bytes or text.
+
+    Raises:
+        BadEntry: the bytes are not what `serialize` makes.
+    """
+    try:
+        name = bytes.decode(kind) if isinstance(kind, bytes) else kind
+        arguments = json.loads(body) if isinstance(body, bytes | str) else None
+    except (ValueError, RecursionError):
+        raise BadEntry("got a body that is not JSON, expected a list of arguments") from None
+    if not isinstance(name, str) or name not in KINDS:
+        raise BadEntry(f"got an unknown kind, expected one of {', '.join(sorted(KINDS))}")
+    if not isinstance(arguments, list) or len(arguments) % 2 or not _are_texts(arguments):
+        raise BadEntry("got a body of another form, expected a list of names and texts")
+    for argument, value in zip(arguments[::2], arguments[1::2], strict=True):
+        if argument in JSON_ARGUMENTS and not _is_json(value):
+            raise BadEntry(f"got the argument {argument} as another text, expected JSON")
+    return Command(name, arguments)
+
+
+def _are_texts(arguments: list[object]) -> bool:
+    return all(isinstance(argument, str) for argument in arguments)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class CallStartedEntry:
     """A session begins."""
@@ -160,3 +200,17 @@ class SweepEntry:
 
     def arguments(self) -> Mapping[str, object]:
         return {"lost_after_s": self.lost_after_s}
+
+
+KINDS: frozenset[str] = frozenset(
+    entry.kind
+    for entry in (
+        CallStartedEntry,
+        CallJoinedEntry,
+        ReadingEntry,
+        TransitionEntry,
+        CallEndedEntry,
+        HeartbeatEntry,
+        SweepEntry,
+    )
+)

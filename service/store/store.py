@@ -9,7 +9,7 @@ from service.events import CallStarted, Reading, Transition
 from service.store import redis_client
 from service.store.availability import Availability
 from service.store.feed import SUBSCRIBER_LIMIT, Feed
-from service.store.outbox import Outbox
+from service.store.outbox import DeadLetter, Outbox
 from service.store.problems import Problem
 from service.store.reader import Reader
 from service.store.redis_client import RedisClient
@@ -114,6 +114,11 @@ class Store:
     def rejected_writes(self) -> int:
         """Other writes discarded: there was no room, or Redis can never apply them."""
         return self.writer.rejected
+
+    @property
+    def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """The writes that Redis can never apply, oldest first, without their content."""
+        return self.writer.dead_letters
 
     @property
     def problems(self) -> list[Problem]:

@@ -233,13 +233,43 @@ function command.sweep(f)
   redis.call('ZREMRANGEBYSCORE', CALLS_BY_TIME, '-inf', oldest)
 end
 
+-- The arguments of each command that must be there.
+local REQUIRED = {
+  call_started = { 'session', 'call_id', 'bridge', 'tracks', 'metadata', 'started_at' },
+  call_joined = { 'session', 'call_id', 'tracks', 'metadata' },
+  heartbeat = { 'session', 'call_id' },
+  reading = { 'session', 'call_id', 'number', 'track', 'end_s', 'data' },
+  transition = { 'session', unpack(TRANSITION) },
+  call_ended = { 'session', 'reason', 'ended_at' },
+  sweep = { 'lost_after_s' },
+}
+
+-- Those of them that are numbers.
+local NUMERIC = {
+  number = true, started_at = true, ended_at = true, at = true, end_s = true, since_s = true,
+  at_s = true, probability = true, peak = true, lost_after_s = true,
+}
+
+-- Applies one command; raises an error before it changes anything if the command is not complete.
+local function apply(kind, f)
+  if not command[kind] then error({ err = 'BADENTRY got an unknown kind of command' }) end
+  for _, name in ipairs(REQUIRED[kind]) do
+    if not f[name] then
+      error({ err = 'BADENTRY got a command ' .. kind .. ' without ' .. name })
+    elseif NUMERIC[name] and not tonumber(f[name]) then
+      error({ err = 'BADENTRY got a text as ' .. name .. ' of ' .. kind .. ', expected a number' })
+    end
+  end
+  command[kind](f)
+end
+
 -- Read one command after the other from ARGV and apply it.
 local i, applied = 4, 0
 while i <= #ARGV do
   local kind, count = ARGV[i], tonumber(ARGV[i + 1])
   local f = {}
   for j = i + 2, i + count, 2 do f[ARGV[j]] = ARGV[j + 1] end
-  local ok, problem = pcall(command[kind], f)
+  local ok, problem = pcall(apply, kind, f)
   if not ok then
     return { applied, type(problem) == 'table' and problem.err or tostring(problem) }
   end

@@ -46,11 +46,3 @@ class WriteScript:
         applied, problem = await self._script(args=args)
         raise_if_cancelled()
         return BatchResult(applied, problem)
-
-
-def can_never_succeed(problem: str) -> bool:
-    """Returns whether a command that failed so would fail again.
-
-    WRONGTYPE: a key holds data of another program. user_script: write.lua itself raised an error.
-    """
-    return problem.startswith("WRONGTYPE") or "user_script" in problem

@@ -5,6 +5,7 @@ nothing that has reached the disk: an entry that Redis receives twice changes no
 """
 
 import asyncio
+import contextlib
 import functools
 import sqlite3
 from collections.abc import Callable
@@ -29,10 +30,11 @@ from service.store.entries import (
 )
 from service.store.keys import session_key
 from service.store.memory import MemoryQueue
-from service.store.outbox import Outbox
+from service.store.outbox import DeadLetter, Outbox
+from service.store.patience import Patience
 from service.store.redis_client import RedisClient, endless_retry, is_embedded, raise_if_cancelled
 from service.store.views import ReadingView
-from service.store.write_script import WriteScript, can_never_succeed
+from service.store.write_script import WriteScript
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,9 +72,9 @@ class Writer:
         self._availability = availability
         self._heartbeat_s = heartbeat_s
         self._lost_after_s = lost_after_s
+        self._patience = Patience()
         self._memory = MemoryQueue(memory_limit)
         self._spooling: list[Entry] = []  # on their way from memory to disk
-        self._rejected = 0
         self._live: dict[str, CallStartedEntry] = {}  # by session, with all tracks so far
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox")
         self._written = asyncio.Event()
@@ -97,7 +99,12 @@ class Writer:
     @property
     def rejected(self) -> int:
         """Other entries discarded: there was no room, or Redis can never apply them."""
-        return self._rejected + self._memory.rejected + self._outbox.rejected
+        return self._memory.rejected + self._outbox.rejected
+
+    @property
+    def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """The entries that Redis can never apply."""
+        return self._outbox.dead_letters
 
     # Writes. `at` is the wall clock in epoch seconds.
 
@@ -148,6 +155,7 @@ class Writer:
         self._note_if_delivered()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._spool())
+            tasks.create_task(self._scrub())
             tasks.create_task(self._availability.repeat(self._deliver))
             tasks.create_task(self._availability.repeat(self._beat))
 
@@ -183,6 +191,14 @@ class Writer:
                 self._spooling = []
                 self._spooled.set()
 
+    async def _scrub(self) -> None:
+        """Removes delivered entries from the files, once a round of heartbeats, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._heartbeat_s)
+            with contextlib.suppress(sqlite3.Error):  # the next round tries again
+                await loop.run_in_executor(self._disk, self._outbox.scrub)
+
     async def _deliver(self) -> None:
         """Moves one batch from the outbox to Redis, or waits until there is one."""
         self._spooled.clear()
@@ -195,12 +211,9 @@ class Writer:
         if applied:
             await self._on_disk(self._outbox.delete_through, batch[applied - 1][0])
         if problem:
-            id, (kind, arguments) = batch[applied]
-            if not can_never_succeed(problem):
+            if not self._patience.is_over(batch[applied][0], problem):
                 raise ResponseError(problem)
-            self._rejected += 1
-            log.error("write_rejected", kind=kind, arguments=arguments, problem=problem)
-            await self._on_disk(self._outbox.delete_through, id)
+            await self._on_disk(self._outbox.bury, batch[applied][0], problem)
         self._availability.replied()
         self._note_if_delivered()
 

@@ -182,13 +182,10 @@ def test_a_second_opener_in_the_same_process_is_kept_out_too(tmp_path: Path) -> 
     first.close()
 
 
-def test_a_file_that_is_no_outbox_is_refused_with_its_name(tmp_path: Path) -> None:
-    path = tmp_path / "notes.txt"
-    path.write_text("not a database, but long enough to be taken for one at first sight" * 20)
-    with pytest.raises(OutboxUnusable, match=r"notes.txt: file is not a database, expected"):
-        Outbox(path, 10)
-    with pytest.raises(OutboxUnusable, match=r"expected a writable SQLite file"):
-        Outbox(path / "below-a-file", 10)
+def test_a_path_that_cannot_be_written_is_refused_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("a file, no folder")
+    with pytest.raises(OutboxUnusable, match=r"below-a-file: .*expected a writable SQLite file"):
+        Outbox(tmp_path / "notes.txt" / "below-a-file", 10)
 
 
 def test_an_outbox_without_room_is_refused() -> None:
