@@ -28,7 +28,8 @@ USER kanjo
 WORKDIR /var/lib/kanjo
 VOLUME /var/lib/kanjo
 EXPOSE 8000
+# Alive, not ready: who acts on this ends live calls, which go on without Redis or room for more.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=2m --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as web; web.urlopen('http://127.0.0.1:' + os.environ['KANJO_PORT'] + '/readyz', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as web; web.urlopen('http://127.0.0.1:' + os.environ['KANJO_PORT'] + '/healthz', timeout=4)"]
 ENTRYPOINT ["kanjo"]
 CMD ["serve"]

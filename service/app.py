@@ -105,6 +105,9 @@ def _services(settings: Settings, scorer: TorchScorer) -> Services:
     metrics.outbox_pending.set_function(lambda: store.pending_writes)
     metrics.outbox_dropped.set_function(lambda: store.dropped_readings)
     metrics.outbox_rejected.set_function(lambda: store.rejected_writes)
+    metrics.oldest_pending_write.set_function(lambda: store.oldest_pending_s)
+    metrics.dead_letters.set_function(lambda: len(store.dead_letters))
+    metrics.problems.set_function(lambda: len(store.problems))
     metrics.redis_up.set_function(lambda: store.redis_up)
     return Services(
         settings,

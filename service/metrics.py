@@ -135,6 +135,19 @@ class Metrics:
             "Other writes that were discarded: no room, or Redis can never apply them.",
             registry,
         )
+        self.oldest_pending_write = Gauge(
+            "kanjo_oldest_pending_write_seconds",
+            "Seconds that the oldest write that Redis has not received has waited; 0 without one.",
+            registry=registry,
+        )
+        self.dead_letters = Gauge(
+            "kanjo_outbox_dead_letters",
+            "Writes that Redis can never apply and that are kept for a look.",
+            registry=registry,
+        )
+        self.problems = Gauge(
+            "kanjo_problems", "Problems of the store, which /readyz names.", registry=registry
+        )
         self.redis_up = Gauge(
-            "kanjo_redis_up", "1 if Redis replied last time, 0 if it did not.", registry=registry
+            "kanjo_redis_up", "1 if Redis took writes last time, else 0.", registry=registry
         )

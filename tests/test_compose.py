@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,14 @@ class Stack:
         container = self.compose("ps", "--all", "--quiet", service).strip()
         return run("docker", "inspect", "--format", what, container, timeout_s=20).strip()
 
+    def is_ready(self) -> bool:
+        """Returns whether the service takes calls."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5):
+                return True
+        except OSError:
+            return False
+
     def transitions(self) -> list[dict[str, str]]:
         """What the alert stream holds, oldest first."""
         entries = self.compose(
@@ -91,6 +100,9 @@ def stack() -> Iterator[Stack]:
         deadline = time.monotonic() + 180
         while (health := stack.inspect("kanjo", "{{.State.Health.Status}}")) != "healthy":
             assert health == "starting", stack.compose("logs", "--no-color")
+            assert time.monotonic() < deadline, stack.compose("logs", "--no-color")
+            time.sleep(1)
+        while not stack.is_ready():
             assert time.monotonic() < deadline, stack.compose("logs", "--no-color")
             time.sleep(1)
         yield stack

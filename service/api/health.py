@@ -1,22 +1,19 @@
 """Routes for supervisors: liveness, readiness and metrics."""
 
-import asyncio
+from dataclasses import asdict
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from service.api.services import ServicesDep
-from service.store.errors import StoreUnavailable
 
 router = APIRouter(tags=["health"])
-
-REDIS_TIMEOUT_S = 1.0  # shorter than the usual timeout of a readiness probe
 
 
 @router.get("/healthz")
 async def healthz(services: ServicesDep) -> dict[str, object]:
-    """Returns `ok` and which model runs."""
+    """Returns `ok`, as long as the process replies, and which model runs."""
     meta = services.scorer.meta
     return {
         "status": "ok",
@@ -28,20 +25,20 @@ async def healthz(services: ServicesDep) -> dict[str, object]:
 
 @router.get("/readyz", responses={503: {"description": "not ready; says what is missing"}})
 async def readyz(services: ServicesDep) -> JSONResponse:
-    """Returns 200 if calls can be accepted: model warm, Redis up, not stopping."""
-    try:
-        async with asyncio.timeout(REDIS_TIMEOUT_S):
-            await services.store.ping()
-        redis = True
-    except (StoreUnavailable, TimeoutError):
-        redis = False
+    """Returns 200 if a new call would be taken and what it brings kept, by Redis or by the disk.
+
+    `degraded` names what is wrong all the same, and since when. None of it is a reason to end live
+    calls: a supervisor that restarts the service must ask /healthz.
+    """
     checks = {
         "model_warm": services.warm.is_set(),
-        "redis": redis,
         "not_stopping": not services.stopping.is_set(),
+        "room_for_calls": not services.calls.is_full,
+        "writes_kept": services.store.keeps_writes,
     }
     ready = all(checks.values())
-    return JSONResponse({"ready": ready, **checks}, 200 if ready else 503)
+    degraded = [asdict(problem) for problem in services.store.problems]
+    return JSONResponse({"ready": ready, **checks, "degraded": degraded}, 200 if ready else 503)
 
 
 @router.get("/metrics")

@@ -20,6 +20,11 @@ class CallRegistry:
     def __len__(self) -> int:
         return len(self._live)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether a new call would be refused."""
+        return len(self._live) >= self._max_calls
+
     def open(
         self,
         started: CallStarted,
@@ -67,7 +72,7 @@ class CallRegistry:
         """
         call = self._live.get(started.call_id)
         if call is None:
-            if len(self._live) >= self._max_calls:
+            if self.is_full:
                 raise Overloaded(self._max_calls)
             return None
         older = [stream for stream in call.streams if not stream.tracks.isdisjoint(started.tracks)]

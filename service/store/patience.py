@@ -19,6 +19,11 @@ FAULT_OF_WRITE = re.compile(
 ATTEMPTS = 20  # of a write that fails for an unknown reason: about a minute and a half
 
 
+def is_fault_of_write(problem: str) -> bool:
+    """Returns whether a write failed for its own fault: others can pass."""
+    return not STATE_OF_REDIS.search(problem) and bool(FAULT_OF_WRITE.search(problem))
+
+
 class Patience:
     """Decides on one write after the other, so that none can hold up the others for ever.
 
@@ -35,7 +40,7 @@ class Patience:
         """Returns whether to give up the write `id`, which just failed with `problem`."""
         if STATE_OF_REDIS.search(problem):
             return False
-        if FAULT_OF_WRITE.search(problem):
+        if is_fault_of_write(problem):
             return True
         self._failures = self._failures + 1 if id == self._id else 1
         self._id = id

@@ -38,11 +38,6 @@ class Reader:
         self._redis: Any = redis  # its types leave open whether replies are bytes or text
         self._page_script: Any = redis.register_script(PAGE_SCRIPT)
 
-    async def ping(self) -> None:
-        """Returns if Redis replies."""
-        with replies_required():
-            await self._redis.ping()
-
     async def calls(self, limit: int) -> list[CallView]:
         """Returns at most `limit` calls: the live ones first, then the newest."""
         _check_limit(limit)

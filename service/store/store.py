@@ -1,7 +1,8 @@
 """What calls leave behind: writes, reads and the feed of events, on one Redis."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,6 +34,7 @@ class Store:
         events_limit: events that subscribers can catch up with.
         readings_limit: readings kept of one call.
         subscriber_limit: events by which a subscriber may lag.
+        wall_clock: epoch seconds; the clock of `at` in writes.
     """
 
     def __init__(
@@ -47,9 +49,10 @@ class Store:
         events_limit: int = EVENTS_LIMIT,
         readings_limit: int = READINGS_LIMIT,
         subscriber_limit: int = SUBSCRIBER_LIMIT,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._redis = redis
-        self._availability = Availability(lambda: self.pending_writes)
+        self._availability = Availability(lambda: self.pending_writes, wall_clock=wall_clock)
         script = WriteScript(
             redis,
             retention_s=retention_s,
@@ -64,6 +67,7 @@ class Store:
             memory_limit=memory_limit,
             heartbeat_s=heartbeat_s,
             lost_after_s=lost_after_s,
+            wall_clock=wall_clock,
         )
         self.reader = Reader(redis)
         self.feed = Feed(redis, self._availability, subscriber_limit=subscriber_limit)
@@ -76,6 +80,7 @@ class Store:
         outbox_path: Path | None,
         retention_s: float,
         outbox_limit: int = OUTBOX_LIMIT,
+        wall_clock: Callable[[], float] = time.time,
         **options: Any,
     ) -> Self:
         """Opens the outbox without waiting for Redis; `options` are those of the constructor.
@@ -87,8 +92,9 @@ class Store:
             OutboxInUse, OutboxUnusable: the file at `outbox_path` cannot be opened.
         """
         redis = redis_client.connect(url)
-        outbox = Outbox(None if url is None else outbox_path, outbox_limit)
-        return cls(redis, outbox, retention_s=retention_s, **options)
+        path = None if url is None else outbox_path
+        outbox = Outbox(path, outbox_limit, wall_clock=wall_clock)
+        return cls(redis, outbox, retention_s=retention_s, wall_clock=wall_clock, **options)
 
     @property
     def embedded(self) -> bool:
@@ -97,13 +103,23 @@ class Store:
 
     @property
     def redis_up(self) -> bool:
-        """Whether Redis replied last time."""
+        """Whether Redis took writes last time."""
         return self._availability.up
+
+    @property
+    def keeps_writes(self) -> bool:
+        """Whether a new write reaches Redis, or at least the disk."""
+        return self.redis_up or self.writer.disk_problem is None
 
     @property
     def pending_writes(self) -> int:
         """Writes that Redis has not received."""
         return self.writer.pending
+
+    @property
+    def oldest_pending_s(self) -> float:
+        """How long the oldest of these writes has waited; 0 if there is none."""
+        return self.writer.oldest_pending_s
 
     @property
     def dropped_readings(self) -> int:
@@ -123,7 +139,8 @@ class Store:
     @property
     def problems(self) -> list[Problem]:
         """What is wrong now; empty if everything works."""
-        return []
+        parts = [self._availability.problem, self.writer.disk_problem, *self.writer.outbox_problems]
+        return [problem for problem in parts if problem is not None]
 
     async def run(self) -> None:
         """Delivers writes and feeds subscribers until cancelled."""
@@ -168,10 +185,6 @@ class Store:
         self.writer.call_ended(session, call_id, reason, duration_s, at)
 
     # Reads.
-
-    async def ping(self) -> None:
-        """Returns if Redis replies."""
-        await self.reader.ping()
 
     async def calls(self, limit: int) -> list[CallView]:
         """Returns at most `limit` calls: the live ones first, then the newest."""

@@ -72,7 +72,7 @@ local command = {}
 -- f: session, call_id, bridge, tracks, metadata, started_at
 function command.call_started(f)
   -- Do nothing if the session is known: the command is a repetition.
-  if not redis.call('SET', session_key(f.session), f.call_id, 'NX') then return end
+  if redis.call('EXISTS', session_key(f.session)) == 1 then return end
 
   -- Replace an earlier session of the same call id, and its readings.
   local call = call_key(f.call_id)
@@ -83,6 +83,9 @@ function command.call_started(f)
   -- Add it to the calls by time and, with a first heartbeat, to the live ones.
   redis.call('ZADD', CALLS_BY_TIME, f.started_at, f.call_id)
   redis.call('ZADD', CALLS_LIVE, now, f.session)
+
+  -- Last, because it marks the rest as done: a command that failed on its way is done again whole.
+  redis.call('SET', session_key(f.session), f.call_id)
   publish('call_started', redis.call('HGETALL', call))
 end
 
@@ -155,24 +158,25 @@ function command.transition(f)
   if tonumber(f.number) <= tonumber(number or 0) then return end
   if state and not CLOSED_STATE[state] then return end
 
+  -- Add the alert to those of its session and, when it fires, to the alerts by time.
+  redis.call('SADD', session_alerts_key(f.session), f.alert_id)
+  expire(session_alerts_key(f.session))
+  if f.state == 'firing' then redis.call('ZADD', ALERTS_BY_TIME, f.at, f.alert_id) end
+
   -- Add the step to the stream, and delete what is older than the retention there.
   local step = list_of(f, TRANSITION)
   redis.call('XADD', ALERTS, 'MINID', '~', oldest_id, '*', unpack(step))
   expire(ALERTS)
 
-  -- Store the alert's present state, and when it fired or was resolved.
-  redis.call('HSET', alert, 'session', f.session, unpack(step))
+  -- Store the alert's present state, and when it fired or was resolved: last, because its number
+  -- marks the rest as done.
   if f.state == 'firing' then
     redis.call('HSET', alert, 'fired_at_s', f.at_s, 'fired_at', f.at)
-    redis.call('ZADD', ALERTS_BY_TIME, f.at, f.alert_id)
   elseif f.state == 'resolved' then
     redis.call('HSET', alert, 'resolved_at_s', f.at_s)
   end
+  redis.call('HSET', alert, 'session', f.session, unpack(step))
   expire(alert)
-
-  -- Add the alert to those of its session.
-  redis.call('SADD', session_alerts_key(f.session), f.alert_id)
-  expire(session_alerts_key(f.session))
   publish('alert', redis.call('HGETALL', alert))
 end
 

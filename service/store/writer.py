@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import functools
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
@@ -31,7 +32,8 @@ from service.store.entries import (
 from service.store.keys import session_key
 from service.store.memory import MemoryQueue
 from service.store.outbox import DeadLetter, Outbox
-from service.store.patience import Patience
+from service.store.patience import Patience, is_fault_of_write
+from service.store.problems import Problem
 from service.store.redis_client import RedisClient, endless_retry, is_embedded, raise_if_cancelled
 from service.store.views import ReadingView
 from service.store.write_script import WriteScript
@@ -46,6 +48,7 @@ HEARTBEAT_S = 5.0
 LOST_AFTER_S = 30.0
 DELIVERY_BATCH = 32  # entries a script applies at once; Redis does nothing else meanwhile
 SPOOL_BATCH = 1_000  # entries in one transaction on disk
+PROBE = HeartbeatEntry("", "")  # of no session: changes nothing, and fails where any write would
 
 
 class Writer:
@@ -65,6 +68,7 @@ class Writer:
         memory_limit: int = MEMORY_LIMIT,
         heartbeat_s: float = HEARTBEAT_S,
         lost_after_s: float = LOST_AFTER_S,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._redis: Any = redis  # its types leave open whether replies are bytes or text
         self._outbox = outbox
@@ -77,6 +81,9 @@ class Writer:
         self._spooling: list[Entry] = []  # on their way from memory to disk
         self._live: dict[str, CallStartedEntry] = {}  # by session, with all tracks so far
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox")
+        self._wall_clock = wall_clock
+        self._memory_since = self._spooling_since = 0.0  # epoch seconds, while there are entries
+        self._disk_problem: Problem | None = None
         self._written = asyncio.Event()
         self._spooled = asyncio.Event()
         self._delivered = asyncio.Event()
@@ -90,6 +97,34 @@ class Writer:
     def pending(self) -> int:
         """Entries that Redis has not received."""
         return self.in_memory + len(self._outbox)
+
+    @property
+    def oldest_pending_s(self) -> float:
+        """How long the oldest of these entries has waited; 0 if there is none."""
+        since = [
+            self._spooling_since if self._spooling else None,
+            self._memory_since if len(self._memory) else None,
+            self._outbox.oldest_at,
+        ]
+        now = self._wall_clock()
+        return max((now - at for at in since if at is not None and at < now), default=0.0)
+
+    @property
+    def disk_problem(self) -> Problem | None:
+        """What is wrong with the disk of the outbox; None while it works."""
+        return self._disk_problem
+
+    @property
+    def outbox_problems(self) -> list[Problem]:
+        """What is wrong with the outbox though the disk works."""
+        problems = [
+            Problem(f"outbox: a file was set aside as {aside.path.name}", aside.at)
+            for aside in self._outbox.set_aside
+        ]
+        if letters := self._outbox.dead_letters:
+            what = f"outbox: {len(letters)} writes can never be applied; `kanjo outbox` lists them"
+            problems.append(Problem(what, letters[0].at))
+        return problems
 
     @property
     def dropped(self) -> int:
@@ -144,6 +179,8 @@ class Writer:
         self._write(CallEndedEntry(session, call_id, reason, duration_s, at))
 
     def _write(self, entry: Entry) -> None:
+        if not len(self._memory):
+            self._memory_since = self._wall_clock()
         self._memory.append(entry)
         self._delivered.clear()
         self._written.set()
@@ -186,6 +223,7 @@ class Writer:
             await self._written.wait()
             self._written.clear()
             while len(self._memory):
+                self._spooling_since = self._memory_since
                 self._spooling = self._memory.take(SPOOL_BATCH)
                 await self._on_disk(self._outbox.append, self._spooling)
                 self._spooling = []
@@ -221,15 +259,16 @@ class Writer:
         """Sends one round of heartbeats and sweeps, then waits until the next is due."""
         entries: list[Entry] = [
             HeartbeatEntry(session, start.started.call_id) for session, start in self._live.items()
-        ]
+        ] or [PROBE]
         if self._availability.up_s > self._lost_after_s:
             # Not sooner: just after an outage all instances' heartbeats are old.
             entries.append(SweepEntry(self._lost_after_s))
         beats = [serialize(entry) for entry in entries]
-        for start in range(0, max(1, len(beats)), DELIVERY_BATCH):
-            _, problem = await self._script.apply(beats[start : start + DELIVERY_BATCH])
-            if problem:
+        while beats:
+            applied, problem = await self._script.apply(beats[:DELIVERY_BATCH])
+            if problem and not is_fault_of_write(problem):
                 raise ResponseError(problem)
+            del beats[: applied + bool(problem)]  # one that fails by itself keeps back no other
         await self._restore_lost_sessions()
         if is_embedded(self._redis):
             await self._redis.dbsize()  # fakeredis deletes expired keys only when it counts keys
@@ -259,8 +298,13 @@ class Writer:
             failures += 1
             if failures == 1:
                 log.error("outbox_failing", problem=str(failure))
+                if self._disk_problem is None:
+                    self._disk_problem = Problem(f"disk: {failure}", self._wall_clock())
 
-        return await endless_retry((sqlite3.Error,)).call_with_retry(attempt, failed)
+        result = await endless_retry((sqlite3.Error,)).call_with_retry(attempt, failed)
+        if failures:
+            self._disk_problem = None
+        return result
 
     def _note_if_delivered(self) -> None:
         if not self.pending:

@@ -149,6 +149,11 @@ class Service:
         async with self.client() as client:
             return (await client.get("/readyz")).status_code == 200
 
+    async def degraded(self) -> list[str]:
+        """Returns what /readyz says is wrong."""
+        async with self.client() as client:
+            return [problem["what"] for problem in (await client.get("/readyz")).json()["degraded"]]
+
     # What it costs.
 
     def _status(self, name: str) -> int:

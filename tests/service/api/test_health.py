@@ -1,7 +1,10 @@
+import time
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
+from tests.redis_server import RedisServer
 from tests.service.api.conftest import (
     STOP,
     Running,
@@ -31,8 +34,10 @@ def test_readyz_is_200_when_the_service_can_take_calls(service: Running) -> None
     assert response.json() == {
         "ready": True,
         "model_warm": True,
-        "redis": True,
         "not_stopping": True,
+        "room_for_calls": True,
+        "writes_kept": True,
+        "degraded": [],
     }
 
 
@@ -42,19 +47,27 @@ def test_readyz_is_503_until_the_model_is_warm(cold: Running) -> None:
     assert response.json() == {
         "ready": False,
         "model_warm": False,
-        "redis": True,
         "not_stopping": True,
+        "room_for_calls": True,
+        "writes_kept": True,
+        "degraded": [],
     }
     assert cold.get("/healthz").status_code == 200
 
 
-def test_without_redis_calls_are_taken_and_readyz_is_503(tmp_path: Path) -> None:
+def degraded(server: Running) -> list[str]:
+    problems = server.get("/readyz").json()["degraded"]
+    assert all(time.time() - 60 < problem["since"] <= time.time() for problem in problems)
+    return [problem["what"] for problem in problems]
+
+
+def test_without_redis_calls_are_taken_and_readyz_says_what_is_degraded(tmp_path: Path) -> None:
     away = {"redis_url": "redis://127.0.0.1:1/0", "state_dir": tmp_path, "drain_s": 1}
     with running(**away) as server:
-        until(lambda: server.get("/readyz").json()["model_warm"])
-        response = server.get("/readyz")
-        assert response.status_code == 503
-        assert response.json()["redis"] is False
+        ready(server)
+        until(lambda: degraded(server) != [])
+        [problem] = degraded(server)
+        assert problem.startswith("Redis does not reply: ")
         assert server.get("/healthz").status_code == 200
         for path in ("/v1/calls", "/v1/calls/x", "/v1/alerts"):
             problem = server.get(path)
@@ -67,6 +80,55 @@ def test_without_redis_calls_are_taken_and_readyz_is_503(tmp_path: Path) -> None
         alerts = [message for message in messages if message["type"] == "alert"]
         pending = 2 + len(readings(messages)) + len(alerts)
         assert server.metric("kanjo_outbox_pending_writes") == pending
+        assert server.metric("kanjo_oldest_pending_write_seconds") > 0
+        assert server.metric("kanjo_problems") == 1
+        assert server.get("/readyz").status_code == 200
+
+
+def test_readyz_names_a_redis_that_replies_and_takes_no_writes(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    settings = {"redis_url": redis_server.url, "state_dir": tmp_path, "drain_s": 1}
+    with running(**settings) as server, Redis.from_url(redis_server.url) as redis:
+        ready(server)
+        until(lambda: server.metric("kanjo_redis_up") == 1)
+        assert degraded(server) == []
+        redis.config_set("maxmemory", 1)
+        until(lambda: degraded(server) != [])  # though there is nothing to write
+        assert degraded(server)[0].startswith("Redis refuses writes: OOM ")
+        assert server.metric("kanjo_redis_up") == 0
+        assert server.get("/readyz").status_code == 200
+        redis.config_set("maxmemory", 0)
+        until(lambda: degraded(server) == [])
+
+
+def test_readyz_is_503_when_neither_redis_nor_the_disk_takes_writes(tmp_path: Path) -> None:
+    away = {"redis_url": "redis://127.0.0.1:1/0", "state_dir": tmp_path, "drain_s": 1}
+    with running(**away) as server:
+        ready(server)
+        # SQLite's own limit of pages has the effect of a full disk.
+        server.services.store.writer._outbox._db.execute("PRAGMA max_page_count = 1")
+        call(server, "kept nowhere")
+        until(lambda: server.get("/readyz").status_code == 503)
+        assert server.get("/readyz").json()["writes_kept"] is False
+        assert sorted(what.split()[0] for what in degraded(server)) == ["Redis", "disk:"]
+        assert server.get("/healthz").status_code == 200
+        server.services.store.writer._outbox._db.execute("PRAGMA max_page_count = 1000000")
+        until(lambda: server.get("/readyz").status_code == 200)
+
+
+def test_readyz_is_503_while_the_service_has_no_room_for_a_call() -> None:
+    with running(max_calls=1) as server:
+        ready(server)
+        with server.socket() as socket:
+            socket.send(start("the only one"))
+            receive_until(socket, "started")
+            response = server.get("/readyz")
+            assert (response.status_code, response.json()["room_for_calls"]) == (503, False)
+            assert server.get("/healthz").status_code == 200
+            socket.send(STOP)
+            receive_until(socket)
+        until(lambda: server.get("/readyz").status_code == 200)
 
 
 def test_metrics_count_what_happened(service: Running) -> None:

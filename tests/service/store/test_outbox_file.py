@@ -111,7 +111,7 @@ def folder(path: Path) -> None:
     (path / "something").touch()
 
 
-UNFIT = {
+UNFIT: dict[Callable[[Path], None], str] = {
     newer: f"newer-version-{VERSION + 7}",
     text: "not-a-database",
     other_program: "not-an-outbox",

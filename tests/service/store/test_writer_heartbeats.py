@@ -69,6 +69,22 @@ async def test_a_call_whose_service_is_alive_is_never_lost(backend: Backend) -> 
         assert await backend.event_kinds() == ["call_started"]
 
 
+async def test_a_heartbeat_that_fails_by_itself_keeps_back_no_other(backend: Backend) -> None:
+    async with (
+        running(backend.store(heartbeat_s=0.05, lost_after_s=60.0)) as alive,
+        running(backend.store(heartbeat_s=0.02, lost_after_s=0.5)) as other,
+    ):
+        for n in range(50):
+            alive.call_started(f"s{n}", started(f"call-{n}"), NOW)
+        await delivered(alive)
+        await backend.redis.set(keys.call_key("call-0"), "of another program")
+        await asyncio.sleep(1.5)
+        assert alive.redis_up
+        beats = await backend.redis.zcard(keys.CALLS_LIVE)
+        assert beats >= 49
+        assert other.redis_up
+
+
 async def test_no_call_is_ended_as_lost_before_redis_has_replied_for_long_enough(
     backend: Backend,
 ) -> None:
