@@ -106,6 +106,7 @@ def _services(settings: Settings, scorer: TorchScorer) -> Services:
     metrics.outbox_dropped.set_function(lambda: store.dropped_readings)
     metrics.outbox_rejected.set_function(lambda: store.rejected_writes)
     metrics.oldest_pending_write.set_function(lambda: store.oldest_pending_s)
+    metrics.superseded_readings.set_function(lambda: store.superseded_readings)
     metrics.dead_letters.set_function(lambda: len(store.dead_letters))
     metrics.problems.set_function(lambda: len(store.problems))
     metrics.redis_up.set_function(lambda: store.redis_up)

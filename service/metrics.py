@@ -135,6 +135,11 @@ class Metrics:
             "Other writes that were discarded: no room, or Redis can never apply them.",
             registry,
         )
+        self.superseded_readings = FunctionCounter(
+            "kanjo_superseded_readings",
+            "Readings that were not kept because another session has the same call id.",
+            registry,
+        )
         self.oldest_pending_write = Gauge(
             "kanjo_oldest_pending_write_seconds",
             "Seconds that the oldest write that Redis has not received has waited; 0 without one.",

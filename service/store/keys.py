@@ -2,6 +2,9 @@
 
 ALERTS = "kanjo:alerts"  # stream: every transition of every alert
 EVENTS = "kanjo:events"  # stream: what subscribers are sent
+DATA = "kanjo:data"  # string: a random id, another one after Redis has lost its data
+
+# The scores of the sorted sets are times of Redis's clock, which is one for all services.
 ALERTS_BY_TIME = "kanjo:alerts:by-time"  # sorted set: ids of alerts, by when they fired
 CALLS_BY_TIME = "kanjo:calls:by-time"  # sorted set: ids of calls, by when they started
 CALLS_LIVE = "kanjo:calls:live"  # sorted set: sessions, by their last heartbeat

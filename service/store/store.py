@@ -9,7 +9,9 @@ from typing import Any, Self
 from service.events import CallStarted, Reading, Transition
 from service.store import redis_client
 from service.store.availability import Availability
+from service.store.eviction import EvictionWatch
 from service.store.feed import SUBSCRIBER_LIMIT, Feed
+from service.store.live import LiveCalls
 from service.store.outbox import DeadLetter, Outbox
 from service.store.problems import Problem
 from service.store.reader import Reader
@@ -53,22 +55,27 @@ class Store:
     ) -> None:
         self._redis = redis
         self._availability = Availability(lambda: self.pending_writes, wall_clock=wall_clock)
-        script = WriteScript(
+        live = LiveCalls()
+        self._script = WriteScript(
             redis,
+            live,
             retention_s=retention_s,
             events_limit=events_limit,
             readings_limit=readings_limit,
+            wall_clock=wall_clock,
         )
         self.writer = Writer(
             redis,
             outbox,
-            script,
+            self._script,
+            live,
             self._availability,
             memory_limit=memory_limit,
             heartbeat_s=heartbeat_s,
             lost_after_s=lost_after_s,
             wall_clock=wall_clock,
         )
+        self._eviction = EvictionWatch(redis, wall_clock=wall_clock)
         self.reader = Reader(redis)
         self.feed = Feed(redis, self._availability, subscriber_limit=subscriber_limit)
 
@@ -132,6 +139,11 @@ class Store:
         return self.writer.rejected
 
     @property
+    def superseded_readings(self) -> int:
+        """Readings that another session of their call id replaced or kept from being stored."""
+        return self._script.superseded_readings
+
+    @property
     def dead_letters(self) -> tuple[DeadLetter, ...]:
         """The writes that Redis can never apply, oldest first, without their content."""
         return self.writer.dead_letters
@@ -139,7 +151,12 @@ class Store:
     @property
     def problems(self) -> list[Problem]:
         """What is wrong now; empty if everything works."""
-        parts = [self._availability.problem, self.writer.disk_problem, *self.writer.outbox_problems]
+        parts = [
+            self._availability.problem,
+            self.writer.disk_problem,
+            *self.writer.outbox_problems,
+            self._eviction.problem,
+        ]
         return [problem for problem in parts if problem is not None]
 
     async def run(self) -> None:
@@ -148,6 +165,8 @@ class Store:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.writer.run())
                 tasks.create_task(self.feed.run())
+                if not self.embedded:
+                    tasks.create_task(self._eviction.run())
         finally:
             self.feed.end()
 

@@ -5,9 +5,14 @@
 -- ARGV[1] = retention in seconds
 -- ARGV[2] = longest kanjo:events
 -- ARGV[3] = longest stream of readings of a call
--- ARGV[4+] = for every command: its kind, the count of its arguments, name1, value1, name2, value2, ...
+-- ARGV[4] = the time of the writer's clock, in epoch seconds, at which it sent this
+-- ARGV[5] = the id of the data as the writer knows it, or '' if it knows none
+-- ARGV[6] = a new id of the data, for a Redis without one
+-- ARGV[7+] = for every command: its kind, the count of its arguments, name1, value1, name2, value2, ...
 --
--- Returns {count of commands applied, why the next one failed or ''}.
+-- Returns {count of commands applied, why the next one failed or '', the id of the data,
+-- {session1, count1, session2, count2, ...} of readings that another session of their call id
+-- replaced or kept out}. If the id is not the one that the writer knows, no command is applied.
 
 local retention_s, events_limit, readings_limit = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local retention_ms = string.format('%d', retention_s * 1000)
@@ -20,7 +25,13 @@ local now = string.format('%.3f', now_s)
 local oldest = string.format('%.3f', now_s - retention_s)
 local oldest_id = string.format('%.0f', math.max(0, now_s - retention_s) * 1000)
 
+-- The time of Redis's clock at which something happened whose time the writer's clock gave: how
+-- long ago it was is by the writer's clock alone, so that services with wrong clocks agree.
+local sent_at = tonumber(ARGV[4])
+local function redis_time(at) return string.format('%.6f', now_s - (sent_at - tonumber(at))) end
+
 -- The keys, as in keys.py.
+local DATA = 'kanjo:data'
 local ALERTS, EVENTS = 'kanjo:alerts', 'kanjo:events'
 local ALERTS_BY_TIME, CALLS_BY_TIME = 'kanjo:alerts:by-time', 'kanjo:calls:by-time'
 local CALLS_LIVE = 'kanjo:calls:live'
@@ -56,6 +67,12 @@ local function table_of(list)
   return fields
 end
 
+-- The count of readings that were replaced or kept out, by session.
+local superseded = {}
+local function supersede(session, count)
+  superseded[session] = (superseded[session] or 0) + count
+end
+
 -- Lets a key expire after the retention, counted from now.
 local function expire(key) redis.call('PEXPIRE', key, retention_ms) end
 
@@ -76,12 +93,14 @@ function command.call_started(f)
 
   -- Replace an earlier session of the same call id, and its readings.
   local call = call_key(f.call_id)
+  local earlier, state = unpack(redis.call('HMGET', call, 'session', 'state'))
+  if state == 'live' then supersede(earlier, redis.call('XLEN', readings_key(f.call_id))) end
   redis.call('DEL', call, readings_key(f.call_id))
   redis.call('HSET', call, 'state', 'live', unpack(list_of(f,
     { 'session', 'call_id', 'bridge', 'tracks', 'metadata', 'started_at' })))
 
   -- Add it to the calls by time and, with a first heartbeat, to the live ones.
-  redis.call('ZADD', CALLS_BY_TIME, f.started_at, f.call_id)
+  redis.call('ZADD', CALLS_BY_TIME, redis_time(f.started_at), f.call_id)
   redis.call('ZADD', CALLS_LIVE, now, f.session)
 
   -- Last, because it marks the rest as done: a command that failed on its way is done again whole.
@@ -132,6 +151,7 @@ function command.reading(f)
   -- Do nothing if another session has the call id, or the reading is stored already.
   local call, readings = call_key(f.call_id), readings_key(f.call_id)
   local session, last, state = unpack(redis.call('HMGET', call, 'session', 'readings', 'state'))
+  if session and session ~= f.session then supersede(f.session, 1) end
   if session ~= f.session or tonumber(f.number) <= tonumber(last or 0) then return end
 
   -- Store the reading, its number, and that it is the last of its track.
@@ -161,7 +181,9 @@ function command.transition(f)
   -- Add the alert to those of its session and, when it fires, to the alerts by time.
   redis.call('SADD', session_alerts_key(f.session), f.alert_id)
   expire(session_alerts_key(f.session))
-  if f.state == 'firing' then redis.call('ZADD', ALERTS_BY_TIME, f.at, f.alert_id) end
+  if f.state == 'firing' then
+    redis.call('ZADD', ALERTS_BY_TIME, redis_time(f.at), f.alert_id)
+  end
 
   -- Add the step to the stream, and delete what is older than the retention there.
   local step = list_of(f, TRANSITION)
@@ -267,16 +289,30 @@ local function apply(kind, f)
   command[kind](f)
 end
 
+-- Stop before the first command if this is not the data that the writer knows.
+local data = redis.call('GET', DATA)
+if not data then
+  data = ARGV[6]
+  redis.call('SET', DATA, data)
+end
+if ARGV[5] ~= '' and ARGV[5] ~= data then return { 0, '', data, {} } end
+
 -- Read one command after the other from ARGV and apply it.
-local i, applied = 4, 0
+local i, applied, problem = 7, 0, ''
 while i <= #ARGV do
   local kind, count = ARGV[i], tonumber(ARGV[i + 1])
   local f = {}
   for j = i + 2, i + count, 2 do f[ARGV[j]] = ARGV[j + 1] end
-  local ok, problem = pcall(apply, kind, f)
+  local ok, failure = pcall(apply, kind, f)
   if not ok then
-    return { applied, type(problem) == 'table' and problem.err or tostring(problem) }
+    problem = type(failure) == 'table' and failure.err or tostring(failure)
+    break
   end
   i, applied = i + 2 + count, applied + 1
 end
-return { applied, '' }
+local counts = {}
+for session, count in pairs(superseded) do
+  counts[#counts + 1] = session
+  counts[#counts + 1] = count
+end
+return { applied, problem, data, counts }

@@ -1,16 +1,27 @@
 """Runs write.lua, which applies serialised entries to Redis."""
 
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
-from service.store.entries import Command
+import structlog
+
+from service.store.entries import Command, serialize
+from service.store.live import LiveCalls
+from service.store.patience import is_fault_of_write
 from service.store.redis_client import RedisClient, raise_if_cancelled
+
+log = structlog.get_logger()
 
 SOURCE = Path(__file__).with_name("write.lua").read_text()
 
 EVENTS_LIMIT = 10_000  # of kanjo:events: how far back a subscriber can catch up
 READINGS_LIMIT = 7_200  # of one call: two hours at one a second
+RETELL_BATCH = 32  # entries that are told again at once; Redis does nothing else meanwhile
+WARNED_LIMIT = 1_000  # sessions of which a warning is remembered
 
 
 class BatchResult(NamedTuple):
@@ -21,18 +32,29 @@ class BatchResult(NamedTuple):
 
 
 class WriteScript:
-    """write.lua with the limits that it keeps."""
+    """write.lua with the limits that it keeps.
+
+    When it finds that Redis has lost its data it tells it of all live calls and open alerts again,
+    before it applies anything else.
+    """
 
     def __init__(
         self,
         redis: RedisClient,
+        live: LiveCalls,
         *,
         retention_s: float,
         events_limit: int = EVENTS_LIMIT,
         readings_limit: int = READINGS_LIMIT,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        self.superseded_readings = 0  # replaced or kept out by another session of their call id
         self._script: Any = redis.register_script(SOURCE)
+        self._live = live
         self._limits = (retention_s, events_limit, readings_limit)
+        self._wall_clock = wall_clock
+        self._data = ""  # the id of the data that Redis was told of
+        self._warned: deque[str] = deque(maxlen=WARNED_LIMIT)
 
     async def apply(self, commands: Sequence[Command]) -> BatchResult:
         """Applies commands in their order, in one atomic step, up to the first that fails.
@@ -40,9 +62,47 @@ class WriteScript:
         Raises:
             RedisError, OSError: Redis did not reply; some, all or none may have been applied.
         """
-        args: list[str | float] = [*self._limits]
+        result, data = await self._apply(commands, self._data)
+        if self._data and data != self._data:
+            result = await self._tell_again()
+            if result.problem:
+                return BatchResult(0, result.problem)
+            self._data = data
+            result, data = await self._apply(commands, "")
+        self._data = self._data or data
+        return result
+
+    async def _tell_again(self) -> BatchResult:
+        """Tells Redis of all that is live; each part that it knows already changes nothing."""
+        commands = [serialize(entry) for entry in self._live.everything()]
+        log.warning("redis_lost_its_data", told_again=len(commands))
+        for start in range(0, len(commands), RETELL_BATCH):
+            batch = commands[start : start + RETELL_BATCH]
+            while batch:
+                result, _ = await self._apply(batch, "")
+                if result.problem and not is_fault_of_write(result.problem):
+                    return result
+                batch = batch[result.applied + bool(result.problem) :]
+        return BatchResult(len(commands), "")
+
+    async def _apply(self, commands: Sequence[Command], data: str) -> tuple[BatchResult, str]:
+        """Runs the script; returns its result and the id of the data."""
+        args: list[str | float] = [*self._limits, self._wall_clock(), data, uuid4().hex]
         for kind, arguments in commands:
             args += [kind, len(arguments), *arguments]
-        applied, problem = await self._script(args=args)
+        applied, problem, found, superseded = await self._script(args=args)
         raise_if_cancelled()
-        return BatchResult(applied, problem)
+        for session, count in zip(superseded[::2], superseded[1::2], strict=True):
+            self._count_superseded(session, count)
+        return BatchResult(applied, problem), found
+
+    def _count_superseded(self, session: str, readings: int) -> None:
+        self.superseded_readings += readings
+        if session not in self._warned:
+            self._warned.append(session)
+            log.warning(
+                "call_id_taken",
+                session=session,
+                readings=readings,
+                note="another session has the same call id: this one's readings are not kept",
+            )

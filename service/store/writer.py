@@ -29,7 +29,8 @@ from service.store.entries import (
     TransitionEntry,
     serialize,
 )
-from service.store.keys import session_key
+from service.store.keys import alert_key, session_key
+from service.store.live import LiveCalls
 from service.store.memory import MemoryQueue
 from service.store.outbox import DeadLetter, Outbox
 from service.store.patience import Patience, is_fault_of_write
@@ -63,6 +64,7 @@ class Writer:
         redis: RedisClient,
         outbox: Outbox,
         script: WriteScript,
+        live: LiveCalls,
         availability: Availability,
         *,
         memory_limit: int = MEMORY_LIMIT,
@@ -79,7 +81,7 @@ class Writer:
         self._patience = Patience()
         self._memory = MemoryQueue(memory_limit)
         self._spooling: list[Entry] = []  # on their way from memory to disk
-        self._live: dict[str, CallStartedEntry] = {}  # by session, with all tracks so far
+        self._live = live
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox")
         self._wall_clock = wall_clock
         self._memory_since = self._spooling_since = 0.0  # epoch seconds, while there are entries
@@ -145,12 +147,13 @@ class Writer:
 
     def call_started(self, session: str, started: CallStarted, at: float) -> None:
         """Begins a session of a call id."""
-        self._live[session] = CallStartedEntry(session, started, at)
-        self._write(self._live[session])
+        entry = CallStartedEntry(session, started, at)
+        self._live.start(entry)
+        self._write(entry)
 
     def call_joined(self, session: str, started: CallStarted, at: float) -> None:
         """Adds tracks or metadata to a live session: `started` has all of them."""
-        self._live[session] = CallStartedEntry(session, started, at)
+        self._live.start(CallStartedEntry(session, started, at))
         self._write(CallJoinedEntry(session, started))
 
     def reading(self, session: str, reading: Reading, at: float) -> None:
@@ -169,13 +172,15 @@ class Writer:
 
     def transition(self, session: str, transition: Transition, at: float) -> None:
         """Adds a step of an alert to a session."""
-        self._write(TransitionEntry(session, transition, at))
+        entry = TransitionEntry(session, transition, at)
+        self._live.step(entry)
+        self._write(entry)
 
     def call_ended(
         self, session: str, call_id: str, reason: str, duration_s: float, at: float
     ) -> None:
         """Ends a session."""
-        self._live.pop(session, None)
+        self._live.end(session)
         self._write(CallEndedEntry(session, call_id, reason, duration_s, at))
 
     def _write(self, entry: Entry) -> None:
@@ -258,7 +263,7 @@ class Writer:
     async def _beat(self) -> None:
         """Sends one round of heartbeats and sweeps, then waits until the next is due."""
         entries: list[Entry] = [
-            HeartbeatEntry(session, start.started.call_id) for session, start in self._live.items()
+            HeartbeatEntry(start.session, start.started.call_id) for start in self._live.starts
         ] or [PROBE]
         if self._availability.up_s > self._lost_after_s:
             # Not sooner: just after an outage all instances' heartbeats are old.
@@ -278,12 +283,26 @@ class Writer:
         await asyncio.sleep(self._heartbeat_s)
 
     async def _restore_lost_sessions(self) -> None:
-        """Writes the starts of live sessions again that a Redis without its data does not have."""
-        sessions = list(self._live)
+        """Writes live sessions and open alerts again that Redis has lost alone.
+
+        It may have evicted them, or be a replica that had not received them. `WriteScript` itself
+        finds out that all is lost.
+        """
+        sessions = [start.session for start in self._live.starts]
         known = await self._redis.mget([session_key(s) for s in sessions]) if sessions else []
         for session, call_id in zip(sessions, known, strict=True):
-            if call_id is None and session in self._live:
-                self._write(self._live[session])
+            if call_id is None:
+                for entry in self._live.entries(session):
+                    self._write(entry)
+        last_steps = [] if self.pending else self._live.last_steps()
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for last in last_steps:
+                pipeline.hget(alert_key(last.transition.alert_id), "number")
+            numbers = await pipeline.execute(raise_on_error=False) if last_steps else []
+        for last, number in zip(last_steps, numbers, strict=True):
+            if number is None or (isinstance(number, str) and int(number) < last.transition.number):
+                for entry in self._live.steps(last):
+                    self._write(entry)
 
     async def _on_disk(self, act: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """Runs `act` in the worker thread, and again while the disk fails."""

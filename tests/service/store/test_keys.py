@@ -11,6 +11,7 @@ async def test_the_keys_of_write_lua_are_those_of_the_module(backend: Backend) -
         store.call_started("s2", started("call-2"), NOW)
         await delivered(store)
         assert set(await backend.redis.keys("*")) == {
+            keys.DATA,
             keys.ALERTS,
             keys.EVENTS,
             keys.ALERTS_BY_TIME,

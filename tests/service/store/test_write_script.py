@@ -158,7 +158,7 @@ async def test_what_is_older_than_the_retention_is_gone(backend: Backend) -> Non
         assert await backend.transition_count() >= 100
 
         async def all_gone() -> bool:
-            return await backend.redis.keys("kanjo:*") == []
+            return await backend.redis.keys("kanjo:*") == [keys.DATA]
 
         await until(all_gone)
         assert (await store.alerts(None, 10)).alerts == []
