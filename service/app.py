@@ -18,7 +18,7 @@ from model.labels import ALERTED_EMOTIONS
 from service import memory
 from service.access.origin import OwnAddresses
 from service.alerts.policy import AlertRule
-from service.api import audiosocket, calls, classify, events, health, old_paths, problem
+from service.api import audiosocket, calls, classify, events, health, old_paths, outbox, problem
 from service.api.audiosocket import AudioSocketServer
 from service.api.headers import StrictHeaders
 from service.api.origin import OriginCheck
@@ -32,6 +32,7 @@ from service.metrics import Metrics
 from service.scoring.batcher import Batcher
 from service.scoring.torch_scorer import TorchScorer
 from service.settings import Settings
+from service.store.outbox import FILE_NAME
 from service.store.store import Store
 from service.telephony.providers import authenticators
 from service.telephony.shared.no_credentials import AcceptAll, RejectAll
@@ -77,7 +78,7 @@ def _services(settings: Settings, scorer: TorchScorer) -> Services:
     )
     store = Store.connect(
         settings.redis_url,
-        outbox_path=settings.state_dir / "outbox.sqlite3",
+        outbox_path=settings.state_dir / FILE_NAME,
         retention_s=settings.retention_days * DAY_S,
     )
     serving = scorer.meta.serving.override(settings.first_s, settings.hop_s)
@@ -186,7 +187,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(OriginCheck, own=own, rejections=services.rejections)
     app.add_middleware(StrictHeaders)  # the last one added is the outermost
     app.include_router(create_router(settings.providers))
-    for routes in (calls, events, classify, health, old_paths):
+    for routes in (calls, events, classify, health, outbox, old_paths):
         app.include_router(routes.router)
     app.mount("/dashboard", StaticFiles(directory=DASHBOARD), name="dashboard")
 

@@ -14,6 +14,7 @@ from service.cli.corpus import corpus
 from service.cli.demo import demo
 from service.cli.evaluate_alerts import evaluate_alerts
 from service.cli.export import export
+from service.cli.outbox import outbox
 from service.cli.replay import replay
 from service.cli.report import report
 from service.cli.serve import serve
@@ -69,5 +70,6 @@ for command in (
     study,
     report,
     export,
+    outbox,
 ):
     app.command()(command)

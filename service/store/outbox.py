@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 log = structlog.get_logger()
 
+FILE_NAME = "outbox.sqlite3"  # in the state folder
 DEAD_LETTERS_LIMIT = 1_000
 
 

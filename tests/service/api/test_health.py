@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from service.store.keys import call_key
+from service.store.outbox import FILE_NAME
 from tests.redis_server import RedisServer
 from tests.service.api.conftest import (
     STOP,
@@ -117,6 +119,29 @@ def test_readyz_is_503_when_neither_redis_nor_the_disk_takes_writes(tmp_path: Pa
         until(lambda: server.get("/readyz").status_code == 200)
 
 
+def test_a_bad_outbox_keeps_no_service_from_its_start_and_is_told_of(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    (tmp_path / FILE_NAME).write_text("no database at all")
+    with Redis.from_url(redis_server.url) as redis:
+        redis.set(call_key("bad"), "of another program")
+    settings = {"redis_url": redis_server.url, "state_dir": tmp_path, "drain_s": 1}
+    with running(**settings) as server:
+        ready(server)
+        messages = call(server, "bad")
+        until(lambda: server.get("/v1/outbox").json()["pending_writes"] == 0)
+        state = server.get("/v1/outbox").json()
+        rejected = ["call_started", *["reading"] * len(readings(messages))]
+        assert [letter["kind"] for letter in state["dead_letters"]] == rejected
+        letter = state["dead_letters"][0]
+        assert set(letter) == {"id", "kind", "problem", "at"}
+        assert letter["problem"].startswith("WRONGTYPE ")
+        assert [problem["what"].split(" ")[0] for problem in state["problems"]] == ["outbox:"] * 2
+        assert server.get("/readyz").json()["degraded"] == state["problems"]
+        assert server.metric("kanjo_outbox_dead_letters") == len(rejected)
+        assert server.metric("kanjo_oldest_pending_write_seconds") == 0
+
+
 def test_readyz_is_503_while_the_service_has_no_room_for_a_call() -> None:
     with running(max_calls=1) as server:
         ready(server)
@@ -185,6 +210,7 @@ def test_the_api_is_documented_by_openapi(service: Running) -> None:
         "/healthz",
         "/readyz",
         "/metrics",
+        "/v1/outbox",
     }
     classify = paths["/classify"]["post"]["responses"]
     assert {"200", "400", "413", "415", "503"} <= set(classify)

@@ -8,7 +8,7 @@ from tests.service.cli.command import invoke
 
 COMMANDS = [
     "serve", "classify", "replay", "demo", "evaluate-alerts",
-    "corpus", "train", "study", "report", "export",
+    "corpus", "train", "study", "report", "export", "outbox",
 ]  # fmt: skip
 
 
