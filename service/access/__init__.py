@@ -1,0 +1,1 @@
+"""Who gets in: roles, identities, API tokens, logins and their sessions."""
