@@ -16,9 +16,23 @@ from fastapi.staticfiles import StaticFiles
 from model.artifact import ArtifactMeta, Thresholds
 from model.labels import ALERTED_EMOTIONS
 from service import memory
+from service.access.bridges import BridgeTokens
+from service.access.errors import AccessUnusable
 from service.access.origin import OwnAddresses
+from service.access.setup import AccessParts, first_link, set_up
 from service.alerts.policy import AlertRule
-from service.api import audiosocket, calls, classify, events, health, old_paths, outbox, problem
+from service.api import (
+    audiosocket,
+    calls,
+    classify,
+    events,
+    health,
+    old_paths,
+    outbox,
+    problem,
+    session,
+)
+from service.api.access import AccessMiddleware
 from service.api.audiosocket import AudioSocketServer
 from service.api.headers import StrictHeaders
 from service.api.origin import OriginCheck
@@ -35,7 +49,7 @@ from service.settings import Settings
 from service.store.outbox import FILE_NAME
 from service.store.store import Store
 from service.telephony.providers import authenticators
-from service.telephony.shared.no_credentials import AcceptAll, RejectAll
+from service.telephony.shared.no_credentials import AcceptAll
 
 log = structlog.get_logger()
 
@@ -66,7 +80,7 @@ def alert_rules(settings: Settings, meta: ArtifactMeta) -> list[AlertRule]:
     return rules
 
 
-def _services(settings: Settings, scorer: TorchScorer) -> Services:
+def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Services:
     metrics = Metrics()
     batcher = Batcher(
         scorer,
@@ -120,9 +134,12 @@ def _services(settings: Settings, scorer: TorchScorer) -> Services:
         metrics,
         authenticators(
             settings,
-            trusted=settings.trusts(settings.listens_at),
+            trusted=settings.trust_network,
             providers=settings.providers,
+            untrusted=BridgeTokens(parts.access),
         ),
+        access=parts.access,
+        logins=parts.logins,
         rejections=rejections,
         limits=Connections(
             rejections,
@@ -141,11 +158,13 @@ def create_app(settings: Settings) -> FastAPI:
         NoSuchDevice: the device of the settings is not available.
         OutboxInUse, OutboxUnusable: another service uses the state folder, or it can't be written.
         CantListen: a port for AudioSocket is in use.
+        AccessUnusable: the file of tokens and sessions can't be used.
     """
+    parts = set_up(settings)
     scorer = TorchScorer.load(
         settings.model, settings.device, settings.torch_threads, settings.batch_max
     )
-    services = _services(settings, scorer)
+    services = _services(settings, scorer, parts)
     audiosocket_servers = [
         AudioSocketServer(listener, track, services)
         for track, listener in audiosocket.listeners(settings).items()
@@ -156,9 +175,11 @@ def create_app(settings: Settings) -> FastAPI:
         if services.store.embedded:
             log.warning("embedded_redis", note="nothing is kept after this process ends")
         _log_access(services)
+        await _log_who_gets_in(services)
         required: list[Callable[[], Awaitable[None]]] = [
             services.store.run,
             services.batcher.run,
+            parts.book.run,
             partial(_warm_up, services),
             *(server.run for server in audiosocket_servers),
         ]
@@ -182,12 +203,16 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
+    app.state.process_tokens = parts.process_tokens
     problem.install(app)
     own = OwnAddresses(settings.listens_at, settings.public_url or ())
+    app.add_middleware(
+        AccessMiddleware, access=services.access, rejections=services.rejections
+    )
     app.add_middleware(OriginCheck, own=own, rejections=services.rejections)
     app.add_middleware(StrictHeaders)  # the last one added is the outermost
     app.include_router(create_router(settings.providers))
-    for routes in (calls, events, classify, health, outbox, old_paths):
+    for routes in (calls, events, classify, health, outbox, session, old_paths):
         app.include_router(routes.router)
     app.mount("/dashboard", StaticFiles(directory=DASHBOARD), name="dashboard")
 
@@ -218,13 +243,32 @@ def _log_access(services: Services) -> None:
     by_access: dict[str, list[str]] = {"open": [], "closed": [], "with_credentials": []}
     for bridge, authenticator in services.authenticators.items():
         match authenticator:
-            case AcceptAll():
+            case AcceptAll() | BridgeTokens(open=True):
                 by_access["open"].append(bridge)
-            case RejectAll():
-                by_access["closed"].append(bridge)
+            case BridgeTokens():
+                by_access["closed"].append(bridge)  # except for API tokens of the role bridge
             case _:
                 by_access["with_credentials"].append(bridge)
     log.info("bridges", **{kind: " ".join(names) for kind, names in by_access.items() if names})
+
+
+async def _log_who_gets_in(services: Services) -> None:
+    """Logs whether everybody gets in, or else a link for the first login."""
+    if services.access.open:
+        log.info(
+            "access_open",
+            note="listens on loopback and no API token exists: whoever is on this machine gets in; "
+            "kanjo token create closes it",
+        )
+        return
+    log.info("access_closed", note="every route asks for a login or an API token")
+    try:
+        link = await asyncio.to_thread(first_link, services.settings)
+    except AccessUnusable as error:
+        log.error("access_unusable", problem=str(error), note="nobody can log in")
+        return
+    if link:
+        log.warning("login_link", url=link, note="for the first login, once, within 15 minutes")
 
 
 async def _require(run: Callable[[], Awaitable[None]], services: Services) -> None:

@@ -24,9 +24,10 @@ from service.events import Track
 from service.telephony.native.provider import NativeSettings
 from service.telephony.providers import PROVIDERS, Providers, legs
 from service.telephony.shared.provider import BridgeOptions
+from service.telephony.shared.settings import Secret
 
 PREFIX = "KANJO_"
-FOREIGN = {"corpora"}  # KANJO_CORPORA belongs to the training
+FOREIGN = {"corpora", "token"}  # of the training, and of our own clients
 LOOPBACK = "127.0.0.1"
 
 
@@ -64,6 +65,10 @@ class ServiceSettings(BaseModel):
         description="accept clients of bridges without credentials though the host is not "
         "loopback: only those who may call can reach it",
     )
+    metrics_token: Secret | None = Field(
+        None, description="token that may read `/metrics` only; viewers may too"
+    )
+    session_hours: float = Field(12, gt=0, description="how long a login lasts")
     audiosocket_caller_port: int | None = Field(
         None, ge=1, le=65535, description="port for AudioSocket of the caller's voice"
     )
@@ -210,21 +215,31 @@ class ServiceSettings(BaseModel):
     @property
     def credentials(self) -> bool:
         """Whether credentials are set for any provider."""
-        return any(isinstance(getattr(self, name), SecretStr) for name in type(self).model_fields)
+        return any(
+            isinstance(getattr(self, name), SecretStr)
+            for name in type(self).model_fields
+            if name not in ServiceSettings.model_fields
+        )
 
     @property
     def listens_at(self) -> str:
         """`host`, or loopback if calls of untrusted clients would be accepted there."""
         return self.host if self.trusts(self.host) or self.credentials else LOOPBACK
 
+    @property
+    def page_url(self) -> str | None:
+        """Of `public_url`, the address that a browser is sent to: one with TLS if there is any."""
+        urls = self.public_url or ()
+        return min(urls, key=lambda url: (not url.startswith("https:"), url), default=None)
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine reaches the service."""
+        return _is_loopback(self.listens_at)
+
     def trusts(self, host: str) -> bool:
-        """Returns whether clients that reach the service at `host` need no credentials."""
-        if self.trust_network or host == "localhost":
-            return True
-        try:
-            return ip_address(host).is_loopback
-        except ValueError:
-            return False
+        """Returns whether clients of bridges that reach the service at `host` are trusted."""
+        return self.trust_network or _is_loopback(host)
 
     @field_validator("public_url", mode="before")
     @classmethod
@@ -308,6 +323,13 @@ class ServiceSettings(BaseModel):
 
 def _holds_secrets(annotation: object) -> bool:
     return annotation is SecretStr or any(map(_holds_secrets, get_args(annotation)))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def settings_for(providers: Providers) -> type[ServiceSettings]:

@@ -1,1 +1,0 @@
-"""Who gets in: roles, identities, API tokens, logins and their sessions."""

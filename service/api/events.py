@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from service.access.roles import Role
+from service.api.access import presented_by
 from service.api.services import ServicesDep
 from service.store.errors import StoreUnavailable
 
@@ -17,14 +19,17 @@ PING_S = 10
 
 @router.get("/events", response_class=EventSourceResponse)
 async def events(
+    request: Request,
     services: ServicesDep,
     after: Annotated[str | None, Query(description="`cursor` of GET /v1/calls")] = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> EventSourceResponse:
     """Streams call_started, reading, alert and call_ended events.
 
-    `resync` stands where events are missing: the client must load everything again.
+    `resync` stands where events are missing: the client must load everything again. The stream ends
+    before the first event that its client may not read any more.
     """
+    presented = presented_by(request)
     # These two raise before the response begins, while its status can still be an error.
     stream = services.store.events(last_event_id or after)
     if not services.store.redis_up:
@@ -35,6 +40,10 @@ async def events(
         with suppress(StoreUnavailable):
             async with aclosing(stream):
                 async for event in stream:
+                    if not services.access.identify(
+                        presented.headers, presented.cookies, presented.peer
+                    ).may(Role.VIEWER):
+                        return
                     yield ServerSentEvent(event.data, event=event.kind, id=event.id)
 
     return EventSourceResponse(messages(), ping=PING_S)

@@ -6,14 +6,18 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from service.access.roles import Role
+from service.api.access import IdentityDep
 from service.api.services import ServicesDep
 
 router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz")
-async def healthz(services: ServicesDep) -> dict[str, object]:
-    """Returns `ok`, as long as the process replies, and which model runs."""
+async def healthz(services: ServicesDep, identity: IdentityDep) -> dict[str, object]:
+    """Returns `ok`, as long as the process replies, and to viewers which model runs."""
+    if not identity.may(Role.VIEWER):
+        return {"status": "ok"}
     meta = services.scorer.meta
     return {
         "status": "ok",
@@ -24,11 +28,12 @@ async def healthz(services: ServicesDep) -> dict[str, object]:
 
 
 @router.get("/readyz", responses={503: {"description": "not ready; says what is missing"}})
-async def readyz(services: ServicesDep) -> JSONResponse:
+async def readyz(services: ServicesDep, identity: IdentityDep) -> JSONResponse:
     """Returns 200 if a new call would be taken and what it brings kept, by Redis or by the disk.
 
     `degraded` names what is wrong all the same, and since when. None of it is a reason to end live
-    calls: a supervisor that restarts the service must ask /healthz.
+    calls: a supervisor that restarts the service must ask /healthz. Only viewers are told more than
+    whether it is ready.
     """
     checks = {
         "model_warm": services.warm.is_set(),
@@ -37,6 +42,8 @@ async def readyz(services: ServicesDep) -> JSONResponse:
         "writes_kept": services.store.keeps_writes,
     }
     ready = all(checks.values())
+    if not identity.may(Role.VIEWER):
+        return JSONResponse({"ready": ready}, 200 if ready else 503)
     degraded = [asdict(problem) for problem in services.store.problems]
     return JSONResponse({"ready": ready, **checks, "degraded": degraded}, 200 if ready else 503)
 

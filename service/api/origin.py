@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.access.bridges import BridgeTokens
 from service.access.origin import ForeignHost, ForeignOrigin, OwnAddresses
 from service.api.problem import problem_response
 from service.logs import EntryLimit
@@ -63,4 +64,8 @@ def has_credentials(scope: Scope) -> bool:
         return False
     app: FastAPI = scope["app"]
     authenticator = app.state.services.authenticators.get(scope["path"].removeprefix("/calls/"))
-    return authenticator is not None and not isinstance(authenticator, AcceptAll)
+    match authenticator:
+        case None | AcceptAll() | BridgeTokens(open=True):
+            return False
+        case _:
+            return True

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from service.access.errors import AccessUnusable
 from service.store.errors import BadCursor, StoreUnavailable
+
+log = structlog.get_logger()
 
 RETRY_AFTER_S = 5  # of every 503: the service starts, stops or is busy for seconds
 
@@ -20,11 +24,18 @@ RETRY_AFTER_S = 5  # of every 503: the service starts, stops or is busy for seco
 class HttpProblem(Exception):
     """An error that a route raises to end its request with a problem response."""
 
-    def __init__(self, status: HTTPStatus, got: str, expected: str) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        got: str,
+        expected: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(status, got, expected)
         self.status = status
         self.got = got
         self.expected = expected
+        self.headers = headers
 
 
 def install(app: FastAPI) -> None:
@@ -34,6 +45,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _handle_invalid_request)
     app.add_exception_handler(BadCursor, _handle_bad_cursor)
     app.add_exception_handler(StoreUnavailable, _handle_store_unavailable)
+    app.add_exception_handler(AccessUnusable, _handle_access_unusable)
     app.add_exception_handler(Exception, _handle_failure)
 
 
@@ -52,11 +64,16 @@ def problem_response(
     )
 
 
+def response_to(problem: HttpProblem) -> JSONResponse:
+    """Returns the response to a request that ends with this problem."""
+    got, expected = problem.got, problem.expected
+    detail = f"got {got}, expected {expected}"
+    return problem_response(problem.status, detail, problem.headers, got=got, expected=expected)
+
+
 async def _handle_problem(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HttpProblem)
-    got, expected = error.got, error.expected
-    detail = f"got {got}, expected {expected}"
-    return problem_response(error.status, detail, got=got, expected=expected)
+    return response_to(error)
 
 
 async def _handle_http_exception(_: Request, error: Exception) -> JSONResponse:
@@ -79,6 +96,11 @@ async def _handle_bad_cursor(_: Request, error: Exception) -> JSONResponse:
 
 async def _handle_store_unavailable(_: Request, error: Exception) -> JSONResponse:
     return problem_response(503, str(error))
+
+
+async def _handle_access_unusable(_: Request, error: Exception) -> JSONResponse:
+    log.error("access_unusable", problem=str(error))
+    return problem_response(503, "logins can't be kept now; the log says why")
 
 
 async def _handle_failure(_: Request, __: Exception) -> JSONResponse:

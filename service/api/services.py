@@ -9,6 +9,8 @@ from typing import Annotated, Protocol
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from service.access.access import Access
+from service.access.login import Logins
 from service.api.problem import HttpProblem
 from service.api.uploads import Uploads
 from service.calls.registry import CallRegistry
@@ -43,6 +45,8 @@ class Services:
     calls: CallRegistry
     metrics: Metrics
     authenticators: Mapping[str, Authenticator]  # by bridge
+    access: Access
+    logins: Logins
     connections: set[OpenConnection] = field(default_factory=set)
     # Uploads in progress, and how many of them are decoded in memory at the same time; limited so
     # that they do not slow live calls down.

@@ -6,6 +6,9 @@ const QUIET_S = 30; // without an event, before the snapshot is fetched again
 const ANSWER_WITHIN_MS = 10_000;
 const MAX_FETCHES = 4; // a browser opens six connections to a host, and the events take one
 
+// The service does not know who is asking, or no longer.
+class LoginNeeded extends Error {}
+
 export async function follow() {
   for (let failures = 0; ; ) {
     try {
@@ -18,6 +21,11 @@ export async function follow() {
         on.changed();
       });
     } catch (error) {
+      if (error instanceof LoginNeeded) {
+        await on.loginNeeded();
+        failures = 0;
+        continue;
+      }
       state.lostAt ??= Date.now() / 1000;
       state.lostBecause = error.message;
       on.changed();
@@ -39,6 +47,7 @@ async function fetchSnapshot() {
 
 async function get(path) {
   const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+  if (response.status === 401) throw new LoginNeeded();
   if (!response.ok) throw new Error(`/${path.split("?")[0]} answered ${response.status}, expected 200`);
   return { body: await response.json(), servedAt: Date.parse(response.headers.get("Date")) / 1000 };
 }

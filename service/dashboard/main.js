@@ -3,6 +3,7 @@
 import { announce, drawAlerts } from "./alerts.js";
 import { addRow, drawCalls, removeRow, wantVisibleReadings } from "./calls.js";
 import { follow, rejoin } from "./feed.js";
+import { askForLogin, logInByLink, offerLogout } from "./login.js";
 import { $, write } from "./page.js";
 import { readPalette } from "./ribbon.js";
 import { MAX_CALLS, alerts, calls, on, state, tick } from "./state.js";
@@ -43,6 +44,7 @@ function drawHeader() {
 }
 
 function connectionState() {
+  if (!$("login").hidden) return ["connecting", "Not logged in"];
   if (state.lostAt === null) return ["live", "Live"];
   const lost_s = Date.now() / 1000 - state.lostAt;
   if (lost_s < STALE_AFTER_S) return state.joined ? ["reconnecting", "Reconnecting"] : ["connecting", "Connecting"];
@@ -50,7 +52,7 @@ function connectionState() {
   return ["stale", `${what} (${state.lostBecause})`];
 }
 
-Object.assign(on, { changed: draw, snapshotApplied: wantVisibleReadings, callAdded: addRow, callRemoved: removeRow, alertFired: announce });
+Object.assign(on, { changed: draw, snapshotApplied: wantVisibleReadings, callAdded: addRow, callRemoved: removeRow, alertFired: announce, loginNeeded: askForLogin });
 readPalette();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", readPalette);
 addEventListener("scroll", hideTip, { passive: true });
@@ -60,4 +62,6 @@ setInterval(() => {
   drawHeader(); // a tab in the background draws no frames, but its title still counts
   draw();
 }, 1000);
+await logInByLink();
+offerLogout();
 follow();

@@ -24,7 +24,7 @@ export const state = {
 };
 
 // What the views do when something changes; main.js sets them.
-export const on = { changed() {}, snapshotApplied() {}, callAdded() {}, callRemoved() {}, alertFired() {} };
+export const on = { changed() {}, snapshotApplied() {}, callAdded() {}, callRemoved() {}, alertFired() {}, async loginNeeded() {} };
 
 // The service's clock, which stands still while the service does not answer.
 export function clock() {

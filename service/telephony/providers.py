@@ -68,7 +68,11 @@ def clients(providers: Providers) -> dict[str, type[ProviderClient]]:
 
 
 def authenticators(
-    settings: BaseModel, *, trusted: bool, providers: Providers = PROVIDERS
+    settings: BaseModel,
+    *,
+    trusted: bool,
+    providers: Providers = PROVIDERS,
+    untrusted: Authenticator | None = None,
 ) -> dict[str, Authenticator]:
     """Returns the authenticator of each provider, by name in alphabetical order.
 
@@ -76,8 +80,9 @@ def authenticators(
         settings: of the service, which are those of all providers.
         trusted: whether a provider without credentials accepts every client, or rejects it.
         providers: the table.
+        untrusted: what checks clients of a provider without credentials instead of rejecting them.
     """
-    default: Authenticator = AcceptAll() if trusted else RejectAll()
+    default: Authenticator = AcceptAll() if trusted else untrusted or RejectAll()
     return {
         name: providers[name].create_authenticator(settings) or default
         for name in sorted(providers)

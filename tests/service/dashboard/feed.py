@@ -143,6 +143,10 @@ def app_of(feed: Feed, server: "Server") -> FastAPI:
     async def index() -> FileResponse:
         return FileResponse(PAGE / "index.html")
 
+    @app.get("/session")
+    async def session() -> Json:
+        return {"name": "local", "role": "admin", "can_log_out": False}
+
     @app.get("/v1/calls")
     async def calls(response: Response) -> Json:
         response.headers["date"] = formatdate(feed.now(), usegmt=True)

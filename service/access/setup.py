@@ -1,0 +1,75 @@
+"""Makes the parts of access that one service has, and links for those who log in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.access.access import Access
+from service.access.book import AccessBook
+from service.access.database import FILE, AccessDatabase
+from service.access.identity import Source
+from service.access.login import LINK_VALID_S, Logins, login_url
+from service.access.roles import Role
+from service.access.sources import ApiTokens, FixedToken, ProcessTokens, Sessions
+from service.settings import Settings
+
+FIRST_NAME = "first login"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessParts:
+    """The parts, made of the same file."""
+
+    access: Access
+    logins: Logins
+    book: AccessBook
+    process_tokens: ProcessTokens
+
+
+def database_of(settings: Settings) -> AccessDatabase:
+    """Returns the file that service and commands share, in the state folder."""
+    return AccessDatabase(settings.state_dir / FILE)
+
+
+def base_url(settings: Settings) -> str:
+    """Returns where a browser reaches the service, as far as the settings tell."""
+    if settings.page_url:
+        return settings.page_url
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.listens_at, settings.listens_at)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def set_up(settings: Settings, further: Sequence[Source] = ()) -> AccessParts:
+    """Makes access as the settings have it; `further` sources close it, whoever they know.
+
+    Raises:
+        AccessUnusable: the file of tokens and sessions is there but can't be used.
+    """
+    book = AccessBook(database_of(settings))
+    over_tls = (settings.page_url or "").startswith("https://")
+    logins = Logins(book, settings.session_hours * 3600, secure=over_tls)
+    process_tokens = ProcessTokens()
+    sources: list[Source] = [
+        ApiTokens(book),
+        Sessions(book, logins.cookie),
+        process_tokens,
+        *further,
+    ]
+    if settings.metrics_token:
+        token = settings.metrics_token.get_secret_value()
+        sources.append(FixedToken("metrics", Role.METRICS, token))
+    local = settings.on_loopback and not further
+    access = Access(sources, is_open=lambda: local and not book.ever_had_tokens)
+    return AccessParts(access, logins, book, process_tokens)
+
+
+def first_link(settings: Settings) -> str | None:
+    """Returns a one-time link for an admin, or None if someone has logged in before.
+
+    Raises:
+        AccessUnusable: the file can't be written.
+    """
+    database = database_of(settings)
+    if database.anyone_logged_in():
+        return None
+    code = database.create_link(FIRST_NAME, Role.ADMIN, LINK_VALID_S)
+    return login_url(base_url(settings), code)
