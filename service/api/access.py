@@ -33,6 +33,7 @@ ROLES: Mapping[str, Role | None] = {
     "/v1/calls/{call_id:path}": Role.VIEWER,
     "/v1/alerts": Role.VIEWER,
     "/v1/events": Role.VIEWER,
+    "/v1/outbox": Role.VIEWER,
     "/calls": Role.VIEWER,  # these redirect
     "/calls/{call_id:path}": Role.VIEWER,
     "/alerts": Role.VIEWER,

@@ -1,5 +1,6 @@
 """Who answers how a recording sounds: a model in this process, or a service."""
 
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
@@ -51,7 +52,10 @@ class InProcess:
 
 
 class AtService:
-    """Posts recordings to `POST /classify` of a service, over one connection."""
+    """Posts recordings to `POST /classify` of a service, over one connection.
+
+    KANJO_TOKEN has an API token where the service asks for one.
+    """
 
     model = None
 
@@ -59,7 +63,9 @@ class AtService:
         import httpx
 
         self._at = f"{url.rstrip('/')}/classify"
-        self._client = httpx.Client(timeout=TIMEOUT_S)
+        token = os.environ.get("KANJO_TOKEN")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._client = httpx.Client(timeout=TIMEOUT_S, headers=headers)
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,7 @@
 """The command `kanjo demo`."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,11 @@ from service.cli.console import fail, out
 from service.cli.environment import settings_from_environment
 from service.cli.replay_output import live_progress, print_alert, summary_table
 from service.cli.signals import stop_on_signal
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from service.settings import Settings
 
 
 def demo(
@@ -38,7 +43,6 @@ def demo(
     own: dict[str, Any] = {"log_level": "warning", "batch_max": min(calls, settings.batch_max)}
     settings = settings.model_copy(update=own | settings.model_dump(exclude_unset=True))
     summary = ReplaySummary()
-    token = settings.native_token
 
     async def run() -> None:
         await play(
@@ -47,16 +51,40 @@ def demo(
             repeat=not once,
             stop=stop_on_signal(),
             summary=summary,
-            on_ready=lambda url: out.print(f"{url} shows the calls; Ctrl-C ends them."),
+            on_ready=lambda url: out.print(
+                f"{link or url} shows the calls; Ctrl-C ends them.", markup=False, soft_wrap=True
+            ),
             on_alert=print_alert,
-            credentials=ClientCredentials(token=token.get_secret_value() if token else None),
+            credentials=ClientCredentials(token=token),
         )
 
     try:
         with live_progress(summary):
-            server = Server(create_application(settings), settings)
+            application = create_application(settings)
+            server = Server(application, settings)
+            token, link = _credentials(application, settings)
             asyncio.run(run())
     except KanjoError as error:
         fail(error)
     out.print(summary_table(summary))
     raise typer.Exit(1 if summary.errors else 0)
+
+
+def _credentials(application: "FastAPI", settings: "Settings") -> tuple[str | None, str | None]:
+    """Returns a token for the demo's calls and a login link, each where one is needed.
+
+    Raises:
+        AccessUnusable: access is closed, and no link can be kept.
+    """
+    from service.access.login import LINK_VALID_S, login_url
+    from service.access.roles import Role
+    from service.access.setup import base_url, database_of
+
+    token = link = None
+    if not application.state.services.access.open:
+        token = application.state.process_tokens.issue("demo", Role.BRIDGE)
+        code = database_of(settings).create_link("demo", Role.OPERATOR, LINK_VALID_S)
+        link = login_url(base_url(settings), code)
+    if settings.native_token:
+        token = settings.native_token.get_secret_value()
+    return token, link

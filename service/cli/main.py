@@ -14,11 +14,13 @@ from service.cli.corpus import corpus
 from service.cli.demo import demo
 from service.cli.evaluate_alerts import evaluate_alerts
 from service.cli.export import export
+from service.cli.login_link import login_link
 from service.cli.outbox import outbox
 from service.cli.replay import replay
 from service.cli.report import report
 from service.cli.serve import serve
 from service.cli.study import study
+from service.cli.token import token
 from service.cli.train import train
 from service.cli.version import print_version
 
@@ -64,6 +66,7 @@ for command in (
     classify,
     replay,
     demo,
+    login_link,
     evaluate_alerts,
     corpus,
     train,
@@ -73,3 +76,4 @@ for command in (
     outbox,
 ):
     app.command()(command)
+app.add_typer(token, name="token")

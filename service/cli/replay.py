@@ -104,8 +104,9 @@ def replay(
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="REPLAY_TOKEN",
-            help="Bearer token: native, telnyx, vonage; twilio's stream parameter.",
+            envvar=["REPLAY_TOKEN", "KANJO_TOKEN"],
+            help="Bearer token: native, telnyx, vonage, or an API token of the role bridge; "
+            "twilio's stream parameter.",
             rich_help_panel=CREDENTIALS,
         ),
     ] = None,

@@ -19,6 +19,7 @@ export function askForLogin() {
   $("login").hidden = false;
   document.querySelector("main").hidden = true;
   on.changed();
+  addEventListener("hashchange", () => location.reload()); // a login link that is opened in this tab
   return new Promise((resolve) => {
     $("login-form").onsubmit = async (event) => {
       event.preventDefault();

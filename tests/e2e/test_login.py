@@ -1,0 +1,153 @@
+"""The real service with access closed: a browser that logs in, and our own clients with tokens."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+from tests.e2e.chromium import MISSING, chromium
+from tests.e2e.service import ROOT, Service
+from tests.paths import SAMPLES
+
+ANGRY = str(SAMPLES / "sounds-angry.flac")
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("login")
+
+
+@pytest.fixture(scope="module")
+def kanjo(state: Path) -> Iterator[Service]:
+    """A service beyond loopback, on which nothing is set up but that it may listen there."""
+    with Service(state, batch_max=4, host="0.0.0.0", freeswitch_password="b" * 20) as service:
+        yield service
+
+
+def command(kanjo: Service, state: Path, *arguments: str, **environ: str) -> str:
+    own = {"KANJO_STATE_DIR": str(state / "var"), "KANJO_PORT": str(kanjo.port)}
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **own, **environ},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout.strip()
+
+
+def wait(browser: Chrome, holds: Callable[[Chrome], bool]) -> None:
+    gone = (StaleElementReferenceException,)  # the page was loaded anew in between
+    WebDriverWait(browser, 20, poll_frequency=0.1, ignored_exceptions=gone).until(holds)
+
+
+def text(browser: Chrome, selector: str) -> str:
+    return browser.find_element(By.CSS_SELECTOR, selector).text
+
+
+def seen(browser: Chrome, selector: str) -> bool:
+    return browser.find_element(By.CSS_SELECTOR, selector).is_displayed()
+
+
+def first_link(kanjo: Service) -> str:
+    (link,) = re.findall(r"url=(http://\S+#login=[\w-]+)", kanjo.log.replace("'", ""))
+    return str(link)
+
+
+@pytest.mark.skipif(bool(MISSING), reason=f"needs chromium and chromium-driver: {MISSING}")
+def test_a_browser_logs_in_by_a_link_once_and_out(kanjo: Service, state: Path) -> None:
+    first = first_link(kanjo)
+    with chromium() as browser, chromium() as stranger:
+        browser.get(kanjo.url)
+        wait(browser, lambda page: seen(page, "#login"))
+        assert text(browser, "#connection") == "Not logged in"
+        assert not seen(browser, "main")
+
+        browser.get(first)
+        wait(browser, lambda page: text(page, "#connection") == "Live")
+        assert "login=" not in browser.current_url
+        assert not seen(browser, "#login")
+        assert seen(browser, "main")
+        (cookie,) = browser.get_cookies()
+        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        assert browser.execute_script("return document.cookie") == ""
+
+        stranger.get(first)
+        wait(stranger, lambda page: seen(page, "#login"))
+        assert "was used, has expired or never was" in text(stranger, "#login-problem")
+        pasted = command(kanjo, state, "login-link", "--role", "viewer", "--name", "Ada")
+        stranger.find_element(By.ID, "login-code").send_keys(pasted)
+        stranger.find_element(By.CSS_SELECTOR, "#login-form button").click()
+        wait(stranger, lambda page: text(page, "#connection") == "Live")
+
+        assert upload(browser) != 403
+        assert upload(stranger) == 403  # a viewer
+
+        browser.find_element(By.ID, "log-out").click()
+        wait(browser, lambda page: seen(page, "#login"))
+        assert browser.get_cookies() == []
+        secret = {cookie["name"]: cookie["value"]}
+        assert httpx.get(f"{kanjo.url}/calls", cookies=secret, trust_env=False).status_code == 401
+        assert text(stranger, "#connection") == "Live"
+
+
+def upload(browser: Chrome) -> int:
+    """Posts an empty form from the page and returns the status of the answer."""
+    script = """
+        const done = arguments[0];
+        fetch("classify", { method: "POST", body: new FormData() }).then((a) => done(a.status));
+    """
+    return int(browser.execute_async_script(script))
+
+
+def test_a_cookie_alone_lets_no_other_page_change_anything(kanjo: Service, state: Path) -> None:
+    code = command(kanjo, state, "login-link").partition("=")[2]
+    with httpx.Client(base_url=kanjo.url, trust_env=False) as client:
+        login = client.post("/login", headers={"X-Kanjo-Login": code})
+        assert login.status_code == 204
+        assert login.headers["cache-control"] == "no-store"
+        assert client.get("/calls").status_code == 200
+        for origin in ("http://evil.example", f"http://127.0.0.1:{kanjo.port + 1}", "null", None):
+            headers = {"Origin": origin} if origin else {}
+            assert client.post("/classify", headers=headers).status_code == 403, origin
+            assert client.post("/logout", headers=headers).status_code == 403, origin
+        assert client.get("/calls").status_code == 200
+        assert client.post("/logout", headers={"Origin": kanjo.url}).status_code == 204
+        assert client.get("/calls").status_code == 401
+
+
+def test_our_own_clients_send_a_token(kanjo: Service, state: Path) -> None:
+    bridge = command(kanjo, state, "token", "create", "calls", "--role", "bridge")
+    operator = command(kanjo, state, "token", "create", "files", "--role", "operator")
+    time.sleep(1)
+    played = command(kanjo, state, "replay", ANGRY, "--speed", "20", KANJO_TOKEN=bridge)
+    assert re.search(r"^errors +none$", played, re.MULTILINE)
+    assert command(kanjo, state, "classify", ANGRY, "--url", kanjo.url, KANJO_TOKEN=operator)
+    headers = {"Authorization": f"Bearer {operator}"}
+    calls = httpx.get(f"{kanjo.url}/calls", headers=headers, trust_env=False).json()["calls"]
+    assert len(calls) == 1
+    command(kanjo, state, "token", "revoke", "files")
+    time.sleep(1)  # as the README says
+    answer = httpx.get(f"{kanjo.url}/calls", headers=headers, trust_env=False)
+    assert answer.status_code == 401
+
+
+def test_a_start_says_who_gets_in(kanjo: Service, tmp_path: Path) -> None:
+    assert kanjo.log.count("access_closed") == 1
+    for secret in ("kanjo_", "Bearer"):
+        assert secret not in kanjo.log
+    with Service(tmp_path, batch_max=1) as local:
+        assert "access_open" in local.log
+        assert "login_link" not in local.log
