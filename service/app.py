@@ -206,9 +206,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.process_tokens = parts.process_tokens
     problem.install(app)
     own = OwnAddresses(settings.listens_at, settings.public_url or ())
-    app.add_middleware(
-        AccessMiddleware, access=services.access, rejections=services.rejections
-    )
+    app.add_middleware(AccessMiddleware, access=services.access, rejections=services.rejections)
     app.add_middleware(OriginCheck, own=own, rejections=services.rejections)
     app.add_middleware(StrictHeaders)  # the last one added is the outermost
     app.include_router(create_router(settings.providers))

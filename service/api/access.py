@@ -42,8 +42,7 @@ ROLES: Mapping[str, Role | None] = {
     "/metrics": Role.METRICS,
     "/openapi.json": Role.VIEWER,
     "/docs": Role.VIEWER,
-    "/docs/oauth2-redirect": Role.VIEWER,
-    "/redoc": Role.VIEWER,
+    "/docs/{path:path}": Role.VIEWER,
 }
 _PATTERNS = tuple((compile_path(path)[0], path) for path in ROLES)
 STATE = "identity"  # where a request carries who sends it
@@ -66,9 +65,7 @@ class AccessMiddleware:
         rejections: limits the log entries about refusals.
     """
 
-    def __init__(
-        self, app: ASGIApp, access: Access, rejections: EntryLimit
-    ) -> None:
+    def __init__(self, app: ASGIApp, access: Access, rejections: EntryLimit) -> None:
         self._app = app
         self._access = access
         self._rejections = rejections

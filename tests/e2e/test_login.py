@@ -99,7 +99,9 @@ def test_a_browser_logs_in_by_a_link_once_and_out(kanjo: Service, state: Path) -
         wait(browser, lambda page: seen(page, "#login"))
         assert browser.get_cookies() == []
         secret = {cookie["name"]: cookie["value"]}
-        assert httpx.get(f"{kanjo.url}/calls", cookies=secret, trust_env=False).status_code == 401
+        assert (
+            httpx.get(f"{kanjo.url}/v1/calls", cookies=secret, trust_env=False).status_code == 401
+        )
         assert text(stranger, "#connection") == "Live"
 
 
@@ -118,14 +120,14 @@ def test_a_cookie_alone_lets_no_other_page_change_anything(kanjo: Service, state
         login = client.post("/login", headers={"X-Kanjo-Login": code})
         assert login.status_code == 204
         assert login.headers["cache-control"] == "no-store"
-        assert client.get("/calls").status_code == 200
+        assert client.get("/v1/calls").status_code == 200
         for origin in ("http://evil.example", f"http://127.0.0.1:{kanjo.port + 1}", "null", None):
             headers = {"Origin": origin} if origin else {}
             assert client.post("/classify", headers=headers).status_code == 403, origin
             assert client.post("/logout", headers=headers).status_code == 403, origin
-        assert client.get("/calls").status_code == 200
+        assert client.get("/v1/calls").status_code == 200
         assert client.post("/logout", headers={"Origin": kanjo.url}).status_code == 204
-        assert client.get("/calls").status_code == 401
+        assert client.get("/v1/calls").status_code == 401
 
 
 def test_our_own_clients_send_a_token(kanjo: Service, state: Path) -> None:
@@ -136,11 +138,11 @@ def test_our_own_clients_send_a_token(kanjo: Service, state: Path) -> None:
     assert re.search(r"^errors +none$", played, re.MULTILINE)
     assert command(kanjo, state, "classify", ANGRY, "--url", kanjo.url, KANJO_TOKEN=operator)
     headers = {"Authorization": f"Bearer {operator}"}
-    calls = httpx.get(f"{kanjo.url}/calls", headers=headers, trust_env=False).json()["calls"]
+    calls = httpx.get(f"{kanjo.url}/v1/calls", headers=headers, trust_env=False).json()["calls"]
     assert len(calls) == 1
     command(kanjo, state, "token", "revoke", "files")
     time.sleep(1)  # as the README says
-    answer = httpx.get(f"{kanjo.url}/calls", headers=headers, trust_env=False)
+    answer = httpx.get(f"{kanjo.url}/v1/calls", headers=headers, trust_env=False)
     assert answer.status_code == 401
 
 

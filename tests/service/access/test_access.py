@@ -116,7 +116,9 @@ def test_only_loopback_is_open(tmp_path: Path, settings: dict[str, object], is_o
 
 
 def test_the_first_link_is_made_until_someone_logs_in(tmp_path: Path) -> None:
-    settings = Settings(state_dir=tmp_path, public_url="https://kanjo.example.com")
+    settings = Settings.model_validate(
+        {"state_dir": tmp_path, "public_url": "http://kanjo:8000,https://kanjo.example.com"}
+    )
     link = first_link(settings)
     assert link is not None
     assert link.startswith("https://kanjo.example.com/#login=")

@@ -5,11 +5,8 @@ import pytest
 from service.access.book import AccessBook
 from service.access.database import AccessDatabase
 from service.access.errors import BadLogin
-from service.access.login import Logins, comes_from_elsewhere
+from service.access.login import Logins, may_be_forged
 from service.access.roles import Role
-
-HERE = {"host": "kanjo.local:8000"}
-PUBLIC = "https://kanjo.example.com/"
 
 
 @pytest.fixture
@@ -33,37 +30,25 @@ async def test_a_session_begins_at_once_and_ends_at_once(book: AccessBook) -> No
 
 
 async def test_over_tls_the_cookie_is_of_this_host_alone(book: AccessBook) -> None:
-    cookie = await Logins(book, 60, PUBLIC).begin("ada", Role.VIEWER)
+    cookie = await Logins(book, 60, secure=True).begin("ada", Role.VIEWER)
     assert cookie.startswith("__Host-kanjo=")
     assert {"Secure", "Path=/"} <= set(cookie.split("; "))
     assert "Domain" not in cookie
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize(
-    ("headers", "elsewhere"),
+    ("headers", "forged"),
     [
-        ({"origin": "http://kanjo.local:8000"}, False),
-        ({"origin": "https://kanjo.local:8000"}, False),  # a proxy may end TLS
-        ({"origin": "https://kanjo.example.com"}, False),
+        ({"origin": "http://kanjo.local:8000"}, False),  # a foreign one was refused before
         ({"sec-fetch-site": "same-origin"}, False),
-        ({"origin": "http://kanjo.local:9000"}, True),  # the same site, another port
-        ({"origin": "http://other.kanjo.local:8000"}, True),
-        ({"origin": "http://kanjo.example.com"}, True),
-        ({"origin": "null"}, True),
-        ({"origin": "http://["}, True),
-        ({"origin": "http://evil", "sec-fetch-site": "same-origin"}, True),
         ({"sec-fetch-site": "same-site"}, True),
         ({"sec-fetch-site": "none"}, True),
         ({}, True),
     ],
 )
-def test_what_changes_something_must_come_from_our_own_page(
-    headers: dict[str, str], elsewhere: bool
+def test_a_change_by_a_cookie_needs_an_origin(
+    method: str, headers: dict[str, str], forged: bool
 ) -> None:
-    assert comes_from_elsewhere("POST", HERE | headers, PUBLIC) is elsewhere
-    assert not comes_from_elsewhere("GET", HERE | headers, PUBLIC)
-
-
-def test_an_origin_of_no_host_is_never_ours() -> None:
-    assert comes_from_elsewhere("POST", {"origin": "null"}, None)
-    assert comes_from_elsewhere("DELETE", {"origin": "", "host": ""}, None)
+    assert may_be_forged(method, headers) is forged
+    assert not may_be_forged("GET", headers)

@@ -78,7 +78,7 @@ def test_every_route_lets_in_those_with_its_role_and_nobody_else(
         needed = ROLES[path]
         asked = path.replace("{path:path}", "main.js").replace("{call_id:path}", "a/b")
         for method in methods:
-            if path == "/events" and role and role.includes(Role.VIEWER):
+            if path == "/v1/events" and role and role.includes(Role.VIEWER):
                 continue  # a stream without an end, below
             with closed.client() as client:
                 response = client.request(method, asked, headers=headers)
@@ -117,11 +117,14 @@ def test_a_stream_of_events_ends_for_whom_it_may_not_be_told(
     closed: Running, database: AccessDatabase, tokens: dict[Role, str]
 ) -> None:
     token = database.create_token("short-lived", Role.VIEWER, None)
-    until(lambda: closed.get("/alerts", headers=bearer(token)).status_code == 200)
-    with closed.client() as client, client.stream("GET", "/events", headers=bearer(token)) as told:
+    until(lambda: closed.get("/v1/alerts", headers=bearer(token)).status_code == 200)
+    with (
+        closed.client() as client,
+        client.stream("GET", "/v1/events", headers=bearer(token)) as told,
+    ):
         assert told.status_code == 200
         database.revoke("short-lived")
-        until(lambda: closed.get("/alerts", headers=bearer(token)).status_code == 401)
+        until(lambda: closed.get("/v1/alerts", headers=bearer(token)).status_code == 401)
         with closed.socket(additional_headers=bearer(tokens[Role.BRIDGE])) as native:
             native.send(
                 '{"type":"start","call_id":"secret","encoding":"mulaw","sample_rate":8000,'
@@ -143,7 +146,7 @@ def test_strangers_are_told_yes_or_no_and_viewers_more(
 
 def test_metrics_have_a_token_of_their_own(closed: Running) -> None:
     assert closed.get("/metrics", headers=bearer(METRICS_TOKEN)).status_code == 200
-    assert closed.get("/calls", headers=bearer(METRICS_TOKEN)).status_code == 403
+    assert closed.get("/v1/calls", headers=bearer(METRICS_TOKEN)).status_code == 403
     assert closed.get("/metrics", headers=bearer(f"{METRICS_TOKEN}x")).status_code == 401
 
 
@@ -193,17 +196,17 @@ def test_a_bridges_credential_opens_its_own_path_and_no_route(closed: Running) -
 def test_on_loopback_without_tokens_everybody_gets_in_until_one_is_made(tmp_path: Path) -> None:
     with running(state_dir=tmp_path) as server:
         ready(server)
-        assert server.get("/calls").status_code == 200
+        assert server.get("/v1/calls").status_code == 200
         assert status(server, "/calls/native", {}) == 101
         assert not (tmp_path / "access.sqlite3").exists()
         database = database_of(server.services.settings)
         token = database.create_token("first", Role.VIEWER, None)
-        until(lambda: server.get("/calls").status_code == 401, within_s=5)
-        assert server.get("/calls", headers=bearer(token)).status_code == 200
+        until(lambda: server.get("/v1/calls").status_code == 401, within_s=5)
+        assert server.get("/v1/calls", headers=bearer(token)).status_code == 200
         assert status(server, "/calls/native", {}) == 401
         database.revoke("first")
-        until(lambda: server.get("/calls", headers=bearer(token)).status_code == 401, within_s=5)
-        assert server.get("/calls").status_code == 401  # it does not open again
+        until(lambda: server.get("/v1/calls", headers=bearer(token)).status_code == 401, within_s=5)
+        assert server.get("/v1/calls").status_code == 401  # it does not open again
 
 
 def test_beyond_loopback_nobody_gets_in_without_credentials(tmp_path: Path) -> None:
