@@ -255,8 +255,8 @@ async def _log_who_gets_in(services: Services) -> None:
     if services.access.open:
         log.info(
             "access_open",
-            note="listens on loopback and no API token exists: whoever is on this machine gets in; "
-            "kanjo token create closes it",
+            note="listens on loopback, no public URL is set and no API token exists: whoever is on "
+            "this machine gets in; kanjo token create closes it",
         )
         return
     log.info("access_closed", note="every route asks for a login or an API token")

@@ -14,8 +14,8 @@ class Access:
 
     Args:
         sources: asked in this order.
-        is_open: whether everybody gets in: the service listens on loopback, no token was ever
-            created and no other source is set up.
+        is_open: whether everybody gets in: the service listens on loopback, has no public address,
+            no token was ever created and no other source is set up.
         clock: seconds since 1970.
     """
 

@@ -57,7 +57,8 @@ def set_up(settings: Settings, further: Sequence[Source] = ()) -> AccessParts:
     if settings.metrics_token:
         token = settings.metrics_token.get_secret_value()
         sources.append(FixedToken("metrics", Role.METRICS, token))
-    local = settings.on_loopback and not further
+    # Who names a public address has a proxy in front, whose clients all seem to be local.
+    local = settings.on_loopback and not settings.public_url and not further
     access = Access(sources, is_open=lambda: local and not book.ever_had_tokens)
     return AccessParts(access, logins, book, process_tokens)
 

@@ -13,7 +13,7 @@ from service.api.access import IdentityDep
 from service.api.problem import HttpProblem
 from service.api.services import ServicesDep
 
-router = APIRouter(tags=["session"])
+router = APIRouter(include_in_schema=False)  # for the page alone
 
 
 class Session(BaseModel, frozen=True):

@@ -104,6 +104,7 @@ async def test_access_does_not_open_again_when_the_file_is_removed(
         ({"trust_network": True}, True),
         ({"host": "0.0.0.0"}, True),  # it listens on loopback, because nothing is set up
         ({"host": "0.0.0.0", "metrics_token": "m" * 16}, True),
+        ({"public_url": "https://kanjo.example.com"}, False),  # a proxy is in front
         ({"host": "0.0.0.0", "native_token": "n" * 16}, False),
         ({"host": "0.0.0.0", "trust_network": True}, False),
         ({"host": "10.0.0.1", "trust_network": True}, False),

@@ -107,7 +107,7 @@ def test_an_upload_without_a_role_is_refused_before_its_body_is_read(closed: Run
     host, _, port = closed.address.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=20) as client:
         client.sendall(
-            b"POST /classify HTTP/1.1\r\nHost: kanjo\r\nContent-Length: 1000000\r\n"
+            b"POST /classify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n"
             b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x"
         )
         assert client.recv(1000).startswith(b"HTTP/1.1 401 ")

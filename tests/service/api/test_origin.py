@@ -116,16 +116,17 @@ def test_a_bridge_with_credentials_accepts_any_origin_and_host() -> None:
 
 
 def test_the_public_url_names_a_further_host() -> None:
-    with running(public_url="https://kanjo.example, http://kanjo:8000") as server:
+    own = {"public_url": "https://kanjo.example, http://kanjo:8000", "trust_network": True}
+    with running(**own) as server:
         until(server.services.warm.is_set)
         for host, origin in [
             ("kanjo.example", "https://kanjo.example"),
             ("kanjo:8000", "http://kanjo:8000"),
         ]:
-            assert server.get("/v1/calls", headers={"Host": host}).status_code == 200
+            assert server.get("/healthz", headers={"Host": host}).status_code == 200
             with called(server, host, "/calls/native", origin):
                 pass
-        assert server.get("/v1/calls", headers={"Host": "evil.example"}).status_code == 421
+        assert server.get("/healthz", headers={"Host": "evil.example"}).status_code == 421
 
 
 def test_refusals_are_sampled_warnings_without_what_was_sent(
