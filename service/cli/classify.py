@@ -42,8 +42,8 @@ def classify(
     url: Annotated[
         str | None,
         typer.Option(
-            help="A service that classifies them, as http://127.0.0.1:8000; where access is closed, "
-            "KANJO_TOKEN has an API token of the role operator.",
+            help="A service that classifies them, as http://127.0.0.1:8000; where access is "
+            "closed, KANJO_TOKEN has an API token of the role operator.",
             show_default="this process",
         ),
     ] = None,

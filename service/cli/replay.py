@@ -12,6 +12,7 @@ from service.cli.options import Bridge
 from service.cli.replay_output import live_progress, print_alert, summary_table
 from service.cli.signals import stop_on_signal
 
+BEARER = ("native", "telnyx", "vonage")  # bridges whose providers send a bearer token
 CREDENTIALS = "Credentials, where the service asks for them"
 
 
@@ -104,9 +105,9 @@ def replay(
     token: Annotated[
         str | None,
         typer.Option(
-            envvar=["REPLAY_TOKEN", "KANJO_TOKEN"],
-            help="Bearer token: native, telnyx, vonage, or an API token of the role bridge; "
-            "twilio's stream parameter.",
+            envvar="REPLAY_TOKEN",
+            help="Bearer token: native, telnyx, vonage; twilio's stream parameter. Without it the "
+            "first three send KANJO_TOKEN, an API token of the role bridge.",
             rich_help_panel=CREDENTIALS,
         ),
     ] = None,
@@ -141,7 +142,7 @@ def replay(
                 secret=secret,
                 user=user,
                 password=password,
-                token=token,
+                token=token or (os.environ.get("KANJO_TOKEN") if bridge in BEARER else None),
                 public_url=public_url,
             ),
             stop=stop_on_signal(),

@@ -45,6 +45,9 @@ class Service:
         own = {**usual, **settings}  # recordings may be sent at any speed
         self._environ = {k: v for k, v in os.environ.items() if not k.startswith("KANJO_")}
         self._environ |= {f"KANJO_{name.upper()}": str(value) for name, value in own.items()}
+        # Beyond loopback only who has a token reads the metrics.
+        token = settings.get("metrics_token")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._log = state / "service.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -117,7 +120,9 @@ class Service:
     # What it reports.
 
     def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=30)
+        return httpx.AsyncClient(
+            base_url=self.url, headers=self._headers, trust_env=False, timeout=30
+        )
 
     async def metric(self, name: str) -> float:
         """Returns the sum over all labels; 0 if nothing was counted yet."""

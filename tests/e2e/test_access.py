@@ -174,7 +174,7 @@ async def test_no_secret_that_was_set_or_tried_is_in_the_log(kanjo: Service) -> 
 
 
 async def test_beyond_loopback_a_bridge_without_credentials_is_closed(tmp_path: Path) -> None:
-    public = {"host": "0.0.0.0", "native_token": SESAME}
+    public = {"host": "0.0.0.0", "native_token": SESAME, "metrics_token": SESAME}
     with Service(tmp_path, batch_max=1, **public) as kanjo:
         await accepted(kanjo, "native", ClientCredentials(token=SESAME).bearer())
         await rejected(kanjo, "twilio", twilio(SESAME), "no_credentials")
