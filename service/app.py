@@ -124,6 +124,7 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
     metrics.superseded_readings.set_function(lambda: store.superseded_readings)
     metrics.dead_letters.set_function(lambda: len(store.dead_letters))
     metrics.problems.set_function(lambda: len(store.problems))
+    metrics.outbox_failing.set_function(lambda: store.outbox_failing)
     metrics.redis_up.set_function(lambda: store.redis_up)
     return Services(
         settings,
@@ -156,7 +157,7 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         ArtifactError: the model can't be used.
         NoSuchDevice: the device of the settings is not available.
-        OutboxInUse, OutboxUnusable: another service uses the state folder, or it can't be written.
+        OutboxInUse: another service uses the state folder.
         CantListen: a port for AudioSocket is in use.
         AccessUnusable: the file of tokens and sessions can't be used.
     """

@@ -150,6 +150,16 @@ class Metrics:
             "Writes that Redis can never apply and that are kept for a look.",
             registry=registry,
         )
+        self.outbox_failing = Gauge(
+            "kanjo_outbox_failing",
+            "1 if the outbox's disk takes no writes, so that Redis and memory alone keep them.",
+            registry=registry,
+        )
+        self.alerts_told_unkept = Counter(
+            "kanjo_alerts_told_unkept",
+            "Steps of alerts that were told on the wire before Redis or the disk had them.",
+            registry=registry,
+        )
         self.problems = Gauge(
             "kanjo_problems", "Problems of the store, which /readyz names.", registry=registry
         )

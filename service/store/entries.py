@@ -1,7 +1,7 @@
 """What calls write, typed: one class for each function of write.lua.
 
-An entry is serialised once, by `serialize`: on its way into the outbox or, if it never enters the
-outbox, on its way to Redis. Times named `at` are the wall clock in epoch seconds.
+An entry is serialised by `serialize`, for the outbox as for Redis. Times named `at` are the wall
+clock in epoch seconds.
 """
 
 import json

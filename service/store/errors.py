@@ -5,7 +5,8 @@ KanjoError
 ├── BadCursor          a text that is not the id of an event
 ├── UnusableRedisUrl   an address that can't be one of Redis
 ├── OutboxInUse        another process has the outbox file open
-└── OutboxUnusable     a file that cannot be opened as an outbox
+├── OutboxUnusable     a file that cannot be opened as an outbox
+└── DiskFailed         the outbox's disk fails now
 """
 
 from pathlib import Path
@@ -70,3 +71,15 @@ class OutboxUnusable(KanjoError):
 
     def __str__(self) -> str:
         return f"outbox {self.path}: {self.problem}, expected a writable SQLite file or none yet"
+
+
+class DiskFailed(KanjoError):
+    """The outbox's disk fails now; it may work again later."""
+
+    def __init__(self, problem: str, *, broken: bool = False) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.broken = broken  # the open file may be of no use any more
+
+    def __str__(self) -> str:
+        return f"got no answer from the disk ({self.problem}); try again later"

@@ -36,6 +36,7 @@ log = structlog.get_logger()
 
 FILE_NAME = "outbox.sqlite3"  # in the state folder
 DEAD_LETTERS_LIMIT = 1_000
+LAST_ID = 2**63 - 1  # that SQLite can give
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +132,17 @@ class Outbox:
         """The entries that can never be applied, oldest first."""
         return self._dead_letters
 
+    @property
+    def last_id(self) -> int:
+        """The id of the entry that was appended last; later ones have greater ids."""
+        return self._last_id
+
     @_renewing
-    def append(self, entries: Sequence[Entry]) -> None:
-        """Serialises the entries and stores them in one transaction; on return they are on disk."""
+    def append(self, entries: Sequence[Entry]) -> range:
+        """Serialises the entries and stores them in one transaction; on return they are on disk.
+
+        Returns their ids; where there was no room, those of the entries from the first on.
+        """
         now = self._wall_clock()
         rows = [(*_row(entry), now) for entry in entries]
         dropped = rejected = 0
@@ -152,25 +161,30 @@ class Outbox:
                     "(SELECT id FROM entries ORDER BY id DESC LIMIT ?)",
                     (excess - dropped,),
                 ).rowcount
+        ids = range(self._last_id + 1, self._last_id + 1 + len(rows) - rejected)
         self._last_id += len(rows)
         self._length += len(rows) - dropped - rejected
         self.dropped += dropped
         self.rejected += rejected
         if dropped or self._oldest_at is None:
             self._find_oldest()
+        return ids
 
     @_renewing
-    def peek(self, count: int) -> list[tuple[int, Command]]:
+    def peek(
+        self, count: int, *, after: int = 0, through: int = LAST_ID
+    ) -> list[tuple[int, Command]]:
         """Returns the oldest `count` entries with their ids and leaves them in the queue.
 
-        Entries that cannot be read become dead letters.
+        Only entries with ids after `after` and up to `through` are returned. Those that cannot be
+        read become dead letters.
         """
         batch: list[tuple[int, Command]] = []
         while not batch:
             rows = self._db.execute(
                 "SELECT id, CAST(kind AS BLOB), CAST(body AS BLOB) FROM entries "
-                "ORDER BY id LIMIT ?",
-                (count,),
+                "WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
+                (after, through, count),
             ).fetchall()
             if not rows:
                 break
@@ -195,6 +209,23 @@ class Outbox:
         """Makes the entry `id` a dead letter; `problem` must hold nothing of its body."""
         self._bury([(id, problem)])
 
+    @_renewing
+    def add_dead_letter(self, command: Command, droppable: bool, problem: str) -> None:
+        """Makes a dead letter of an entry that may not be in the queue."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO dead_letters (kind, body, droppable, problem, at) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (
+                    command.kind,
+                    json.dumps(command.arguments),
+                    droppable,
+                    problem,
+                    self._wall_clock(),
+                ),
+            )
+        self._buried(1, problem)
+
     def _bury(self, entries: Sequence[tuple[int, str]]) -> None:
         if not entries:
             return
@@ -206,21 +237,49 @@ class Outbox:
                     (problem, self._wall_clock(), id),
                 )
                 self._db.execute("DELETE FROM entries WHERE id = ?", (id,))
-            self._db.execute(
-                "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - ?",
-                (self._dead_letters_limit,),
-            )
-        self.rejected += len(entries)
+        self._buried(len(entries), entries[0][1])
+
+    def _buried(self, letters: int, problem: str) -> None:
+        """Counts and logs new dead letters, and deletes the oldest above the limit."""
+        self._db.execute(
+            "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - ?",
+            (self._dead_letters_limit,),
+        )
+        self.rejected += letters
         self._deleted = True
         self._read()
-        kinds = {letter.kind for letter in self._dead_letters[-len(entries) :]}
         log.error(
             "write_rejected",
-            writes=len(entries),
-            kinds=" ".join(sorted(kinds)),
-            problem=entries[0][1],
+            writes=letters,
+            kinds=" ".join(sorted({letter.kind for letter in self._dead_letters[-letters:]})),
+            problem=problem,
             note="kept as a dead letter: see `kanjo outbox`",
         )
+
+    def dead_letter_rows(self) -> list[tuple[object, ...]]:
+        """Returns the dead letters with their bodies, for another outbox."""
+        return self._db.execute(
+            "SELECT kind, body, droppable, problem, at FROM dead_letters ORDER BY id"
+        ).fetchall()
+
+    def add_dead_letter_rows(self, rows: Sequence[tuple[object, ...]]) -> None:
+        """Adds dead letters of another outbox."""
+        with self._transaction():
+            self._db.executemany(
+                "INSERT INTO dead_letters (kind, body, droppable, problem, at) "
+                "VALUES (?, ?, ?, ?, ?)",
+                rows,
+            )
+        self._read()
+
+    def probe(self) -> None:
+        """Writes to the disk and leaves the queue as it is."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO entries (kind, body, droppable, at) VALUES ('probe', '[]', 1, 0)"
+            )
+            self._db.execute("DELETE FROM entries WHERE kind = 'probe'")
+        self._last_id += 1
 
     def drop_dead_letters(self, ids: Sequence[int]) -> int:
         """Deletes dead letters; returns how many there were."""
@@ -250,10 +309,14 @@ class Outbox:
         self._read()
         return retried
 
+    def checkpoint(self) -> None:
+        """Moves what is in the WAL to the file and gives the WAL's room back."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def scrub(self) -> None:
         """Removes from the files what has been deleted; costs two waits for the disk."""
         if self._deleted:
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.checkpoint()
             self._deleted = False
 
     def renew(self) -> None:

@@ -214,7 +214,8 @@ def _prepare(db: sqlite3.Connection) -> None:
     if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
         raise Unfit(DAMAGED)
     _migrate(db)
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what a killed process left
+    with contextlib.suppress(sqlite3.OperationalError):  # a full disk can still be read
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what a killed process left
 
 
 def _migrate(db: sqlite3.Connection) -> None:
@@ -233,7 +234,8 @@ def _migrate(db: sqlite3.Connection) -> None:
             for migration in MIGRATIONS[version:]:
                 for statement in migration:
                     db.execute(statement)
-            db.execute(f"PRAGMA user_version = {VERSION}")
+            if version != VERSION:  # a full disk can still be read
+                db.execute(f"PRAGMA user_version = {VERSION}")
             db.execute("SELECT id, kind, body, droppable, at FROM entries LIMIT 1")
             db.execute("SELECT id, kind, body, droppable, problem, at FROM dead_letters LIMIT 1")
         except sqlite3.OperationalError as exc:

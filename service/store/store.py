@@ -3,18 +3,21 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from service.events import CallStarted, Reading, Transition
 from service.store import redis_client
 from service.store.availability import Availability
+from service.store.disk import Disk
 from service.store.eviction import EvictionWatch
 from service.store.feed import SUBSCRIBER_LIMIT, Feed
 from service.store.live import LiveCalls
 from service.store.outbox import DeadLetter, Outbox
 from service.store.problems import Problem
 from service.store.reader import Reader
+from service.store.receipt import Receipt
 from service.store.redis_client import RedisClient
 from service.store.views import AlertPage, CallDetail, CallView, StreamEvent
 from service.store.write_script import EVENTS_LIMIT, READINGS_LIMIT, WriteScript
@@ -29,6 +32,7 @@ class Store:
     The owner of the store runs `run` as a task, and calls `close` after it has ended.
 
     Args:
+        outbox: opens the outbox; if its disk fails it is called again later.
         retention_s: how long ended calls and alerts are kept.
         heartbeat_s: how often the live calls of this process are confirmed.
         lost_after_s: after how long without a heartbeat any instance ends a call as lost.
@@ -42,7 +46,7 @@ class Store:
     def __init__(
         self,
         redis: RedisClient,
-        outbox: Outbox,
+        outbox: Callable[[], Outbox],
         *,
         retention_s: float,
         heartbeat_s: float = HEARTBEAT_S,
@@ -64,9 +68,10 @@ class Store:
             readings_limit=readings_limit,
             wall_clock=wall_clock,
         )
+        self.disk = Disk(outbox, wall_clock=wall_clock)
         self.writer = Writer(
             redis,
-            outbox,
+            self.disk,
             self._script,
             live,
             self._availability,
@@ -96,11 +101,11 @@ class Store:
 
         Raises:
             UnusableRedisUrl: the URL can't be one of Redis.
-            OutboxInUse, OutboxUnusable: the file at `outbox_path` cannot be opened.
+            OutboxInUse: another process has the file at `outbox_path` open.
         """
         redis = redis_client.connect(url)
         path = None if url is None else outbox_path
-        outbox = Outbox(path, outbox_limit, wall_clock=wall_clock)
+        outbox = partial(Outbox, path, outbox_limit, wall_clock=wall_clock)
         return cls(redis, outbox, retention_s=retention_s, wall_clock=wall_clock, **options)
 
     @property
@@ -116,7 +121,12 @@ class Store:
     @property
     def keeps_writes(self) -> bool:
         """Whether a new write reaches Redis, or at least the disk."""
-        return self.redis_up or self.writer.disk_problem is None
+        return self.redis_up or not self.disk.failing
+
+    @property
+    def outbox_failing(self) -> bool:
+        """Whether the outbox's disk takes no writes now."""
+        return self.disk.failing
 
     @property
     def pending_writes(self) -> int:
@@ -153,7 +163,7 @@ class Store:
         """What is wrong now; empty if everything works."""
         parts = [
             self._availability.problem,
-            self.writer.disk_problem,
+            *self.writer.problems,
             *self.writer.outbox_problems,
             self._eviction.problem,
         ]
@@ -193,9 +203,9 @@ class Store:
         """Adds a reading to a session."""
         self.writer.reading(session, reading, at)
 
-    def transition(self, session: str, transition: Transition, at: float) -> None:
-        """Adds a step of an alert to a session."""
-        self.writer.transition(session, transition, at)
+    def transition(self, session: str, transition: Transition, at: float) -> Receipt:
+        """Adds a step of an alert to a session; returns a receipt that tells when it is kept."""
+        return self.writer.transition(session, transition, at)
 
     def call_ended(
         self, session: str, call_id: str, reason: str, duration_s: float, at: float

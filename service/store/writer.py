@@ -1,23 +1,21 @@
-"""Writes what calls produce: entries go to memory, to the outbox on disk, and from there to Redis.
+"""Writes what calls produce: entries go to memory, and from there to Redis and to disk at once.
 
-All entries take this path, in order. So a call never waits, Redis may be away, and kill -9 loses
-nothing that has reached the disk: an entry that Redis receives twice changes nothing (write.lua).
+An entry is kept as soon as either has it. So a call never waits, Redis or the disk may be away, and
+kill -9 loses nothing that is kept: an entry that Redis receives twice changes nothing (write.lua).
+All entries are delivered in their order: first those that are on disk alone, then those in memory.
 """
 
 import asyncio
-import contextlib
-import functools
-import sqlite3
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import structlog
 from redis.exceptions import ResponseError
 
 from service.events import CallStarted, Reading, Transition
 from service.store.availability import Availability
+from service.store.disk import Disk
 from service.store.entries import (
     CallEndedEntry,
     CallJoinedEntry,
@@ -31,25 +29,25 @@ from service.store.entries import (
 )
 from service.store.keys import alert_key, session_key
 from service.store.live import LiveCalls
-from service.store.memory import MemoryQueue
-from service.store.outbox import DeadLetter, Outbox
+from service.store.outbox import DeadLetter
 from service.store.patience import Patience, is_fault_of_write
 from service.store.problems import Problem
-from service.store.redis_client import RedisClient, endless_retry, is_embedded, raise_if_cancelled
+from service.store.receipt import Receipt
+from service.store.redis_client import RedisClient, is_embedded, raise_if_cancelled
+from service.store.spool import Spool
 from service.store.views import ReadingView
 from service.store.write_script import WriteScript
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 log = structlog.get_logger()
 
-MEMORY_LIMIT = 10_000  # entries that are not yet on disk
+MEMORY_LIMIT = 10_000  # entries in memory
 HEARTBEAT_S = 5.0
 LOST_AFTER_S = 30.0
 DELIVERY_BATCH = 32  # entries a script applies at once; Redis does nothing else meanwhile
-SPOOL_BATCH = 1_000  # entries in one transaction on disk
 PROBE = HeartbeatEntry("", "")  # of no session: changes nothing, and fails where any write would
+WATCH_S = 0.25  # how often it is looked whether entries are kept anywhere
+UNKEPT_AFTER_S = 1.0  # so that a Redis that has yet to reply at the start is no outage
+UNREADABLE_RETRY_S = 1.0  # until entries on a disk that can't be read are tried again
 
 
 class Writer:
@@ -62,7 +60,7 @@ class Writer:
     def __init__(
         self,
         redis: RedisClient,
-        outbox: Outbox,
+        disk: Disk,
         script: WriteScript,
         live: LiveCalls,
         availability: Availability,
@@ -73,57 +71,42 @@ class Writer:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._redis: Any = redis  # its types leave open whether replies are bytes or text
-        self._outbox = outbox
+        self._disk = disk
         self._script = script
         self._availability = availability
         self._heartbeat_s = heartbeat_s
         self._lost_after_s = lost_after_s
-        self._patience = Patience()
-        self._memory = MemoryQueue(memory_limit)
-        self._spooling: list[Entry] = []  # on their way from memory to disk
-        self._live = live
-        self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox")
         self._wall_clock = wall_clock
-        self._memory_since = self._spooling_since = 0.0  # epoch seconds, while there are entries
-        self._disk_problem: Problem | None = None
-        self._written = asyncio.Event()
-        self._spooled = asyncio.Event()
+        self._patience = Patience()
+        self._spool = Spool(disk, memory_limit, tidy_s=heartbeat_s, wall_clock=wall_clock)
+        self._live = live
         self._delivered = asyncio.Event()
+        self._unkept_since: float | None = None  # since when neither Redis nor the disk works
 
     @property
     def in_memory(self) -> int:
-        """Entries that are not yet on disk."""
-        return len(self._memory) + len(self._spooling)
+        """Entries that are not known to be on disk."""
+        return self._spool.in_memory
 
     @property
     def pending(self) -> int:
         """Entries that Redis has not received."""
-        return self.in_memory + len(self._outbox)
+        return self._spool.pending
 
     @property
     def oldest_pending_s(self) -> float:
         """How long the oldest of these entries has waited; 0 if there is none."""
-        since = [
-            self._spooling_since if self._spooling else None,
-            self._memory_since if len(self._memory) else None,
-            self._outbox.oldest_at,
-        ]
-        now = self._wall_clock()
-        return max((now - at for at in since if at is not None and at < now), default=0.0)
-
-    @property
-    def disk_problem(self) -> Problem | None:
-        """What is wrong with the disk of the outbox; None while it works."""
-        return self._disk_problem
+        at = self._spool.oldest_at
+        return 0.0 if at is None else max(0.0, self._wall_clock() - at)
 
     @property
     def outbox_problems(self) -> list[Problem]:
         """What is wrong with the outbox though the disk works."""
         problems = [
             Problem(f"outbox: a file was set aside as {aside.path.name}", aside.at)
-            for aside in self._outbox.set_aside
+            for aside in self._disk.set_aside
         ]
-        if letters := self._outbox.dead_letters:
+        if letters := self._disk.dead_letters:
             what = f"outbox: {len(letters)} writes can never be applied; `kanjo outbox` lists them"
             problems.append(Problem(what, letters[0].at))
         return problems
@@ -131,17 +114,26 @@ class Writer:
     @property
     def dropped(self) -> int:
         """Readings discarded because memory or outbox were full."""
-        return self._memory.dropped + self._outbox.dropped
+        return self._spool.dropped
 
     @property
     def rejected(self) -> int:
         """Other entries discarded: there was no room, or Redis can never apply them."""
-        return self._memory.rejected + self._outbox.rejected
+        return self._spool.rejected
 
     @property
     def dead_letters(self) -> tuple[DeadLetter, ...]:
         """The entries that Redis can never apply."""
-        return self._outbox.dead_letters
+        return self._spool.dead_letters
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What is wrong with the ways of entries now; empty if nothing is."""
+        problems = [self._disk.problem] if self._disk.problem else []
+        if self._unkept_since is not None:
+            what = "disk and Redis: neither works, and new alerts are in memory alone"
+            problems.append(Problem(what, self._unkept_since))
+        return problems
 
     # Writes. `at` is the wall clock in epoch seconds.
 
@@ -170,11 +162,12 @@ class Writer:
         )
         self._write(ReadingEntry(session, view))
 
-    def transition(self, session: str, transition: Transition, at: float) -> None:
-        """Adds a step of an alert to a session."""
-        entry = TransitionEntry(session, transition, at)
+    def transition(self, session: str, transition: Transition, at: float) -> Receipt:
+        """Adds a step of an alert to a session; returns a receipt that tells when it is kept."""
+        entry, receipt = TransitionEntry(session, transition, at), Receipt()
         self._live.step(entry)
-        self._write(entry)
+        self._write(entry, receipt)
+        return receipt
 
     def call_ended(
         self, session: str, call_id: str, reason: str, duration_s: float, at: float
@@ -183,12 +176,9 @@ class Writer:
         self._live.end(session)
         self._write(CallEndedEntry(session, call_id, reason, duration_s, at))
 
-    def _write(self, entry: Entry) -> None:
-        if not len(self._memory):
-            self._memory_since = self._wall_clock()
-        self._memory.append(entry)
+    def _write(self, entry: Entry, receipt: Receipt | None = None) -> None:
+        self._spool.append(entry, receipt)
         self._delivered.clear()
-        self._written.set()
 
     # Delivery.
 
@@ -196,8 +186,8 @@ class Writer:
         """Delivers entries and sends heartbeats until cancelled."""
         self._note_if_delivered()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._spool())
-            tasks.create_task(self._scrub())
+            tasks.create_task(self._spool.run())
+            tasks.create_task(self._watch())
             tasks.create_task(self._availability.repeat(self._deliver))
             tasks.create_task(self._availability.repeat(self._beat))
 
@@ -213,52 +203,47 @@ class Writer:
 
     async def close(self) -> None:
         """Stores on disk what is still in memory, and closes the outbox."""
-        rest = [*self._spooling, *self._memory.take(len(self._memory))]
-        loop = asyncio.get_running_loop()
-        with self._disk:
-            try:
-                await loop.run_in_executor(self._disk, self._outbox.append, rest)
-            except sqlite3.Error as exc:
-                log.error("writes_lost", writes=len(rest), problem=str(exc))
-            await loop.run_in_executor(self._disk, self._outbox.close)
-
-    async def _spool(self) -> None:
-        """Moves entries from memory to the outbox until cancelled."""
-        while True:
-            await self._written.wait()
-            self._written.clear()
-            while len(self._memory):
-                self._spooling_since = self._memory_since
-                self._spooling = self._memory.take(SPOOL_BATCH)
-                await self._on_disk(self._outbox.append, self._spooling)
-                self._spooling = []
-                self._spooled.set()
-
-    async def _scrub(self) -> None:
-        """Removes delivered entries from the files, once a round of heartbeats, until cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(self._heartbeat_s)
-            with contextlib.suppress(sqlite3.Error):  # the next round tries again
-                await loop.run_in_executor(self._disk, self._outbox.scrub)
+        if lost := await self._spool.close():
+            log.error("writes_lost", writes=lost)
 
     async def _deliver(self) -> None:
-        """Moves one batch from the outbox to Redis, or waits until there is one."""
-        self._spooled.clear()
-        batch = await self._on_disk(self._outbox.peek, DELIVERY_BATCH)
-        if not batch:
+        """Delivers one batch to Redis, or waits until there is one."""
+        batch = await self._spool.next_batch(DELIVERY_BATCH)
+        if not batch.commands:
             self._note_if_delivered()
-            await self._spooled.wait()
+            await self._spool.wait(UNREADABLE_RETRY_S)
             return
-        applied, problem = await self._script.apply([command for _, command in batch])
-        if applied:
-            await self._on_disk(self._outbox.delete_through, batch[applied - 1][0])
+        applied, problem = await self._script.apply(batch.commands)
+        self._spool.delivered(batch, applied)
         if problem:
-            if not self._patience.is_over(batch[applied][0], problem):
+            if not self._patience.is_over(batch.key(applied), problem):
                 raise ResponseError(problem)
-            await self._on_disk(self._outbox.bury, batch[applied][0], problem)
+            self._spool.never_deliverable(batch, applied, problem)
         self._availability.replied()
         self._note_if_delivered()
+
+    async def _watch(self) -> None:
+        """Says it when neither Redis nor the disk takes entries, and when that ends."""
+        since: float | None = None
+        while True:
+            if not self._disk.failing or self._availability.up or not self._spool.in_memory:
+                since = None
+            elif since is None:
+                since = self._wall_clock()
+            unkept = since is not None and self._wall_clock() - since >= UNKEPT_AFTER_S
+            if unkept and self._unkept_since is None:
+                self._unkept_since = since
+                log.error(
+                    "writes_in_memory_alone",
+                    writes=self._spool.in_memory,
+                    note="neither Redis nor the disk works: what is written now is lost if this "
+                    "process ends",
+                )
+            elif not unkept and self._unkept_since is not None:
+                unkept_s = round(self._wall_clock() - self._unkept_since, 1)
+                log.warning("writes_kept_again", unkept_s=unkept_s)
+                self._unkept_since = None
+            await asyncio.sleep(WATCH_S)
 
     async def _beat(self) -> None:
         """Sends one round of heartbeats and sweeps, then waits until the next is due."""
@@ -277,7 +262,7 @@ class Writer:
         await self._restore_lost_sessions()
         if is_embedded(self._redis):
             await self._redis.dbsize()  # fakeredis deletes expired keys only when it counts keys
-        if not len(self._outbox):
+        if not self.pending:
             self._availability.replied()
         raise_if_cancelled()
         await asyncio.sleep(self._heartbeat_s)
@@ -304,27 +289,6 @@ class Writer:
                 for entry in self._live.steps(last):
                     self._write(entry)
 
-    async def _on_disk(self, act: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-        """Runs `act` in the worker thread, and again while the disk fails."""
-        loop = asyncio.get_running_loop()
-        failures = 0
-
-        async def attempt() -> T:
-            return await loop.run_in_executor(self._disk, functools.partial(act, *args, **named))
-
-        async def failed(failure: Exception) -> None:
-            nonlocal failures
-            failures += 1
-            if failures == 1:
-                log.error("outbox_failing", problem=str(failure))
-                if self._disk_problem is None:
-                    self._disk_problem = Problem(f"disk: {failure}", self._wall_clock())
-
-        result = await endless_retry((sqlite3.Error,)).call_with_retry(attempt, failed)
-        if failures:
-            self._disk_problem = None
-        return result
-
     def _note_if_delivered(self) -> None:
-        if not self.pending:
+        if not self.pending and (self._disk.failing or not self._spool.unburied):
             self._delivered.set()

@@ -43,7 +43,7 @@ class Backend:
         path = self.folder / (outbox or f"outbox-{self.opened}.sqlite")
         options = {"retention_s": 3600.0, **options}
         if self.server is None:
-            return Store(self.client(), Outbox(path, 1000), **options)
+            return Store(self.client(), lambda: Outbox(path, 1000), **options)
         return Store.connect(self.server.url, outbox_path=path, **options)
 
     async def everything(self) -> dict[str, Any]:

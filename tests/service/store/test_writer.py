@@ -1,11 +1,4 @@
-import sqlite3
-from collections.abc import Callable, Sequence
-
-import pytest
-
 from service.store import keys
-from service.store.entries import Entry
-from service.store.outbox import Outbox
 from tests.service.store.backend import Backend, delivered, running
 from tests.service.store.facts import (
     FIRING,
@@ -59,25 +52,4 @@ async def test_what_is_in_memory_at_the_end_is_on_disk_for_the_next_start(
     async with running(backend.store("o")) as store:
         assert store.pending_writes == 8
         await delivered(store)
-    assert len(await backend.transitions()) == 3
-
-
-async def test_a_disk_that_fails_for_a_while_delays_writes_and_loses_none(
-    backend: Backend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failures = 0
-    append: Callable[..., None] = Outbox.append
-
-    def fails_twice(outbox: Outbox, entries: Sequence[Entry]) -> None:
-        nonlocal failures
-        if failures < 2:
-            failures += 1
-            raise sqlite3.OperationalError("disk I/O error")
-        append(outbox, entries)
-
-    monkeypatch.setattr(Outbox, "append", fails_twice)
-    async with running(backend.store()) as store:
-        whole_call(store)
-        await delivered(store)
-    assert failures == 2
     assert len(await backend.transitions()) == 3
