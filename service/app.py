@@ -105,6 +105,7 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
         gate=settings.gate,
         first_s=serving.first_s,
         hop_s=serving.hop_s,
+        keep_within_s=settings.keep_within_ms / 1000,
     )
     live = CallRegistry(context, settings.max_calls)
     rejections = EntryLimit()

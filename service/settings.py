@@ -181,6 +181,12 @@ class ServiceSettings(BaseModel):
     state_dir: Path = Field(
         Path("var"), description="folder of the outbox, which keeps writes while Redis is away"
     )
+    keep_within_ms: float = Field(
+        250,
+        ge=0,
+        description="longest a step of an alert waits for Redis or the outbox to have it before it "
+        "is told on the call's connection",
+    )
     retention_days: float = Field(30, gt=0, description="how long calls and alerts are kept")
 
     # POST /classify

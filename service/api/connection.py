@@ -93,7 +93,10 @@ class Connection:
         self._services.connections.add(self)
         try:
             if not await self._converse():
+                stream = self._stream
                 self._abandon_stream()
+                if stream:
+                    await stream.told()
                 self._bridge.failed()
                 self._state = ConnectionState.ENDING
                 self._to_send.set()
@@ -272,6 +275,7 @@ class Connection:
                 summary = await stream.end(reason)
         except TimeoutError:
             summary = stream.abandon(reason)
+            await stream.told()
         self._stream = None
         self._state = ConnectionState.ENDING
         self._bridge.stopped(reason, summary)

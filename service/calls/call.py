@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import uuid4
 
 from model.speaker_baseline import SpeakerBaseline
@@ -11,8 +11,16 @@ from service.calls.context import CallContext
 from service.calls.windows import Window
 from service.events import AlertState, CallStarted, CallSummary, Reading, Track, Transition
 from service.scoring.scorer import Posterior
+from service.store.receipt import Receipt
 
 PROBLEM = "kanjo.problem"  # the name in a call's metadata
+
+
+class Step(NamedTuple):
+    """A transition that has been given to the store."""
+
+    transition: Transition
+    receipt: Receipt  # tells when it is kept
 
 
 class AttachedStream(Protocol):
@@ -112,7 +120,7 @@ class Call:
 
     def add_reading(
         self, track: Track, window: Window, posterior: Posterior
-    ) -> tuple[Reading, list[Transition]]:
+    ) -> tuple[Reading, list[Step]]:
         """Numbers and stores a window's reading; returns it with the transitions it causes.
 
         The windows of a track must be handed in by the order of their ends.
@@ -136,7 +144,7 @@ class Call:
         self._dropped += 1
         self._context.metrics.windows_dropped.labels(reason).inc()
 
-    def advance(self, track: Track, at_s: float) -> list[Transition]:
+    def advance(self, track: Track, at_s: float) -> list[Step]:
         """Returns the transitions that silence up to `at_s` causes.
 
         All windows of the track that end before `at_s` must have been handed in.
@@ -149,7 +157,7 @@ class Call:
         positions_s: Mapping[Track, float],
         speech_s: float,
         reason: str,
-    ) -> list[Transition]:
+    ) -> list[Step]:
         """Removes a stream, and ends the call if it was the last; returns the last transitions.
 
         `positions_s` is where each of its tracks ended, `speech_s` how much speech was in them.
@@ -182,11 +190,15 @@ class Call:
     def _duration_s(self) -> float:
         return max(self._positions_s.values(), default=0.0)
 
-    def _record(self, transitions: list[Transition]) -> list[Transition]:
+    def _record(self, transitions: list[Transition]) -> list[Step]:
+        steps = []
         for transition in transitions:
             self._fired += transition.state is AlertState.FIRING
-            self._context.store.transition(self.session, transition, self._context.wall_clock())
+            receipt = self._context.store.transition(
+                self.session, transition, self._context.wall_clock()
+            )
+            steps.append(Step(transition, receipt))
             self._context.metrics.alert_transitions.labels(
                 transition.emotion, transition.state
             ).inc()
-        return transitions
+        return steps

@@ -26,3 +26,4 @@ class CallContext:
     wall_clock: Callable[[], float] = time.time  # Unix time, for the store
     clock: Callable[[], float] = time.monotonic  # for durations
     max_in_flight: int = 64  # windows of one stream that are queued or being scored
+    keep_within_s: float = 0.25  # how long a step of an alert may wait to be kept until it is told

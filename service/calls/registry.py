@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from service.calls.call import Call
 from service.calls.context import CallContext
-from service.calls.stream import CallStream, ResultListener
+from service.calls.stream import CallStream
+from service.calls.teller import ResultListener
 from service.errors import CallExists, Overloaded
 from service.events import CallStarted
 

@@ -5,11 +5,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from service.calls.call import Call
+from service.calls.call import Call, Step
 from service.calls.context import CallContext
+from service.calls.teller import ResultListener, Teller
 from service.calls.track import TrackPipeline
 from service.calls.windows import Window
-from service.events import Audio, CallStarted, CallSummary, Gap, Reading, Track, Transition
+from service.events import Audio, CallStarted, CallSummary, Gap, Track
 from service.scoring.batcher import WindowDropped
 from service.scoring.scorer import Posterior
 
@@ -17,8 +18,6 @@ SLICE_S = 1.0  # longest audio that is processed between two turns of the event 
 SILENCE_STEP_S = 1.0  # how often the alert policy is advanced through silence
 PRESSURE_FREE = 0.25  # batcher pressure up to which the hop is not widened
 HOP_GROWTH = 3.0  # how many hops are added to the hop at full pressure
-
-ResultListener = Callable[[Reading | Transition], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,6 @@ class CallStream:
         self.joins = joins
         self._call = call
         self._context = context
-        self._listener = listener
         self._replaced = replaced
         self._sample_rate = started.sample_rate
         self._begin_s: float | None = None  # call time of the first audio
@@ -60,6 +58,12 @@ class CallStream:
         self._in_flight: deque[_SubmittedWindow] = deque()
         self._any_in_flight = asyncio.Event()
         self._none_in_flight = asyncio.Event()
+        self._teller = Teller(
+            listener,
+            context.keep_within_s,
+            unkept=context.metrics.alerts_told_unkept.inc,
+            failed=self._any_in_flight.set,
+        )
         self._none_in_flight.set()
         self._summary: CallSummary | None = None  # once the stream has ended
         call.attach(self)
@@ -111,6 +115,10 @@ class CallStream:
         """Publishes each window's score in order; runs until cancelled."""
         while True:
             await self._any_in_flight.wait()
+            self._teller.raise_failure()
+            if not self._in_flight:
+                self._any_in_flight.clear()
+                continue
             submitted = self._in_flight[0]
             await asyncio.wait((submitted.posterior,))
             if not self._in_flight:
@@ -125,12 +133,21 @@ class CallStream:
                 self._none_in_flight.set()
 
     async def end(self, reason: str) -> CallSummary:
-        """Waits until all audio received so far is scored, then ends; `run` must be running."""
+        """Waits until all audio received so far is scored and told, then ends.
+
+        `run` must be running.
+        """
         if self._summary is None:
             for track, pipeline in self._pipelines.items():
                 self._submit(track, pipeline.flush(), self._context.clock())
             await self._none_in_flight.wait()
-        return self.abandon(reason)
+        summary = self.abandon(reason)
+        await self.told()
+        return summary
+
+    async def told(self) -> None:
+        """Returns when all results are told, in at most `context.keep_within_s`."""
+        await self._teller.told()
 
     def abandon(self, reason: str) -> CallSummary:
         """Ends at once and drops the windows in flight; does nothing if the stream has ended.
@@ -152,7 +169,7 @@ class CallStream:
                 reason,
             )
             self._summary = self._call.summary
-            self._publish_transitions(last)
+            self._publish_steps(last)
         return self._summary
 
     def replace(self) -> None:
@@ -186,7 +203,7 @@ class CallStream:
             and not pipeline.speaking
         ):
             self._silent_to_s[track] = at_s
-            self._publish_transitions(self._call.advance(track, at_s))
+            self._publish_steps(self._call.advance(track, at_s))
 
     def _submit(self, track: Track, windows: Sequence[Window], arrived_at: float) -> None:
         for window in windows:
@@ -196,15 +213,15 @@ class CallStream:
             self._any_in_flight.set()
 
     def _publish(self, submitted: _SubmittedWindow, posterior: Posterior) -> None:
-        reading, transitions = self._call.add_reading(submitted.track, submitted.window, posterior)
-        self._listener(reading)
+        reading, steps = self._call.add_reading(submitted.track, submitted.window, posterior)
+        self._teller.reading(reading)
         lateness_s = self._context.clock() - submitted.arrived_at
         self._context.metrics.reading_lateness.observe(lateness_s)
-        self._publish_transitions(transitions)
+        self._publish_steps(steps)
 
-    def _publish_transitions(self, transitions: Sequence[Transition]) -> None:
-        for transition in transitions:
-            self._listener(transition)
+    def _publish_steps(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            self._teller.transition(step.transition, step.receipt)
 
 
 def _slice_samples(samples: int, most: int) -> int:

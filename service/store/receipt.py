@@ -20,6 +20,10 @@ class Receipt:
         """Sets the function that is called once, at the moment the entry is kept."""
         self._callback = callback
 
+    def forget(self) -> None:
+        """Takes back `when_kept`."""
+        self._callback = None
+
     def keep(self) -> None:
         """Records that the entry is kept; does nothing if that is known."""
         if self._kept:

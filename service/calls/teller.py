@@ -1,0 +1,110 @@
+"""Tells a stream's listener its results in their order, each step of an alert once it is kept."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.events import Reading, Transition
+from service.store.receipt import Receipt
+
+ResultListener = Callable[[Reading | Transition], None]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A result that is not told yet."""
+
+    result: Reading | Transition
+    receipt: Receipt | None = None
+    timer: asyncio.TimerHandle | None = None
+    overdue: bool = False
+
+
+class Teller:
+    """Passes results on in the order in which they are handed in, without blocking.
+
+    A transition waits until it is kept, but no longer than `keep_within_s`; later results wait
+    behind it. `unkept` is called for each transition that is told before it is kept. An exception
+    of the listener is raised where the result was handed in if it is told there; else `failed` is
+    called, and `raise_failure` raises it.
+    """
+
+    def __init__(
+        self,
+        listener: ResultListener,
+        keep_within_s: float,
+        *,
+        unkept: Callable[[], None],
+        failed: Callable[[], None],
+    ) -> None:
+        self._listener = listener
+        self._keep_within_s = keep_within_s
+        self._unkept = unkept
+        self._failed = failed
+        self._waiting: deque[_Waiting] = deque()
+        self._all_told = asyncio.Event()
+        self._all_told.set()
+        self._failure: Exception | None = None  # of the listener, later than its result
+
+    def raise_failure(self) -> None:
+        """Raises what the listener raised when it was told something later."""
+        failure, self._failure = self._failure, None
+        if failure:
+            raise failure
+
+    def reading(self, reading: Reading) -> None:
+        """Tells a reading, after all results before it."""
+        if not self._waiting:
+            self._listener(reading)
+            return
+        self._waiting.append(_Waiting(reading))
+
+    def transition(self, transition: Transition, receipt: Receipt) -> None:
+        """Tells a transition once its receipt says that it is kept, or the time is over."""
+        waiting = _Waiting(transition, receipt)
+        self._waiting.append(waiting)
+        self._all_told.clear()
+        if receipt.kept:
+            self._tell()
+            return
+        loop = asyncio.get_running_loop()
+        receipt.when_kept(self._tell_later)
+        waiting.timer = loop.call_later(self._keep_within_s, self._expire, waiting)
+
+    async def told(self) -> None:
+        """Returns when all results are told, which takes at most `keep_within_s`."""
+        await self._all_told.wait()
+
+    def _expire(self, waiting: _Waiting) -> None:
+        waiting.overdue = True
+        self._tell_later()
+
+    def _tell_later(self) -> None:
+        """Tells what can be told now; nothing of the listener reaches the caller."""
+        try:
+            self._tell()
+        except Exception as failure:
+            self._failure = failure
+            self._failed()
+
+    def _tell(self) -> None:
+        try:
+            while self._waiting and _can_be_told(self._waiting[0]):
+                self._tell_first()
+        finally:
+            if not self._waiting:
+                self._all_told.set()
+
+    def _tell_first(self) -> None:
+        first = self._waiting.popleft()
+        if first.timer:
+            first.timer.cancel()
+        if first.receipt and not first.receipt.kept:
+            first.receipt.forget()  # it may refer to this stream for as long as an outage lasts
+            self._unkept()
+        self._listener(first.result)
+
+
+def _can_be_told(waiting: _Waiting) -> bool:
+    return waiting.receipt is None or waiting.receipt.kept or waiting.overdue
