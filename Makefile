@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install lock run demo train study study-smoke format lint test test-fast test-docker bench clean tools
+.PHONY: help install lock run demo train study study-smoke format lint test test-fast test-faults test-docker bench clean tools
 
 index = $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
@@ -79,7 +79,10 @@ test: install tools lint ## all tests but those of the containers, after lint
 	$(BIN)/pytest -n 3 --dist loadfile # calls in real time mostly wait
 
 test-fast: install ## the tests that need no browser, no real time, no training: under a minute
-	$(BIN)/pytest -n 2 -m "not docker and not slow" --hypothesis-profile fast
+	$(BIN)/pytest -n 2 -m "not docker and not slow and not campaign" --hypothesis-profile fast
+
+test-faults: install tools ## the whole fault campaign: disks, Redis and services that fail during calls
+	$(BIN)/pytest -m "campaign or not campaign" tests/faults
 
 test-docker: install ## build, start and call the containers, with the Docker engine running
 	$(BIN)/pytest -m docker tests/test_compose.py

@@ -113,7 +113,7 @@ def test_readyz_is_503_when_neither_redis_nor_the_disk_takes_writes(tmp_path: Pa
         call(server, "kept nowhere")
         until(lambda: server.get("/readyz").status_code == 503)
         assert server.get("/readyz").json()["writes_kept"] is False
-        assert sorted(what.split()[0] for what in degraded(server)) == ["Redis", "disk:"]
+        assert {"Redis", "disk:"} <= {what.split()[0] for what in degraded(server)}
         assert server.get("/healthz").status_code == 200
         server.services.store.disk._outbox._db.execute("PRAGMA max_page_count = 1000000")
         until(lambda: server.get("/readyz").status_code == 200)
