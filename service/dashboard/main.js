@@ -5,6 +5,7 @@ import { addRow, drawCalls, removeRow, wantVisibleReadings } from "./calls.js";
 import { follow, rejoin } from "./feed.js";
 import { askForLogin, logInByLink, offerLogout } from "./login.js";
 import { $, write } from "./page.js";
+import { followProblems } from "./problems.js";
 import { readPalette } from "./ribbon.js";
 import { MAX_CALLS, alerts, calls, on, state, tick } from "./state.js";
 import { drawTip, hideTip } from "./tip.js";
@@ -65,3 +66,4 @@ setInterval(() => {
 await logInByLink();
 offerLogout();
 follow();
+followProblems();

@@ -40,6 +40,7 @@ class Feed:
         self.alerts: dict[str, Json] = {}
         self.events: list[tuple[str, Json]] = []
         self.embedded = False
+        self.problems: list[Json] = []
         self.ahead_s = 0.0  # of the browser's clock
         self.after_calls: Callable[[], None] = lambda: None
         self.mute = False  # connected, but no event comes through
@@ -165,6 +166,10 @@ def app_of(feed: Feed, server: "Server") -> FastAPI:
     @app.get("/v1/alerts")
     async def alerts(limit: int) -> Json:
         return {"alerts": list(feed.alerts.values())[-limit:][::-1], "next": None}
+
+    @app.get("/v1/outbox")
+    async def outbox() -> Json:
+        return {"problems": feed.problems}
 
     @app.get("/v1/events")
     async def events(request: Request, after: int) -> StreamingResponse:
