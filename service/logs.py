@@ -11,11 +11,15 @@ import structlog
 
 
 class WithoutAddresses(logging.Filter):
-    """Drops uvicorn's entries about websockets, whose addresses can hold tokens and numbers."""
+    """Drops entries of uvicorn and websockets about single websockets.
+
+    Their addresses can hold tokens and numbers, and every client could write as many as it likes.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Returns False for an entry that contains the address of a websocket."""
-        return "WebSocket %s" not in str(record.msg)
+        """Returns False for an entry about the handshake, opening or end of a websocket."""
+        text = str(record.msg)
+        return "WebSocket %s" not in text and not text.startswith("connection ")
 
 
 class EntryLimit:

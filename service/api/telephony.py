@@ -33,8 +33,7 @@ def create_router(providers: Providers) -> APIRouter:
     @router.websocket("/{path:path}")
     async def elsewhere(socket: WebSocket, path: str, services: ServicesDep) -> None:
         expected = nearest_path(path, providers)
-        if services.rejections.admit("unknown_websocket_path") is not None:
-            log.warning("unknown_websocket_path", expected=expected)
+        _log_rejection("unknown", "unknown_path", socket, services)
         raise HttpProblem(HTTPStatus.NOT_FOUND, "no such websocket path", expected)
 
     return router
@@ -62,8 +61,13 @@ async def _connected(provider: Provider[Any], socket: WebSocket, services: Servi
     except Unauthorized as rejection:
         await _reject(provider, rejection, socket, services)
     except BadQuery as query:
+        _log_rejection(provider.name, "bad_query", socket, services)
         raise HttpProblem(HTTPStatus.BAD_REQUEST, query.got, query.expected) from query
-    services.require_open()
+    try:
+        services.require_open()
+    except HttpProblem:
+        _log_rejection(provider.name, "not_ready", socket, services)
+        raise
     offered = socket.scope["subprotocols"]
     subprotocol = next((name for name in bridge.SUBPROTOCOLS if name in offered), None)
     try:
@@ -89,17 +93,20 @@ async def _reject(
     """
     name = provider.name
     services.metrics.handshakes_rejected.labels(name, rejection.reason).inc()
-    client = socket.client.host if socket.client else "unknown"
-    dropped = services.rejections.admit((name, rejection.reason))
-    if dropped is not None:
-        more = {"dropped": dropped} if dropped else {}
-        log.warning(
-            "handshake_rejected", bridge=name, reason=rejection.reason, client=client, **more
-        )
+    _log_rejection(name, rejection.reason, socket, services)
     await asyncio.sleep(REJECTION_S)
     raise HttpProblem(
         HTTPStatus.UNAUTHORIZED, "no valid credentials", f"those that are set for {name}"
     ) from None
+
+
+def _log_rejection(bridge: str, reason: str, socket: WebSocket, services: Services) -> None:
+    """Logs a handshake that is refused for any reason; of many of one kind only some."""
+    dropped = services.rejections.admit((bridge, reason))
+    if dropped is not None:
+        client = socket.client.host if socket.client else "unknown"
+        more = {"dropped": dropped} if dropped else {}
+        log.warning("handshake_rejected", bridge=bridge, reason=reason, client=client, **more)
 
 
 def handshake_of(socket: WebSocket) -> Handshake:

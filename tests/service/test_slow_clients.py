@@ -25,9 +25,9 @@ def impatient() -> Iterator[Running]:
 @pytest.mark.parametrize(
     ("head", "status"),
     [
-        (b"GET /" + b"a" * TARGET_BYTES + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"414"),
-        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: 1\r\n" * HEADERS + b"\r\n", b"431"),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"1" * HEAD_BYTES + b"\r\n\r\n", b"4"),
+        (b"GET /" + b"a" * TARGET_BYTES + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b"414"),
+        (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"X: 1\r\n" * HEADERS + b"\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"1" * HEAD_BYTES + b"\r\n\r\n", b"4"),
     ],
     ids=["address", "headers", "bytes"],
 )
@@ -43,7 +43,8 @@ def test_a_head_that_comes_at_once_is_limited_too(
 
 
 def test_a_handshake_with_too_many_headers_is_refused(impatient: Running) -> None:
-    head = b"GET /calls/native HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    head = b"GET /calls/native HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    head += b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
     with connected(impatient) as client:
         client.sendall(head + b"X: 1\r\n" * HEADERS + b"\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 431 ")
@@ -51,7 +52,8 @@ def test_a_handshake_with_too_many_headers_is_refused(impatient: Running) -> Non
 
 def test_a_body_that_trickles_is_refused_and_its_place_is_free_again(impatient: Running) -> None:
     head = (
-        b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        b"POST /classify HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        b"Content-Type: multipart/form-data; boundary=b\r\n"
         b"Content-Length: 1000000\r\n\r\n--b\r\n"
         b'Content-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
     )
@@ -108,7 +110,7 @@ async def test_the_slowest_upload_gives_way_when_all_places_are_taken() -> None:
 
 
 def test_a_client_that_reads_no_response_is_disconnected(impatient: Running) -> None:
-    requests = 1_000_000 * b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+    requests = 1_000_000 * b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     host, port = impatient.address.split(":")
     with sockets.socket() as client:
         client.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
