@@ -6,7 +6,6 @@ needed.
 
 import hashlib
 import io
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
 from model.features import FeatureSpec
+from model.files import atomic_write
 from model.functionals import functional_count
 from model.gate import GateSpec
 from model.labels import EMOTIONS, STYLES, Emotion
@@ -176,16 +176,12 @@ def rewrite(path: Path, meta: ArtifactMeta) -> Artifact:
         ArtifactError: as `load`; the file then stays as it was.
     """
     load(path)
-    unfinished = path.with_suffix(".part")
-    try:
+    with atomic_write(path) as unfinished:
         with zipfile.ZipFile(path) as old, zipfile.ZipFile(unfinished, "w") as new:
             for entry in old.infolist():
                 is_meta = entry.filename.endswith("/extra/meta.json")
                 new.writestr(entry, _META.dump_json(meta, indent=2) if is_meta else old.read(entry))
         artifact = load(unfinished)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return artifact
 
 

@@ -5,7 +5,6 @@ loads without the code that built it, and takes any length and batch size. Anoth
 change this module and `artifact`, nothing else.
 """
 
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,12 +16,15 @@ from torch import Tensor, nn
 from model import artifact
 from model.artifact import DEFAULT_SERVING, ArtifactMeta, ServingSpec, Thresholds
 from model.features import FeatureSpec
+from model.files import atomic_write
 from model.functionals import functional_count
 from model.gate import GateSpec
 from model.labels import EMOTIONS, STYLES, Emotion
 from model.network import EmotionNetwork, NetworkConfig, operations
 
 TOLERANCE = 1e-5  # largest accepted difference of a probability between checkpoint and artifact
+
+AT_THE_END = {"temperature", "scores", "trained_on"}  # added to best.pt when a training ends
 
 Config = TypeVar("Config")
 
@@ -60,6 +62,12 @@ def released(state: Mapping[str, Any]) -> CalibratedNetwork:
             them are not finite.
     """
     missing = {"config", "network", "temperature", "scores", "trained_on", "epoch"} - set(state)
+    if "optimizer" in state:
+        raise ExportError("a checkpoint to go on from, expected best.pt beside it")
+    if missing == AT_THE_END:
+        raise ExportError(
+            "the training has not ended, expected a finished one's: the same `kanjo train` goes on"
+        )
     if missing:
         raise ExportError(f"checkpoint without {sorted(missing)}, expected a finished training's")
     network = EmotionNetwork(_config_of(state["config"], "network", NetworkConfig))
@@ -120,7 +128,10 @@ def export(
         raise ExportError(f"{checkpoint}: {error}") from error
     if not isinstance(state, dict):
         raise ExportError(f"{checkpoint}: found {type(state).__name__}, expected a checkpoint")
-    original = released(state)
+    try:
+        original = released(state)
+    except ExportError as error:
+        raise ExportError(f"{checkpoint}: {error}") from error
     config = state["config"]
     spec = _config_of(config, "features", FeatureSpec)
     gate = _config_of(config, "gate", GateSpec)
@@ -153,8 +164,7 @@ def export(
         serving=serving,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
-    try:
+    with atomic_write(path) as unfinished:
         artifact.save(scripted, meta, unfinished)
         written = artifact.load(unfinished)
         difference = largest_difference(original, written.module, spec)
@@ -163,7 +173,4 @@ def export(
                 f"{checkpoint}: the artifact's answers differ by {difference:.1e}, "
                 f"expected at most {TOLERANCE:.0e}"
             )
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return written.meta

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated
 
 import typer
@@ -61,7 +62,11 @@ def evaluate_alerts(
         from training.data.recordings import RecordingError
     settings = settings_from_environment()
     path = model or SHIPPED
+    _check_writable(out_folder)
+    if write:
+        _check_writable(path.parent)
     try:
+        utterances = read_corpora(corpora)
         simulator = CallSimulator(
             path,
             out_folder / "readings",
@@ -71,7 +76,7 @@ def evaluate_alerts(
             release_s=settings.release_s,
         )
         tradeoff = evaluate(
-            read_corpora(corpora),
+            utterances,
             simulator,
             TradeoffConfig(
                 hold_s=settings.hold_s,
@@ -104,3 +109,14 @@ def evaluate_alerts(
         at = tradeoff.thresholds[emotion]
         out.print(f"{emotion}: fires at {at.fire_at:.3f}, clears below {at.clear_at:.3f}")
     out.print(f"page: {page}", markup=False)
+
+
+def _check_writable(folder: Path) -> None:
+    """Makes a folder and a file in it, which is removed again, before hours are spent on results.
+
+    Raises:
+        OSError: that is not possible.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=folder):
+        pass

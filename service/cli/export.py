@@ -1,6 +1,8 @@
 """The command `kanjo export`."""
 
 import subprocess
+from contextlib import suppress
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +30,10 @@ def export(
     ],
     commit: Annotated[
         str | None,
-        typer.Option(help="Commit that trained the model.", show_default="the checkout's"),
+        typer.Option(
+            help="Commit that trained the model.",
+            show_default="that of Kanjo's checkout, or its version",
+        ),
     ] = None,
     anger: Annotated[
         tuple[float, float], typer.Option(metavar="FIRE CLEAR", help=THRESHOLDS_HELP)
@@ -65,7 +70,7 @@ def export(
             artifact,
             name=name,
             version=version,
-            commit=commit or _checked_out_commit(),
+            commit=commit or _own_commit(),
             licence=licence,
             thresholds=thresholds,
         )
@@ -74,12 +79,14 @@ def export(
     out.print(f"{artifact}: {meta.name} {meta.version}", markup=False)
 
 
-def _checked_out_commit() -> str:
-    """Returns the commit of the git checkout in the working directory; fails without one."""
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        fail("the working directory is no git checkout, expected one or --commit", 2)
-    return found.stdout.strip()
+def _own_commit() -> str:
+    """Returns the commit of Kanjo's own checkout, or its version where it is installed without one.
+
+    The working directory is not asked: it may be a checkout of something else.
+    """
+    root = Path(__file__).parents[2]
+    if (root / ".git").exists():
+        asked = ["git", "-C", str(root), "rev-parse", "HEAD"]
+        with suppress(OSError, subprocess.CalledProcessError):
+            return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    return f"kanjo {version_of('kanjo')}"

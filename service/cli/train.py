@@ -36,7 +36,11 @@ def train(
     ] = "selective-mtl",
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Passes over the training data.", show_default="the recipe's"),
+        typer.Option(
+            min=1,
+            help="Passes over the training data.",
+            show_default="the recipe's, more with few utterances",
+        ),
     ] = None,
     test_fold: Annotated[
         int, typer.Option(min=0, help="Number of the fold of speakers that is held out.")
@@ -62,7 +66,7 @@ def train(
         from training.train import main
     config = replace(RECIPES[recipe], test_fold=test_fold, seed=seed, **SYSTEMS[system])
     if epochs:
-        config = replace(config, epochs=epochs)
+        config = replace(config, epochs=epochs, least_updates=0)  # as many, with few utterances too
     try:
         best = main(config, corpora, out_folder, cache)
     except (CheckpointError, ManifestError, RecordingError, SplitError) as error:

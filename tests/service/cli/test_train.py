@@ -54,10 +54,28 @@ async def test_an_interrupted_training_prints_where_it_goes_on(
     last = stderr.decode().splitlines()[-1]
     assert last == f"kanjo: interrupted; the same command goes on from {out}/last.pt"
     config = checkpoint.load(out / "last.pt")["config"]
-    chosen = ("epochs", "test_fold", "seed", "ser_weight", "selective", "learning_rate")
+    chosen = (
+        "epochs",
+        "least_updates",
+        "test_fold",
+        "seed",
+        "ser_weight",
+        "selective",
+        "learning_rate",
+    )
     assert [config[name] for name in chosen] == [
-        1000, 2, 5, 0.8, False, RECIPES["kanjo"].learning_rate
+        1000, 0, 2, 5, 0.8, False, RECIPES["kanjo"].learning_rate
     ]  # fmt: skip
+
+
+def test_as_many_epochs_are_trained_as_were_asked_for(corpora: Path, tmp_path: Path) -> None:
+    """The recipe alone would add epochs, as there are few utterances."""
+    assert RECIPES["compact"].least_updates > 0
+    out = tmp_path / "run"
+    arguments = ["--corpora", corpora, "--out", out, "--cache", tmp_path / "cache", "--threads", 1]
+    result = invoke("train", *arguments, "--recipe", "compact", "--epochs", "1")
+    assert result.exit_code == 0, result.output
+    assert len((out / "log.jsonl").read_text().splitlines()) == 1
 
 
 def test_train_offers_every_recipe() -> None:
