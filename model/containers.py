@@ -8,11 +8,16 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 PLACEHOLDER = 0x7FFF0000  # lengths from here on are written by programs that do not know them
 BLOCK_BYTES = 65_536
 CHUNKS_MAX = 1_000
+PARTS_MAX = 1_000  # joined recordings
+PAGES_MAX = 1_000_000  # of Ogg, each of 20 ms: more than five hours
 W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 MPEG_OR_TAG = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xef]|ID3")
 BETWEEN_BYTES = 1_048_576  # most between two MPEG frames, so that a search is quick
@@ -72,9 +77,10 @@ class PartFile(io.RawIOBase):
         self._at += len(data)
         return bytes(data)
 
-    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
-        data = self.read(len(buffer))
-        memoryview(buffer).cast("B")[: len(data)] = data
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        into = memoryview(buffer).cast("B")
+        data = self.read(len(into))
+        into[: len(data)] = data
         return len(data)
 
 
@@ -113,6 +119,8 @@ def _at(file: BinaryIO, offset: int, size: int) -> bytes:
 
 
 def _between(starts: list[int], end: int) -> list[Part]:
+    if len(starts) > PARTS_MAX:
+        raise BadRecording(f"{len(starts)} joined recordings", f"at most {PARTS_MAX}")
     return [Part(a, b) for a, b in zip(starts, [*starts[1:], end], strict=True)]
 
 
@@ -213,8 +221,11 @@ def _caf(file: BinaryIO, end: int) -> Part:
 
 def _ogg_starts(file: BinaryIO, end: int) -> list[int]:
     starts: list[int] = []
-    at, beginning = 0, False
+    at, beginning, pages = 0, False, 0
     while at < end:
+        pages += 1
+        if pages > PAGES_MAX:
+            raise BadRecording(f"more than {PAGES_MAX} Ogg pages", "a recording of at most hours")
         head = _at(file, at, 27)
         table = _at(file, at + 27, head[26]) if len(head) == 27 else b""
         if head[:4] != b"OggS" or at + 27 + len(table) + sum(table) > end:

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from model.audio import SAMPLE_RATE, Pcm
+from model.containers import PAGES_MAX, PARTS_MAX
 from model.recording import BadRecording, RecordingTooLong, decode, decode_all
 
 NOISE = np.random.default_rng(0).integers(-9000, 9000, 2 * SAMPLE_RATE).astype(np.int16)
@@ -160,3 +161,22 @@ def test_garbage_is_refused_in_a_sentence(start: bytes) -> None:
 def test_a_search_for_mp3_frames_ends(filler: bytes) -> None:
     with pytest.raises(BadRecording, match="^got .*expected "):
         heard(b"ID3" + bytes(7) + filler * (3_000_000 // len(filler)))
+
+
+def ogg_page(flags: int = 0) -> bytes:
+    """A page without content."""
+    return b"OggS\0" + bytes([flags]) + bytes(21)
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (ogg_page(2) + ogg_page() * PAGES_MAX, f"more than {PAGES_MAX} Ogg pages"),
+        ((ogg_page(2) + ogg_page()) * (PARTS_MAX + 1), f"{PARTS_MAX + 1} joined recordings"),
+        (b"fLaC\0\0\0\x22" * (PARTS_MAX + 1), f"{PARTS_MAX + 1} joined recordings"),
+    ],
+    ids=["pages", "joined Ogg", "joined FLAC"],
+)
+def test_what_takes_long_to_walk_through_is_refused(data: bytes, problem: str) -> None:
+    with pytest.raises(BadRecording, match=f"got {problem}"):
+        decode(io.BytesIO(data))
