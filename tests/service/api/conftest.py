@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -97,14 +98,16 @@ class Running(Server):
 
 @contextmanager
 def running(**settings: Any) -> Iterator[Running]:
-    server = Running(Settings.model_validate({**USUAL, **settings}))
-    server.thread.start()
-    try:
-        until(lambda: server.started)
-        yield server
-    finally:
-        server.should_exit = True
-        server.thread.join()
+    with TemporaryDirectory() as state:  # so that no test sees another's tokens and logins
+        usual = {**USUAL, "state_dir": state}
+        server = Running(Settings.model_validate({**usual, **settings}))
+        server.thread.start()
+        try:
+            until(lambda: server.started)
+            yield server
+        finally:
+            server.should_exit = True
+            server.thread.join()
 
 
 def ready(server: Running) -> Running:
