@@ -18,6 +18,8 @@ from model.labels import ALERTED_EMOTIONS
 from service import memory
 from service.access.bridges import BridgeTokens
 from service.access.errors import AccessUnusable
+from service.access.nonces import FILE as NONCES
+from service.access.nonces import KeptNonces
 from service.access.origin import OwnAddresses
 from service.access.setup import AccessParts, first_link, set_up
 from service.alerts.policy import AlertRule
@@ -50,6 +52,7 @@ from service.store.outbox import FILE_NAME
 from service.store.store import Store
 from service.telephony.providers import authenticators
 from service.telephony.shared.no_credentials import AcceptAll
+from service.telephony.shared.nonces import RefusesReplays
 
 log = structlog.get_logger()
 
@@ -109,6 +112,13 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
     )
     live = CallRegistry(context, settings.max_calls)
     rejections = EntryLimit()
+    by_bridge = authenticators(
+        settings,
+        trusted=settings.trust_network,
+        providers=settings.providers,
+        untrusted=BridgeTokens(parts.access),
+    )
+    nonces = {name: it.nonces for name, it in by_bridge.items() if isinstance(it, RefusesReplays)}
     metrics.build.info(
         {
             "version": version("kanjo"),
@@ -134,14 +144,10 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
         store,
         live,
         metrics,
-        authenticators(
-            settings,
-            trusted=settings.trust_network,
-            providers=settings.providers,
-            untrusted=BridgeTokens(parts.access),
-        ),
+        by_bridge,
         access=parts.access,
         logins=parts.logins,
+        nonces=KeptNonces(settings.state_dir / NONCES, nonces),
         rejections=rejections,
         limits=Connections(
             rejections,
@@ -182,6 +188,7 @@ def create_app(settings: Settings) -> FastAPI:
             services.store.run,
             services.batcher.run,
             parts.book.run,
+            services.nonces.run,
             partial(_warm_up, services),
             *(server.run for server in audiosocket_servers),
         ]

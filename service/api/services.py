@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 
 from service.access.access import Access
 from service.access.login import Logins
+from service.access.nonces import KeptNonces
 from service.api.problem import HttpProblem
 from service.api.uploads import Uploads
 from service.calls.registry import CallRegistry
@@ -47,6 +48,7 @@ class Services:
     authenticators: Mapping[str, Authenticator]  # by bridge
     access: Access
     logins: Logins
+    nonces: KeptNonces  # of handshakes that were accepted
     connections: set[OpenConnection] = field(default_factory=set)
     # Uploads in progress, and how many of them are decoded in memory at the same time; limited so
     # that they do not slow live calls down.

@@ -63,6 +63,7 @@ async def _connected(provider: Provider[Any], socket: WebSocket, services: Servi
     except BadQuery as query:
         _log_rejection(provider.name, "bad_query", socket, services)
         raise HttpProblem(HTTPStatus.BAD_REQUEST, query.got, query.expected) from query
+    await services.nonces.settle()
     try:
         services.require_open()
     except HttpProblem:

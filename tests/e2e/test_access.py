@@ -275,3 +275,12 @@ async def test_200_sessions_at_once_are_all_opened_in_time_while_others_send_aud
     assert max(took_s) < ANSWER_S
     assert summary.calls == 20
     assert not summary.errors, summary.reasons
+
+
+async def test_a_handshake_cannot_be_replayed_after_a_kill_and_a_restart(tmp_path: Path) -> None:
+    with Service(tmp_path, batch_max=1, **CREDENTIALS) as kanjo:
+        signed = plivo(SESAME)  # AudioHook's would be too old after the restart
+        await accepted(kanjo, "plivo", signed)
+        kanjo.kill()
+        kanjo.start("/healthz")
+        await rejected(kanjo, "plivo", signed, "replayed")

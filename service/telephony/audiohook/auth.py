@@ -11,11 +11,11 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from service.telephony.shared.authenticator import Handshake, Unauthorized
+from service.telephony.shared.nonces import Nonces
 
 SIGNED = (
     "@request-target",
@@ -81,15 +81,9 @@ class AudioHookAuthenticator:
         self, secrets_by_key: Mapping[str, bytes | None], max_nonces: int = MAX_NONCES
     ) -> None:
         self._secrets = {key.encode(): secret for key, secret in secrets_by_key.items()}
-        self._max_nonces = max_nonces
         # Signatures of keys without a secret are compared too, so that all take the same time.
         self._placeholder_secret = secrets.token_bytes(32)
-        self._nonces: OrderedDict[tuple[str, str], float] = OrderedDict()  # stored until
-
-    @property
-    def stored_nonces(self) -> int:
-        """How many nonces are stored."""
-        return len(self._nonces)
+        self.nonces = Nonces(max_nonces)
 
     def check(self, handshake: Handshake, now: float) -> None:
         """Returns if the handshake may connect; `now` is in seconds since 1970.
@@ -124,7 +118,7 @@ class AudioHookAuthenticator:
             raise Unauthorized("wrong_key")
         if not matches or not secret:
             raise Unauthorized("wrong_signature")
-        self._store_nonce(key, nonce, now)
+        self.nonces.use(f"{key} {nonce}", now, now + SKEW_S + MAX_AGE_S)
 
     def _secret(self, key: str) -> tuple[bool, bytes | None]:
         """Returns whether the key is configured, and its secret; compares all, in constant time."""
@@ -133,20 +127,6 @@ class AudioHookAuthenticator:
             if hmac.compare_digest(candidate, key.encode(errors="replace")):
                 known, found = True, secret
         return known, found
-
-    def _store_nonce(self, key: str, nonce: str, now: float) -> None:
-        """Stores a nonce until its signature is too old.
-
-        Raises:
-            Unauthorized: it is stored already.
-        """
-        while self._nonces and next(iter(self._nonces.values())) < now:
-            self._nonces.popitem(last=False)
-        if (key, nonce) in self._nonces:
-            raise Unauthorized("replayed")
-        if len(self._nonces) == self._max_nonces:
-            self._nonces.popitem(last=False)
-        self._nonces[key, nonce] = now + SKEW_S + MAX_AGE_S
 
 
 def _signed(headers: Mapping[str, str]) -> tuple[_Input, bytes]:

@@ -7,9 +7,9 @@ https address). Not tested with Plivo itself.
 import hashlib
 import hmac
 from base64 import b64encode
-from collections import OrderedDict
 
 from service.telephony.shared.authenticator import Handshake, Unauthorized
+from service.telephony.shared.nonces import Nonces
 from service.telephony.shared.public_url import spellings
 
 SIGNATURE = "x-plivo-signature-v3"
@@ -42,11 +42,10 @@ class PlivoAuthenticator:
             for spelling in spellings(f"{scheme}://{rest}")
         ]
         self._auth_token = auth_token
-        self._max_nonces = max_nonces
-        self._nonces: OrderedDict[str, None] = OrderedDict()
+        self.nonces = Nonces(max_nonces)
 
     def check(self, handshake: Handshake, now: float) -> None:
-        """Returns if the client may connect; Plivo signs no time, so `now` is not used.
+        """Returns if the client may connect; Plivo signs no time, so a nonce does not expire.
 
         Raises:
             Unauthorized: missing, malformed, wrong_signature or replayed.
@@ -65,8 +64,4 @@ class PlivoAuthenticator:
         ]
         if not any(matches):
             raise Unauthorized("wrong_signature")
-        if nonce in self._nonces:
-            raise Unauthorized("replayed")
-        self._nonces[nonce] = None
-        if len(self._nonces) > self._max_nonces:
-            self._nonces.popitem(last=False)
+        self.nonces.use(nonce, now)

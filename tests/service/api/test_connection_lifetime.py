@@ -13,6 +13,8 @@ import pytest
 import structlog
 
 from model.audio import mulaw_encode
+from service.access.nonces import FILE, KeptNonces
+from service.access.setup import set_up
 from service.api.connection import Connection, ConnectionState
 from service.api.services import Services
 from service.api.transport import TransportClosed
@@ -63,8 +65,19 @@ async def services() -> AsyncIterator[Services]:
 
 def made(calls: CallRegistry) -> Services:
     context = calls.context
+    settings = Settings()
+    parts = set_up(settings)
     return Services(
-        Settings(), torch_scorer(), context.batcher, context.store, calls, context.metrics, {}
+        settings,
+        torch_scorer(),
+        context.batcher,
+        context.store,
+        calls,
+        context.metrics,
+        {},
+        access=parts.access,
+        logins=parts.logins,
+        nonces=KeptNonces(settings.state_dir / FILE, {}),
     )
 
 
