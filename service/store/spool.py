@@ -187,6 +187,8 @@ class Spool:
         """Stores entries on disk, and deletes what is delivered, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._repeat_tidy())
+            if self._disk.failing:
+                self._appended.set()  # finds out when it works, though there is nothing to store
             while True:
                 await self._appended.wait()
                 self._appended.clear()

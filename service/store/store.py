@@ -23,7 +23,7 @@ from service.store.views import AlertPage, CallDetail, CallView, StreamEvent
 from service.store.write_script import EVENTS_LIMIT, READINGS_LIMIT, WriteScript
 from service.store.writer import HEARTBEAT_S, LOST_AFTER_S, MEMORY_LIMIT, Writer
 
-OUTBOX_LIMIT = 200_000  # entries that are not yet in Redis: hours of a busy service
+OUTBOX_LIMIT = 1_500_000  # entries that are not yet in Redis: two hours of 200 speaking callers
 
 
 class Store:

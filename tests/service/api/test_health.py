@@ -18,6 +18,7 @@ from tests.service.api.conftest import (
     start,
     until,
 )
+from tests.small_disk import small_disk
 
 
 def test_healthz_names_the_model_that_runs(service: Running) -> None:
@@ -105,18 +106,17 @@ def test_readyz_names_a_redis_that_replies_and_takes_no_writes(
 
 
 def test_readyz_is_503_when_neither_redis_nor_the_disk_takes_writes(tmp_path: Path) -> None:
-    away = {"redis_url": "redis://127.0.0.1:1/0", "state_dir": tmp_path, "drain_s": 1}
-    with running(**away) as server:
-        ready(server)
-        # SQLite's own limit of pages has the effect of a full disk.
-        server.services.store.disk._outbox._db.execute("PRAGMA max_page_count = 1")
-        call(server, "kept nowhere")
-        until(lambda: server.get("/readyz").status_code == 503)
-        assert server.get("/readyz").json()["writes_kept"] is False
-        assert {"Redis", "disk:"} <= {what.split()[0] for what in degraded(server)}
-        assert server.get("/healthz").status_code == 200
-        server.services.store.disk._outbox._db.execute("PRAGMA max_page_count = 1000000")
-        until(lambda: server.get("/readyz").status_code == 200)
+    with small_disk(tmp_path / "disk", 1024) as disk:
+        disk.read_only(True)
+        away = {"redis_url": "redis://127.0.0.1:1/0", "state_dir": disk.folder, "drain_s": 1}
+        with running(**away) as server:
+            until(lambda: server.services.warm.is_set())
+            until(lambda: server.get("/readyz").status_code == 503)
+            assert server.get("/readyz").json()["writes_kept"] is False
+            assert {"Redis", "disk:"} <= {what.split()[0] for what in degraded(server)}
+            assert server.get("/healthz").status_code == 200
+            disk.read_only(False)
+            until(lambda: server.get("/readyz").status_code == 200)
 
 
 def test_a_bad_outbox_keeps_no_service_from_its_start_and_is_told_of(

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
@@ -13,6 +14,7 @@ from service.store.outbox import Outbox
 from service.store.store import Store
 from tests.service.store.backend import Backend, delivered, running, until
 from tests.service.store.facts import NOW, PENDING, started, transition, whole_call
+from tests.small_disk import small_disk
 
 Change = Callable[[Backend], Awaitable[None]]
 
@@ -90,7 +92,7 @@ async def test_a_redis_that_hangs_is_named(real: Backend) -> None:
     assert real.server is not None
     pid = (await real.redis.info("server"))["process_id"]
     client = redis_client.connect(real.server.url, reply_timeout_s=1.5)
-    outbox = Outbox(real.folder / "o", 100)
+    outbox = partial(Outbox, real.folder / "o", 100)
     async with running(Store(client, outbox, retention_s=60, heartbeat_s=0.05)) as store:
         await until(lambda: store.redis_up)
         os.kill(pid, signal.SIGSTOP)
@@ -102,27 +104,26 @@ async def test_a_redis_that_hangs_is_named(real: Backend) -> None:
         await until(lambda: store.problems == [])
 
 
-async def test_a_full_disk_is_named_and_writes_are_kept_as_long_as_redis_is_there(
-    real: Backend,
-) -> None:
+async def test_a_disk_that_takes_no_writes_is_named_and_redis_keeps_them(real: Backend) -> None:
     assert real.server is not None
-    async with running(real.store(heartbeat_s=0.05)) as store:
-        await until(lambda: store.redis_up)
-        # SQLite's own limit of pages has the effect of a full disk.
-        store.writer._outbox._db.execute("PRAGMA max_page_count = 1")
-        for n in range(200):
-            store.transition("s1", transition(1, PENDING, alert_id=f"a{n}"), NOW)
-        await until(lambda: store.problems != [])
-        assert store.problems[0].what.startswith("disk: ")
-        assert store.keeps_writes
-        real.server.stop()
-        await until(lambda: not store.keeps_writes)
-        assert sorted(problem.what.split()[0] for problem in store.problems) == ["Redis", "disk:"]
-        real.server.start()
-        store.writer._outbox._db.execute("PRAGMA max_page_count = 1000000")
-        await delivered(store)
-        await until(lambda: store.problems == [])
-        assert len(await real.transitions()) == 200
+    with small_disk(real.folder / "disk", 1024) as disk:
+        disk.read_only(True)
+        async with running(real.store("disk/o", heartbeat_s=0.05)) as store:
+            await until(lambda: store.redis_up and len(store.problems) == 1)
+            assert store.problems[0].what.startswith("disk: ")
+            assert store.keeps_writes
+            real.server.stop()
+            for n in range(200):
+                store.transition("s1", transition(1, PENDING, alert_id=f"a{n}"), NOW)
+            await until(lambda: not store.keeps_writes)
+            await until(lambda: len(store.problems) == 3)
+            first_words = sorted(problem.what.split()[0] for problem in store.problems)
+            assert first_words == ["Redis", "disk", "disk:"]
+            real.server.start()
+            disk.read_only(False)
+            await delivered(store)
+            await until(lambda: store.problems == [])
+            assert len(await real.transitions()) == 200
 
 
 async def test_outboxes_set_aside_and_dead_letters_are_problems(real: Backend) -> None:
