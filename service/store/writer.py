@@ -273,6 +273,8 @@ class Writer:
         It may have evicted them, or be a replica that had not received them. `WriteScript` itself
         finds out that all is lost.
         """
+        if self.pending:
+            return  # what Redis lacks may be on its way
         sessions = [start.session for start in self._live.starts]
         known = await self._redis.mget([session_key(s) for s in sessions]) if sessions else []
         for session, call_id in zip(sessions, known, strict=True):

@@ -174,3 +174,14 @@ async def test_subscribers_get_what_is_told_again_as_states_that_they_have(real:
         # (alert_id, number) and the state of the alert are those that they were.
         assert await real.transitions() == steps
         assert await real.redis.hgetall(keys.alert_key("s1-caller-anger-1")) == alert
+
+
+async def test_what_is_on_its_way_is_not_told_again(real: Backend) -> None:
+    """Heartbeats that come before the first delivery find nothing of the call in Redis."""
+    await real.redis.set(keys.alert_key("bad"), "of another program")
+    for n in range(20):
+        async with running(real.store(heartbeat_s=0.001)) as store:
+            store.call_started(f"s{n}", started(), NOW)
+            store.transition(f"s{n}", transition(1, PENDING, alert_id="bad"), NOW)
+            await delivered(store)
+            assert len(store.dead_letters) == 1
