@@ -30,9 +30,14 @@ install: .venv/installed ## make .venv with everything in it, when pyproject.tom
 .venv/installed: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, {sys.executable} is {sys.version.split()[0]}")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call packages,python3-venv); }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' # older ones know no dependency groups
-	$(BIN)/pip install --quiet $(index) --constraint requirements.lock --editable '.[training]' --group dev
+	@echo "1 of 3: a virtual environment, .venv, with Python $$($(PYTHON) -c 'import platform; print(platform.python_version())')"
+	@$(PYTHON) -m venv .venv
+	@echo "2 of 3: pip"
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' # older ones know no dependency groups
+	@echo "3 of 3: what Kanjo needs: 2 GB on the disk with torch for the CPU, several with CUDA; this takes minutes"
+	@$(BIN)/pip install --progress-bar off $(index) --constraint requirements.lock --editable '.[training]' --group dev \
+	  | { grep --line-buffered -E '^ *(Downloading|Installing collected|Successfully)' | cut -c1-100 || true; }; \
+	  exit $${PIPESTATUS[0]}
 	@touch $@
 
 lock: ## write requirements.lock anew, with the newest versions that pyproject.toml allows

@@ -1,4 +1,4 @@
-"""The command `kanjo classify`, which prints how the speakers of recordings sound."""
+"""Defines the command `kanjo classify`, which prints how the speakers of recordings sound."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ def classify(
     given: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...",
+            metavar="FILE",
             help="Recordings, or folders of them: WAV, FLAC, OGG, MP3, ...; 8 to 48 kHz, mono or "
             "stereo.",
         ),

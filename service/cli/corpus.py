@@ -1,4 +1,4 @@
-"""The command `kanjo corpus`."""
+"""Defines the command `kanjo corpus`, which prepares a corpus for training."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The command `kanjo demo`."""
+"""Defines the command `kanjo demo`, which serves, and plays bundled sample calls at the service."""
 
 import asyncio
 from typing import TYPE_CHECKING, Annotated, Any

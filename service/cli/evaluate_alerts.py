@@ -1,4 +1,4 @@
-"""The command `kanjo evaluate-alerts`."""
+"""Defines the command `kanjo evaluate-alerts`, which counts alerts on simulated calls."""
 
 from dataclasses import replace
 from pathlib import Path

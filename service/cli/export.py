@@ -1,4 +1,4 @@
-"""The command `kanjo export`."""
+"""Defines the command `kanjo export`, which turns a training's checkpoint into an artifact."""
 
 import subprocess
 from contextlib import suppress

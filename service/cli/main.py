@@ -58,7 +58,12 @@ def kanjo(
         ),
     ] = False,
 ) -> None:
-    """Listens to live telephone calls and reports, while they last, how the caller sounds."""
+    """Listens to live telephone calls and reports, while they last, how the caller sounds.
+
+    To see it: `kanjo demo`. To run it: `kanjo serve`. To try a recording: `kanjo classify a.wav`.
+    To make a model: `kanjo corpus`, `kanjo train`, `kanjo export`, `kanjo evaluate-alerts`.
+    Settings of the service are environment variables KANJO_*, which the README lists.
+    """
 
 
 for command in (

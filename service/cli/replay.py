@@ -1,4 +1,4 @@
-"""The command `kanjo replay`, which plays recordings at a service as live calls."""
+"""Defines the command `kanjo replay`, which plays recordings at a service as live calls."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ def replay(
     given: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...",
+            metavar="FILE",
             help="Recordings, or folders of them: mono is the caller, stereo caller left and agent "
             "right.",
         ),

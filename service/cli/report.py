@@ -1,4 +1,4 @@
-"""The command `kanjo report`."""
+"""Defines the command `kanjo report`, which writes the pages of a study."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The command `kanjo serve`."""
+"""Defines the command `kanjo serve`, which runs the service."""
 
 import signal
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""The command `kanjo study`."""
+"""Defines the command `kanjo study`, which trains and tests the systems of a study."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The command `kanjo train`."""
+"""Defines the command `kanjo train`, which trains a network on corpora."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The option `kanjo --version`."""
+"""Defines the option `kanjo --version`, which prints the name and version of what is installed."""
 
 from importlib.metadata import version
 
