@@ -1,4 +1,4 @@
-"""The command `kanjo login-link`."""
+"""Defines the command `kanjo login-link`, which prints a link that logs a browser in."""
 
 from typing import Annotated, Literal
 

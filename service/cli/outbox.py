@@ -1,4 +1,4 @@
-"""The command `kanjo outbox`."""
+"""Defines the command `kanjo outbox`, which shows and treats writes that wait for Redis."""
 
 import time
 from typing import TYPE_CHECKING, Annotated

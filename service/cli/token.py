@@ -1,4 +1,4 @@
-"""The commands `kanjo token create`, `list` and `revoke`."""
+"""Defines the commands `kanjo token create`, `list` and `revoke`, which keep API tokens."""
 
 import re
 import time

@@ -48,6 +48,15 @@ COMMANDS = [
     "corpus callcentre . --backchannels GARBAGE --out corpora",
     *(f"corpus {name} GARBAGE --out corpora" for name in READERS),
 ]
+# Commands that use files in KANJO_STATE_DIR.
+STATE_COMMANDS = [
+    "outbox",
+    "outbox --retry all",
+    "login-link",
+    "token list",
+    "token create n --role viewer",
+    "token revoke n",
+]
 WITHOUT_FILES = {"serve", "demo"}  # tests/service/cli/test_serve.py has their settings
 SMOKE = Path(__file__).parents[3] / "training/studies/smoke.toml"
 
@@ -77,7 +86,9 @@ def garbage(request: pytest.FixtureRequest, tmp_path: Path) -> list[Path]:
 
 def test_every_command_that_takes_files_is_given_garbage() -> None:
     names = {command.callback.__name__.replace("_", "-") for command in app.registered_commands}  # type: ignore[union-attr]
-    assert {command.split()[0] for command in COMMANDS} == names - WITHOUT_FILES
+    names |= {group.name for group in app.registered_groups if group.name}
+    given = {command.split()[0] for command in (*COMMANDS, *STATE_COMMANDS)}
+    assert given == names - WITHOUT_FILES
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda line: line.replace(ANGRY, "ANGRY"))
@@ -98,6 +109,26 @@ def test_garbage_is_a_sentence_and_an_exit_status(
         assert result.exit_code in (1, 2), (words, result.output)
         assert "Traceback" not in result.output
         assert result.stderr.strip(), words
+
+
+@pytest.mark.parametrize("command", STATE_COMMANDS)
+@pytest.mark.parametrize("garbage", [name for name in GARBAGE if GARBAGE[name]])
+def test_a_state_folder_of_garbage_is_a_sentence(
+    command: str, garbage: str, tmp_path: Path
+) -> None:
+    data = GARBAGE[garbage]
+    assert data
+    (tmp_path / "file").write_bytes(data)
+    (tmp_path / "state").mkdir()
+    for name in ("outbox.sqlite3", "access.sqlite3"):
+        (tmp_path / "state" / name).write_bytes(data)
+    for state in ("file", "state", "x" * 3000):
+        result = invoke(*command.split(), KANJO_STATE_DIR=tmp_path / state)
+        if result.stdout.startswith("No tokens in "):
+            continue  # there is no file of them below a file
+        assert isinstance(result.exception, SystemExit), (state, result.exception)
+        assert result.exit_code in (1, 2), result.output
+        assert result.stderr.splitlines()[0].startswith("kanjo: "), result.stderr
 
 
 @pytest.mark.parametrize(
