@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import struct
@@ -183,6 +184,9 @@ def test_a_container_has_no_more_than_it_needs(stack: Stack, service: str) -> No
 
 
 def test_an_upload_that_goes_through_tmp_is_classified(stack: Stack) -> None:
+    create = ("token", "create", "test", "--role", "operator")
+    found = re.search(r"^kanjo_\S+$", stack.compose("exec", "-T", "kanjo", "kanjo", *create), re.M)
+    assert found
     second = b"\0" * 16_000
     size = 300 * len(second)  # larger than what is kept in memory
     header = b"RIFF" + struct.pack("<I", size + 36) + b"WAVEfmt "
@@ -190,6 +194,7 @@ def test_an_upload_that_goes_through_tmp_is_classified(stack: Stack) -> None:
     answer = httpx.post(
         f"http://127.0.0.1:{stack.port}/classify",
         files={"file": ("quiet.wav", header + struct.pack("<I", size) + second * 300)},
+        headers={"Authorization": f"Bearer {found[0]}"},
         timeout=60,
         trust_env=False,
     )
