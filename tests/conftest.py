@@ -12,7 +12,8 @@ hypothesis.settings.register_profile("fast", max_examples=20)
 # What `make test-fast` leaves out: folders and modules whose tests take a second or more each.
 SLOW = (
     *("e2e", "faults", "test_imports.py", "test_packaging.py"),
-    *("model/test_artifact.py", "model/test_export.py", "model/test_network.py"),
+    *("model/test_artifact.py", "model/test_encoder.py", "model/test_export.py"),
+    "model/test_network.py",
     *("service/api", "service/cli", "service/dashboard", "service/replay", "service/store"),
     *("service/calls/test_stream.py", "service/calls/test_windows.py"),
     *("service/calls/test_windows_baseline.py", "service/scoring/test_torch_scorer.py"),
@@ -25,15 +26,17 @@ SLOW = (
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Marks the slow tests, and skips those that need corpora where there are none."""
+    """Marks the slow tests, and skips those that need corpora or weights where there are none."""
     slow = tuple(f"tests/{name}" for name in SLOW)
     for item in items:
         if item.nodeid.startswith(slow):
             item.add_marker("slow")
-    if "KANJO_CORPORA" not in os.environ:
-        for item in items:
-            if item.get_closest_marker("corpora"):
-                item.add_marker(pytest.mark.skip(reason="KANJO_CORPORA is not set"))
+    for marker in ("corpora", "encoder"):
+        variable = f"KANJO_{marker.upper()}"
+        if variable not in os.environ:
+            for item in items:
+                if item.get_closest_marker(marker):
+                    item.add_marker(pytest.mark.skip(reason=f"{variable} is not set"))
 
 
 @pytest.fixture
