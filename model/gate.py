@@ -5,7 +5,8 @@ gate costs a quarter of Silero's model, needs no second inference runtime, and k
 recorded speech. What Silero's model rejects and WebRTC's detector accepts are steady noise and the
 tones of the telephone network. Their level does not change from moment to moment as a voice's does,
 so the gate rejects them for that. Melodies, and keypad tones dialled in quick succession, still
-pass. `python -m tests.benchmarks gate` measures all of this.
+pass, and are rejected a window at a time (`model/speech_check.py`).
+`python -m tests.benchmarks gate` measures all of this.
 """
 
 import math

@@ -10,6 +10,7 @@ import numpy as np
 
 from model.features import FeatureSpec, Frames
 from model.functionals import SHORTEST_FRAMES, Functionals, functional_count, functionals
+from model.speech_check import SpeechCheck
 
 # A baseline is complete after so many utterances: in the beginning of a call few callers are angry.
 BASELINE_UTTERANCES = 8
@@ -43,13 +44,17 @@ class SpeakerBaseline:
         baseline = (self._sum / max(1, self._utterances)).astype(np.float32)
         return ModelInput(frames, functionals(frames, self._spec), baseline, self._utterances)
 
-    def update(self, frames: Frames) -> None:
+    def update(self, frames: Frames, check: SpeechCheck | None = None) -> None:
         """Adds a finished utterance (T, n_features) to the baseline, unless it is complete.
 
-        Utterances of fewer than SHORTEST_FRAMES frames are left out.
+        Utterances of fewer than SHORTEST_FRAMES frames are left out, and those that `check`
+        rejects.
         """
         if not self._spec.functionals or self._utterances == BASELINE_UTTERANCES:
             return
-        if len(frames) >= SHORTEST_FRAMES:
-            self._sum += functionals(frames, self._spec)
+        if len(frames) < SHORTEST_FRAMES:
+            return
+        utterance = functionals(frames, self._spec)
+        if check is None or check.accepts(utterance):
+            self._sum += utterance
             self._utterances += 1

@@ -95,6 +95,11 @@ class Metrics:
             "Seconds of lost audio that loss concealment replaced.",
             registry=registry,
         )
+        self.windows_rejected = Counter(
+            "kanjo_windows_not_speech",
+            "Windows that passed the speech gate and were no speech: music, tones, noise.",
+            registry=registry,
+        )
         self.batch_windows = Histogram(
             "kanjo_batch_windows",
             "Windows that were scored in one batch.",

@@ -41,7 +41,7 @@ def test_the_wheel_has_three_packages_and_its_metadata(wheel: frozenset[str]) ->
         ("training", "*.py"),
         ("service/dashboard", "*"),
         ("service/replay/samples", "*"),
-        ("model/weights", "*.pt"),
+        ("model/weights", "*"),
     ],
 )
 def test_no_file_that_the_application_needs_is_left_out(

@@ -1,9 +1,12 @@
 """One call: its streams, its counters, its alerts and its end."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 from uuid import uuid4
+
+import structlog
 
 from model.speaker_baseline import SpeakerBaseline
 from service.alerts.policy import AlertPolicy
@@ -12,6 +15,8 @@ from service.calls.windows import Window
 from service.events import AlertState, CallStarted, CallSummary, Reading, Track, Transition
 from service.scoring.scorer import Posterior
 from service.store.receipt import Receipt
+
+log = structlog.get_logger()
 
 PROBLEM = "kanjo.problem"  # the name in a call's metadata
 
@@ -41,6 +46,8 @@ class AttachedStream(Protocol):
 class Call:
     """One call, brought by one stream or by several, each with tracks of its own.
 
+    Its log entries name the session only: an id, as metadata, may be a telephone number.
+
     Streams attach, hand in the scores of their windows, and detach. The call numbers the readings,
     decides on alerts and writes both to the store. It ends when its last stream has detached.
     """
@@ -65,6 +72,12 @@ class Call:
         self._first_audio_at: float | None = None  # on `context.clock`
         self._started_at = context.wall_clock()
         context.store.call_started(self.session, started, self._started_at)
+        log.info(
+            "call_started",
+            session=self.session,
+            bridge=started.bridge,
+            tracks=" ".join(started.tracks),
+        )
 
     @property
     def call_id(self) -> str:
@@ -172,6 +185,18 @@ class Call:
         self._context.store.call_ended(
             self.session, self.call_id, reason, duration_s, self._context.wall_clock()
         )
+        log.info(
+            "call_ended",
+            session=self.session,
+            bridge=self.bridge,
+            # A reason of the provider's own may be any text.
+            reason=reason if re.fullmatch("[a-z_ ]{1,40}", reason) else "other",
+            duration_s=round(duration_s, 1),
+            speech_s=round(self._speech_s, 1),
+            readings=self._readings,
+            alerts=self._fired,
+            dropped=self._dropped,
+        )
         self._on_end(self)
         return transitions
 
@@ -201,4 +226,13 @@ class Call:
             self._context.metrics.alert_transitions.labels(
                 transition.emotion, transition.state
             ).inc()
+            log.info(
+                "alert",
+                session=self.session,
+                track=transition.track,
+                emotion=transition.emotion,
+                state=transition.state,
+                probability=round(transition.probability, 2),
+                at_s=round(transition.at_s, 1),
+            )
         return steps

@@ -31,6 +31,7 @@ class TrackPipeline:
     ) -> None:
         self.sample_rate = sample_rate
         self._concealed_seconds = context.metrics.concealed_seconds
+        self._windows_rejected = context.metrics.windows_rejected
         self._resampler = Resampler(sample_rate)
         self._cutter = WindowCutter(
             context.meta.features,
@@ -66,7 +67,7 @@ class TrackPipeline:
         """
         self._concealment.receive(pcm)
         self._cutter.hop_s = hop_s
-        return self._cutter.feed(self._resampler.feed(pcm))
+        return self._feed(self._resampler.feed(pcm))
 
     def lose(self, samples: int, hop_s: float) -> list[Window]:
         """Returns the windows that a loss of samples, counted at `sample_rate`, completes.
@@ -87,4 +88,10 @@ class TrackPipeline:
         return self._flush_resampler() + self._cutter.end()
 
     def _flush_resampler(self) -> list[Window]:
-        return self._cutter.feed(self._resampler.feed(NO_SAMPLES, last=True))
+        return self._feed(self._resampler.feed(NO_SAMPLES, last=True))
+
+    def _feed(self, pcm: Pcm) -> list[Window]:
+        before = self._cutter.rejected
+        windows = self._cutter.feed(pcm)
+        self._windows_rejected.inc(self._cutter.rejected - before)
+        return windows

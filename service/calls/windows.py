@@ -9,6 +9,7 @@ from model.audio import SAMPLE_RATE, Pcm
 from model.features import FeatureSpec, Frames, LogMelStream
 from model.gate import HOP_S, HOP_SAMPLES, GateSpec, SpeechGate, Stretch
 from model.speaker_baseline import ModelInput, SpeakerBaseline
+from model.speech_check import shipped_check
 
 # The gate opens on blips of 0.3 to 0.5 s, which are too short to judge a voice by.
 SHORTEST_S = 0.5
@@ -35,11 +36,12 @@ class WindowCutter:
 
     The first window of a stretch of speech ends after `first_s`, the next ones every `hop_s` of
     speech, the last one with the stretch. Speech is added to `baseline` once no later window
-    contains it.
+    contains it. What passed the gate and is none of speech, such as music, gives no window and is
+    not added to `baseline` (`model.speech_check`).
 
     Args:
         spec: of the frames.
-        gate: finds the stretches of speech; None takes all audio for one stretch.
+        gate: finds the stretches of speech; None takes all audio for one stretch, all of speech.
         first_s, hop_s: seconds of speech.
         baseline: of the track's speaker; a new one if None.
     """
@@ -55,6 +57,9 @@ class WindowCutter:
         self._spec = spec
         self._baseline = baseline or SpeakerBaseline(spec)
         self._gate_spec = gate
+        self._check = shipped_check(spec) if gate else None
+        self.rejected = 0  # windows that were no speech
+        self._is_rejecting = False  # whether the latest window was none of speech
         self._first_hops = round(first_s / HOP_S)
         self.hop_s = hop_s  # may be changed at any time; counts from the next window
         self.speech_s = 0.0  # seconds of speech that are in windows so far
@@ -83,7 +88,7 @@ class WindowCutter:
     @property
     def speaking(self) -> bool:
         """Whether a stretch of speech is under way."""
-        return self._stretch is not None
+        return self._stretch is not None and not self._is_rejecting
 
     def feed(self, pcm: Pcm) -> list[Window]:
         """Returns the windows that the next samples complete: (n,) int16 at 8 kHz, 1 s or so."""
@@ -107,32 +112,40 @@ class WindowCutter:
         if before and (now is None or now.start != before.start):
             # The stretch is over; its last window has what no earlier one covered.
             if before.end > self._cut_to and before.end - before.start >= SHORTEST_S / HOP_S:
-                yield self._cut(before)
+                yield from self._cut(before)
             self._update_baseline(before.end - FRAME_OVERHANG, BASELINE_UTTERANCE_S[0])
             self._stretch = None
+            self._is_rejecting = False
         if now and now.end - now.start > FRAME_OVERHANG:
             if self._stretch is None:
                 self._cut_to, self._due = now.start, now.start + self._first_hops
                 self._baseline_to = now.start
             self._stretch = now
             if now.end >= self._due:
-                yield self._cut(now)
+                yield from self._cut(now)
                 self._due = now.end + round(self.hop_s / HOP_S)
 
-    def _cut(self, stretch: Stretch) -> Window:
+    def _cut(self, stretch: Stretch) -> Iterator[Window]:
+        """Yields the window that ends with the stretch, or nothing if it is no speech."""
         self._recent.extend(self._mel.flush())
         last = stretch.end - FRAME_OVERHANG
         first = max(stretch.start, last - self._spec.window_frames)
         self._update_baseline(first, BASELINE_UTTERANCE_S[1])
         heard_s = (stretch.end - self._cut_to) * HOP_S
-        self.speech_s += heard_s
         self._cut_to = stretch.end
+        model_input = self._baseline.features(self._recent.between(first, last))
+        check = self._check
+        self._is_rejecting = check is not None and not check.accepts(model_input.functionals)
+        if self._is_rejecting:
+            self.rejected += 1
+            return
+        self.speech_s += heard_s
         origin_s = self._origin / SAMPLE_RATE
-        return Window(
+        yield Window(
             start_s=origin_s + first * HOP_S,
             end_s=origin_s + stretch.end * HOP_S,
             heard_s=heard_s,
-            model_input=self._baseline.features(self._recent.between(first, last)),
+            model_input=model_input,
         )
 
     def _update_baseline(self, last: int, least_s: float) -> None:
@@ -140,7 +153,7 @@ class WindowCutter:
         first = max(self._baseline_to, last - self._spec.window_frames)
         if last - first >= least_s / HOP_S:
             self._recent.extend(self._mel.flush())
-            self._baseline.update(self._recent.between(first, last))
+            self._baseline.update(self._recent.between(first, last), self._check)
             self._baseline_to = last
 
 

@@ -19,6 +19,7 @@ from service.cli.outbox import outbox
 from service.cli.replay import replay
 from service.cli.report import report
 from service.cli.serve import serve
+from service.cli.speech_check import speech_check
 from service.cli.study import study
 from service.cli.token import token
 from service.cli.train import train
@@ -79,6 +80,7 @@ for command in (
     report,
     export,
     outbox,
+    speech_check,
 ):
     app.command()(command)
 app.add_typer(token, name="token")

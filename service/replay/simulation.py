@@ -37,7 +37,7 @@ class TimedReading:
 
 # The content of a cached file.
 CACHED_READINGS = TypeAdapter(list[TimedReading])
-_CACHE_FORMAT = 2  # to be raised when the fields of TimedReading or Reading change
+_CACHE_FORMAT = 3  # to be raised when TimedReading or Reading changes, or what cuts windows
 
 
 class CallSimulator:

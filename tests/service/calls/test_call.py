@@ -1,8 +1,10 @@
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import structlog
 
 from model.audio import SAMPLE_RATE
 from model.speaker_baseline import ModelInput
@@ -158,3 +160,23 @@ async def test_a_call_goes_on_after_a_window_that_cannot_be_scored() -> None:
         summary = await live.end()
     assert summary.dropped == 1
     assert summary.readings == len(live.readings) > 3
+
+
+async def test_log_entries_name_the_session_and_no_numbers() -> None:
+    number = "+81312345678"
+    with structlog.testing.capture_logs() as entries:
+        async with service(LoudnessScorer()) as calls:
+            begin = replace(started(number), metadata={"from": number})
+            async with LiveStream(calls, begin) as live:
+                await live.send(speech(6))
+                session = live.stream.session
+                await asyncio.wait_for(live.stream.end(f"call of {number}"), ENOUGH_S)
+    by_name = {entry["event"]: entry for entry in entries}
+    assert {"call_started", "alert", "call_ended"} <= set(by_name)
+    assert {entry["session"] for entry in by_name.values() if "session" in entry} == {session}
+    assert by_name["call_started"]["bridge"] == "native"
+    assert by_name["call_started"]["tracks"] == "caller agent"
+    assert by_name["alert"]["emotion"] == "anger"
+    assert by_name["call_ended"]["reason"] == "other"
+    assert by_name["call_ended"]["readings"] > 0
+    assert number not in str(entries)

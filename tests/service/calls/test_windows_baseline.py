@@ -10,6 +10,7 @@ from model.features import FeatureSpec, Frames, log_mel
 from model.functionals import Functionals, functionals
 from model.gate import HOP_S, GateSpec, Stretch, speech_spans
 from model.speaker_baseline import ModelInput, SpeakerBaseline
+from model.speech_check import SpeechCheck
 from service.calls.windows import FRAME_OVERHANG, SHORTEST_S, WindowCutter
 from tests.service.calls.cutting import (
     FIRST_S,
@@ -100,9 +101,9 @@ class RecordingBaseline(SpeakerBaseline):
         self.calls.append(("features", [frame.tobytes() for frame in frames]))
         return super().features(frames)
 
-    def update(self, frames: Frames) -> None:
+    def update(self, frames: Frames, check: SpeechCheck | None = None) -> None:
         self.calls.append(("update", [frame.tobytes() for frame in frames]))
-        super().update(frames)
+        super().update(frames, check)
 
 
 @settings(max_examples=15, deadline=None)
