@@ -1,7 +1,6 @@
 """Every setting, from the environment: `KANJO_` and the field's name in capitals."""
 
 import os
-import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -21,6 +20,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from model import SHIPPED
 from service.events import Track
+from service.setting_types import ProxyNetworks, Urls
 from service.telephony.native.provider import NativeSettings
 from service.telephony.providers import PROVIDERS, Providers, legs
 from service.telephony.shared.provider import BridgeOptions
@@ -55,7 +55,7 @@ class ServiceSettings(BaseModel):
     drain_s: float = Field(20, ge=0, description="how long live calls may continue at a stop")
 
     # Who may connect
-    public_url: frozenset[str] | None = Field(
+    public_url: Urls | None = Field(
         None,
         description="addresses at which browsers and clients call the service, where these name a "
         "host and not an IP address: `https://kanjo.example,http://kanjo:8000`",
@@ -69,6 +69,20 @@ class ServiceSettings(BaseModel):
         None, description="token that may read `/metrics` only; viewers may too"
     )
     session_hours: float = Field(12, gt=0, description="how long a login lasts")
+    proxy_user_header: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9-]+$",
+        description="header in which a proxy that logs people in names them: `X-Forwarded-User`",
+    )
+    proxy_addresses: ProxyNetworks = Field(
+        None,
+        validate_default=True,
+        description="addresses and networks from which that header is believed, those of the proxy "
+        "alone: `10.0.0.5,10.1.0.0/24`",
+    )
+    proxy_role: Literal["viewer", "operator", "admin"] = Field(
+        "viewer", description="role of those whom the proxy names"
+    )
     audiosocket_caller_port: int | None = Field(
         None, ge=1, le=65535, description="port for AudioSocket of the caller's voice"
     )
@@ -246,20 +260,6 @@ class ServiceSettings(BaseModel):
     def trusts(self, host: str) -> bool:
         """Returns whether clients of bridges that reach the service at `host` are trusted."""
         return self.trust_network or _is_loopback(host)
-
-    @field_validator("public_url", mode="before")
-    @classmethod
-    def _urls(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        urls = frozenset(url.strip() for url in value.split(","))
-        for url in urls:
-            if not re.fullmatch(r"https?://[\w.-]+(:\d{1,5})?/?", url, re.ASCII):
-                raise ValueError(
-                    f"got {url!r}, expected addresses such as https://kanjo.example, with commas "
-                    "between them"
-                )
-        return urls
 
     @field_validator("agent_legs", mode="before")
     @classmethod

@@ -6,7 +6,9 @@ from typing import Protocol
 
 from service.access.roles import Role
 
-SESSION = "session"  # an identity that comes from a cookie, which a browser sends by itself
+SESSION = "session"  # an identity that comes from a cookie
+PROXY = "proxy"  # one that a proxy names, usually by a cookie of its own
+AMBIENT = frozenset({SESSION, PROXY})  # a browser proves these by itself, whoever's page asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,7 @@ class Identity:
     Args:
         name: of the token or the person.
         role: what they may do; None: nothing.
-        via: how they proved it: `open`, `token`, `session`, or another source's own word.
+        via: how they proved it: `open`, `token`, `session`, `proxy`, or another source's own word.
     """
 
     name: str
@@ -38,7 +40,8 @@ class Presented:
 
     headers: Mapping[str, str]  # names in lower case
     cookies: Mapping[str, str] = field(default_factory=dict)
-    peer: str | None = None  # the address from which the connection comes, perhaps a proxy's
+    # The address from which the connection really comes, perhaps a proxy's; None: not known.
+    peer: str | None = None
 
 
 class Source(Protocol):

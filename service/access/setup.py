@@ -8,6 +8,7 @@ from service.access.book import AccessBook
 from service.access.database import FILE, AccessDatabase
 from service.access.identity import Source
 from service.access.login import LINK_VALID_S, Logins, login_url
+from service.access.proxy import ProxyHeader
 from service.access.roles import Role
 from service.access.sources import ApiTokens, FixedToken, ProcessTokens, Sessions
 from service.settings import Settings
@@ -39,7 +40,9 @@ def base_url(settings: Settings) -> str:
 
 
 def set_up(settings: Settings, further: Sequence[Source] = ()) -> AccessParts:
-    """Makes access as the settings have it; `further` sources close it, whoever they know.
+    """Makes access as the settings have it.
+
+    A proxy that logs people in and `further` sources close it, whoever they know.
 
     Raises:
         AccessUnusable: the file of tokens and sessions is there but can't be used.
@@ -48,6 +51,9 @@ def set_up(settings: Settings, further: Sequence[Source] = ()) -> AccessParts:
     over_tls = (settings.page_url or "").startswith("https://")
     logins = Logins(book, settings.session_hours * 3600, secure=over_tls)
     process_tokens = ProcessTokens()
+    if settings.proxy_user_header:
+        networks, role = settings.proxy_addresses or (), Role(settings.proxy_role)
+        further = [*further, ProxyHeader(settings.proxy_user_header, networks, role)]
     sources: list[Source] = [
         ApiTokens(book),
         Sessions(book, logins.cookie),

@@ -11,7 +11,7 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access.access import Access
-from service.access.identity import ANONYMOUS, SESSION, Identity, Presented
+from service.access.identity import AMBIENT, ANONYMOUS, Identity, Presented
 from service.access.login import may_be_forged
 from service.access.roles import Role
 from service.api.problem import HttpProblem, response_to
@@ -46,6 +46,7 @@ ROLES: Mapping[str, Role | None] = {
 }
 _PATTERNS = tuple((compile_path(path)[0], path) for path in ROLES)
 STATE = "identity"  # where a request carries who sends it
+PEER = "peer"  # and the address from which its connection comes
 
 
 def route_of(path: str) -> str | None:
@@ -88,7 +89,7 @@ class AccessMiddleware:
         route = route_of(scope["path"])
         needed = ROLES[route] if route else Role.ADMIN
         if needed is None or identity.may(needed):
-            if identity.via == SESSION and may_be_forged(scope["method"], headers):
+            if identity.via in AMBIENT and may_be_forged(scope["method"], headers):
                 self._log(identity, "no origin", route)
                 return HttpProblem(
                     HTTPStatus.FORBIDDEN, "a change by a cookie without Origin", "that of our page"
@@ -118,12 +119,14 @@ class AccessMiddleware:
 def presented_by(connection: HTTPConnection) -> Presented:
     """Returns what a request brings from which its sender may be known.
 
-    A header that came more than once is one value, joined with ", ".
+    A header that came more than once is one value, joined with ", ". The peer is the one that the
+    server's protocol saw: `scope["client"]` is what `X-Forwarded-For` says if a local proxy sends
+    it, and so what a client likes.
     """
     headers: dict[str, str] = {}
     for name, value in connection.headers.items():
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    peer = connection.client.host if connection.client else None
+    peer: str | None = getattr(connection.state, PEER, None)
     return Presented(headers, connection.cookies, peer)
 
 

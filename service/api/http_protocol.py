@@ -11,6 +11,7 @@ import h11
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from service.api.access import PEER
 from service.connections import Connections, Place
 
 HEAD_BYTES = 32_768  # of a request's head, whether it comes at once or not
@@ -106,6 +107,7 @@ class HttpProtocol(H11Protocol):
 
     def _should_upgrade(self) -> bool:
         """Looks at a complete head; a request that is refused is answered by an app of its own."""
+        self.scope["state"][PEER] = self._address
         refusal = self._refusal()
         self.app = self._usual_app if refusal is None else cast(Any, _refusing(refusal))
         if refusal is None and self._place is Place.HEALTH:

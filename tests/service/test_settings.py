@@ -285,3 +285,20 @@ def test_the_windows_of_a_call_have_the_range_of_a_model_s(
         refused(**{f"KANJO_{name.upper()}": str(seconds)})
         with pytest.raises(ValueError, match=name):
             ServingSpec(**{name: seconds})
+
+
+def test_a_proxys_header_and_its_addresses_go_together() -> None:
+    header, addresses = "KANJO_PROXY_USER_HEADER", "KANJO_PROXY_ADDRESSES"
+    made = Settings.from_env({header: "X-Forwarded-User", addresses: "10.0.0.5, fd00::/64"})
+    assert {str(network) for network in made.proxy_addresses or ()} == {"10.0.0.5/32", "fd00::/64"}
+    assert made.proxy_role == "viewer"
+    for environ, sentence in (
+        ({header: "X-User"}, "got proxy_user_header and no proxy_addresses, expected both"),
+        ({addresses: "10.0.0.5"}, "got proxy_addresses and no proxy_user_header, expected both"),
+        ({header: "X-User", addresses: "proxy"}, "got 'proxy', expected IP addresses"),
+        ({header: "X-User", addresses: "10.0.0.5/8"}, "got '10.0.0.5/8', expected IP addresses"),
+        ({header: "X-User", addresses: ""}, "got '', expected IP addresses"),
+        ({header: "X-User", addresses: "0.0.0.0/0"}, "which is every address"),
+    ):
+        with pytest.raises(ValidationError, match=sentence):
+            Settings.from_env(environ)

@@ -1,0 +1,57 @@
+"""The types of which the service's own settings are made, with their sentences."""
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
+
+Network = IPv4Network | IPv6Network
+
+
+def _urls(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    urls = frozenset(url.strip() for url in value.split(","))
+    for url in urls:
+        if not re.fullmatch(r"https?://[\w.-]+(:\d{1,5})?/?", url, re.ASCII):
+            raise ValueError(
+                f"got {url!r}, expected addresses such as https://kanjo.example, with commas "
+                "between them"
+            )
+    return urls
+
+
+def _networks(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    expected = "expected IP addresses or networks with commas between them: 10.0.0.5,10.1.0.0/24"
+    networks = set()
+    for text in value.split(","):
+        try:
+            network = ip_network(text.strip())
+        except ValueError as error:
+            raise ValueError(f"got {text.strip()!r}, {expected}") from error
+        if not network.prefixlen:
+            raise ValueError(f"got {text.strip()!r}, which is every address, {expected}")
+        networks.add(network)
+    return networks
+
+
+def _goes_with_user_header(
+    networks: frozenset[Network] | None, info: ValidationInfo
+) -> frozenset[Network] | None:
+    header = info.data.get("proxy_user_header", networks)  # it was refused itself: nothing to add
+    if (header is None) != (networks is None):
+        came, lacking = "proxy_user_header", "proxy_addresses"
+        if header is None:
+            came, lacking = lacking, came
+        raise ValueError(f"got {came} and no {lacking}, expected both or neither")
+    return networks
+
+
+Urls = Annotated[frozenset[str], BeforeValidator(_urls)]  # with commas between them
+# `proxy_addresses`, which come after `proxy_user_header`, or None without it.
+ProxyNetworks = Annotated[
+    frozenset[Network] | None, BeforeValidator(_networks), AfterValidator(_goes_with_user_header)
+]
