@@ -33,6 +33,7 @@ from service.api import (
     outbox,
     problem,
     session,
+    single_sign_on,
 )
 from service.api.access import AccessMiddleware
 from service.api.audiosocket import AudioSocketServer
@@ -147,6 +148,7 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
         by_bridge,
         access=parts.access,
         logins=parts.logins,
+        single_sign_on=parts.single_sign_on,
         nonces=KeptNonces(settings.state_dir / NONCES, nonces),
         rejections=rejections,
         limits=Connections(
@@ -219,7 +221,16 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(OriginCheck, own=own, rejections=services.rejections)
     app.add_middleware(StrictHeaders)  # the last one added is the outermost
     app.include_router(create_router(settings.providers))
-    for routes in (calls, events, classify, health, outbox, session, old_paths):
+    for routes in (
+        calls,
+        events,
+        classify,
+        health,
+        outbox,
+        session,
+        single_sign_on,
+        old_paths,
+    ):
         app.include_router(routes.router)
     app.mount("/dashboard", StaticFiles(directory=DASHBOARD), name="dashboard")
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
+from service.telephony.shared.settings import Secret
+
 Network = IPv4Network | IPv6Network
 
 
@@ -50,6 +52,47 @@ def _goes_with_user_header(
     return networks
 
 
+def _issuer(url: str) -> str:
+    local = r"http://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?"
+    if not re.fullmatch(rf"(https://[^\s?#/@]+|{local})(/[^\s?#]*)?", url):
+        raise ValueError(f"got {url!r}, expected https://HOST[:PORT][/PATH], without ? and #")
+    return url
+
+
+def _roles(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    roles = {}
+    for part in value.split(","):
+        name, _, role = part.strip().rpartition(":")
+        if not name or name in roles or role not in ("viewer", "operator", "admin"):
+            raise ValueError(
+                f"got {part.strip()!r}, expected `value:role` with commas between them, each value "
+                "once, the role viewer, operator or admin"
+            )
+        roles[name] = role
+    return roles
+
+
+def _goes_with_issuer(secret: Secret | None, info: ValidationInfo) -> Secret | None:
+    names = ("oidc_issuer", "oidc_client_id")
+    if not all(name in info.data for name in names):
+        return secret  # one was refused itself
+    there = {name: info.data[name] is not None for name in names}
+    there["oidc_client_secret"] = secret is not None
+    if len({*there.values()}) > 1:
+        came, lacking = (
+            ", ".join(name for name in there if there[name] is is_there)
+            for is_there in (True, False)
+        )
+        raise ValueError(f"got {came} and no {lacking}, expected all or none")
+    return secret
+
+
+Issuer = Annotated[str, AfterValidator(_issuer)]
+LoginRoles = Annotated[dict[str, str], BeforeValidator(_roles)]
+# `oidc_client_secret`, which comes after `oidc_issuer` and `oidc_client_id`, or None without them.
+OidcSecret = Annotated[Secret | None, AfterValidator(_goes_with_issuer)]
 Urls = Annotated[frozenset[str], BeforeValidator(_urls)]  # with commas between them
 # `proxy_addresses`, which come after `proxy_user_header`, or None without it.
 ProxyNetworks = Annotated[

@@ -20,7 +20,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from model import SHIPPED
 from service.events import Track
-from service.setting_types import ProxyNetworks, Urls
+from service.setting_types import Issuer, LoginRoles, OidcSecret, ProxyNetworks, Urls
 from service.telephony.native.provider import NativeSettings
 from service.telephony.providers import PROVIDERS, Providers, legs
 from service.telephony.shared.provider import BridgeOptions
@@ -82,6 +82,22 @@ class ServiceSettings(BaseModel):
     )
     proxy_role: Literal["viewer", "operator", "admin"] = Field(
         "viewer", description="role of those whom the proxy names"
+    )
+    oidc_issuer: Issuer | None = Field(
+        None, description="provider of single sign-on by OpenID Connect: `https://id.example`"
+    )
+    oidc_client_id: str | None = Field(
+        None, min_length=1, description="the service's name at the provider"
+    )
+    oidc_client_secret: OidcSecret = Field(
+        None, validate_default=True, description="its secret there; all three or none"
+    )
+    oidc_role_claim: str = Field("groups", description="claim of the ID token that decides roles")
+    oidc_roles: LoginRoles | None = Field(
+        None, description="roles by its values: `supervisors:operator,ops:admin`"
+    )
+    oidc_role: Literal["viewer", "operator", "admin", "none"] = Field(
+        "viewer", description="role of those with no such value; `none`: they are refused"
     )
     audiosocket_caller_port: int | None = Field(
         None, ge=1, le=65535, description="port for AudioSocket of the caller's voice"

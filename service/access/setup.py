@@ -8,6 +8,7 @@ from service.access.book import AccessBook
 from service.access.database import FILE, AccessDatabase
 from service.access.identity import Source
 from service.access.login import LINK_VALID_S, Logins, login_url
+from service.access.oidc import OidcClient, SingleSignOn
 from service.access.proxy import ProxyHeader
 from service.access.roles import Role
 from service.access.sources import ApiTokens, FixedToken, ProcessTokens, Sessions
@@ -24,6 +25,7 @@ class AccessParts:
     logins: Logins
     book: AccessBook
     process_tokens: ProcessTokens
+    single_sign_on: SingleSignOn | None
 
 
 def database_of(settings: Settings) -> AccessDatabase:
@@ -42,7 +44,7 @@ def base_url(settings: Settings) -> str:
 def set_up(settings: Settings, further: Sequence[Source] = ()) -> AccessParts:
     """Makes access as the settings have it.
 
-    A proxy that logs people in and `further` sources close it, whoever they know.
+    A proxy that logs people in, single sign-on and `further` sources close it, whoever they know.
 
     Raises:
         AccessUnusable: the file of tokens and sessions is there but can't be used.
@@ -63,10 +65,27 @@ def set_up(settings: Settings, further: Sequence[Source] = ()) -> AccessParts:
     if settings.metrics_token:
         token = settings.metrics_token.get_secret_value()
         sources.append(FixedToken("metrics", Role.METRICS, token))
+    sign_on = single_sign_on(settings)
     # Who names a public address has a proxy in front, whose clients all seem to be local.
-    local = settings.on_loopback and not settings.public_url and not further
+    local = settings.on_loopback and not settings.public_url and not further and not sign_on
     access = Access(sources, is_open=lambda: local and not book.ever_had_tokens)
-    return AccessParts(access, logins, book, process_tokens)
+    return AccessParts(access, logins, book, process_tokens, sign_on)
+
+
+def single_sign_on(settings: Settings) -> SingleSignOn | None:
+    """Returns the single sign-on of the settings, or None if they have none."""
+    if not (settings.oidc_issuer and settings.oidc_client_id and settings.oidc_client_secret):
+        return None
+    client = OidcClient(
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=settings.oidc_client_secret.get_secret_value(),
+        redirect_uri=f"{base_url(settings).rstrip('/')}/login/oidc/callback",
+        role_claim=settings.oidc_role_claim,
+        roles={value: Role(role) for value, role in (settings.oidc_roles or {}).items()},
+        default_role=None if settings.oidc_role == "none" else Role(settings.oidc_role),
+    )
+    return SingleSignOn(client)
 
 
 def first_link(settings: Settings) -> str | None:

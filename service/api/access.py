@@ -28,6 +28,8 @@ ROLES: Mapping[str, Role | None] = {
     "/readyz": None,
     "/session": None,  # who is asking
     "/login": None,
+    "/login/oidc": None,
+    "/login/oidc/callback": None,
     "/logout": None,
     "/v1/calls": Role.VIEWER,
     "/v1/calls/{call_id:path}": Role.VIEWER,

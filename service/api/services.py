@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from service.access.access import Access
 from service.access.login import Logins
 from service.access.nonces import KeptNonces
+from service.access.oidc import SingleSignOn
 from service.api.problem import HttpProblem
 from service.api.uploads import Uploads
 from service.calls.registry import CallRegistry
@@ -49,6 +50,7 @@ class Services:
     access: Access
     logins: Logins
     nonces: KeptNonces  # of handshakes that were accepted
+    single_sign_on: SingleSignOn | None = None
     connections: set[OpenConnection] = field(default_factory=set)
     # Uploads in progress, and how many of them are decoded in memory at the same time; limited so
     # that they do not slow live calls down.

@@ -22,12 +22,18 @@ class Session(BaseModel, frozen=True):
     name: str
     role: Role | None
     can_log_out: bool
+    single_sign_on: bool  # whether there is /login/oidc
 
 
 @router.get("/session")
-async def session(identity: IdentityDep) -> Session:
+async def session(identity: IdentityDep, services: ServicesDep) -> Session:
     """Returns who is asking and what they may do."""
-    return Session(name=identity.name, role=identity.role, can_log_out=identity.via == SESSION)
+    return Session(
+        name=identity.name,
+        role=identity.role,
+        can_log_out=identity.via == SESSION,
+        single_sign_on=services.single_sign_on is not None,
+    )
 
 
 @router.post("/login", status_code=HTTPStatus.NO_CONTENT)

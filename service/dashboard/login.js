@@ -19,6 +19,7 @@ export function askForLogin() {
   $("login").hidden = false;
   document.querySelector("main").hidden = true;
   on.changed();
+  offerSingleSignOn();
   addEventListener("hashchange", () => location.reload()); // a login link that is opened in this tab
   return new Promise((resolve) => {
     $("login-form").onsubmit = async (event) => {
@@ -45,6 +46,11 @@ async function logIn(code) {
   }
   write($("login-problem"), problem);
   return !problem;
+}
+
+async function offerSingleSignOn() {
+  const response = await fetch("session", { cache: "no-store" }).catch(() => undefined);
+  $("single-sign-on").hidden = !(response?.ok && (await response.json()).single_sign_on);
 }
 
 // Shows the button if a session can be ended; while access is open there is none.

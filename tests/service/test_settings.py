@@ -302,3 +302,25 @@ def test_a_proxys_header_and_its_addresses_go_together() -> None:
     ):
         with pytest.raises(ValidationError, match=sentence):
             Settings.from_env(environ)
+
+
+def test_single_sign_on_needs_all_that_it_needs() -> None:
+    every = {
+        "KANJO_OIDC_ISSUER": "https://id.example/realm",
+        "KANJO_OIDC_CLIENT_ID": "kanjo",
+        "KANJO_OIDC_CLIENT_SECRET": "s" * 16,
+    }
+    made = Settings.from_env({**every, "KANJO_OIDC_ROLES": "a:b:operator, ops:admin"})
+    assert made.oidc_roles == {"a:b": "operator", "ops": "admin"}
+    for name in every:
+        less = {key: value for key, value in every.items() if key != name}
+        with pytest.raises(ValidationError, match=f"and no {name[6:].lower()}, expected all"):
+            Settings.from_env(less)
+    for name, value, sentence in (
+        ("KANJO_OIDC_ISSUER", "http://id.example", "expected https://HOST"),
+        ("KANJO_OIDC_ROLES", "ops:root", "got 'ops:root', expected `value:role`"),
+        ("KANJO_OIDC_ROLES", "ops", "got 'ops', expected `value:role`"),
+        ("KANJO_OIDC_ROLES", "ops:admin,ops:viewer", "each value once"),
+    ):
+        with pytest.raises(ValidationError, match=sentence):
+            Settings.from_env({**every, name: value})

@@ -33,6 +33,7 @@ def test_the_proxy_names_who_is_asking(behind: Running) -> None:
         "name": "ada",
         "role": "operator",
         "can_log_out": False,
+        "single_sign_on": False,
     }
     assert ask(behind, "/v1/calls", PROXY, NAMED).status_code == 200
     assert ask(behind, "/v1/calls", PROXY, {}).status_code == 401  # access is closed

@@ -146,7 +146,12 @@ def app_of(feed: Feed, server: "Server") -> FastAPI:
 
     @app.get("/session")
     async def session() -> Json:
-        return {"name": "local", "role": "admin", "can_log_out": False}
+        return {
+            "name": "local",
+            "role": "admin",
+            "can_log_out": False,
+            "single_sign_on": False,
+        }
 
     @app.get("/v1/calls")
     async def calls(response: Response) -> Json:
