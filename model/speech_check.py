@@ -5,20 +5,12 @@ window is long enough to see more: a small network on its functionals, trained o
 against sounds that the project makes itself (`training/speech_check.py`).
 """
 
-import json
-from dataclasses import asdict
-from functools import cache
-from pathlib import Path
-from typing import Any, Self
-
 import numpy as np
 from numpy.typing import NDArray
 
 from model.features import FeatureSpec
-from model.files import atomic_write
 from model.functionals import Functionals
 
-SHIPPED_CHECK = Path(__file__).parent / "weights" / "speech-check.npz"
 FARTHEST = 6.0  # standard deviations by which an input may be off its mean
 
 
@@ -62,29 +54,3 @@ class SpeechCheck:
     def accepts(self, functionals: Functionals) -> bool:
         """Returns whether a window with these functionals (F,) may be speech."""
         return self.score(functionals) < self.threshold
-
-    @classmethod
-    def load(cls, path: Path = SHIPPED_CHECK) -> Self:
-        """Reads a file that `save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            spec = FeatureSpec(**json.loads(str(file["spec"])))
-            weights = {name: file[name] for name in file.files if name not in ("spec", "threshold")}
-            return cls(spec, **weights, threshold=float(file["threshold"]))
-
-
-def save(path: Path, spec: FeatureSpec, threshold: float, **weights: NDArray[np.float32]) -> None:
-    """Writes the arguments of a SpeechCheck to a file."""
-    with atomic_write(path) as unfinished:
-        arrays: dict[str, Any] = {
-            "spec": json.dumps(asdict(spec)),
-            "threshold": threshold,
-            **weights,
-        }
-        np.savez_compressed(unfinished, **arrays)
-
-
-@cache
-def shipped_check(spec: FeatureSpec) -> SpeechCheck | None:
-    """Returns the shipped check, or None if a model's frames are not those it was trained on."""
-    check = SpeechCheck.load()
-    return check if check.spec == spec else None

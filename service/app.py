@@ -15,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 
 from model.artifact import ArtifactMeta, Thresholds
 from model.labels import ALERTED_EMOTIONS
+from model.speech_check_file import shipped_check
 from service import memory
 from service.access.bridges import BridgeTokens
 from service.access.errors import AccessUnusable
@@ -109,6 +110,7 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
         gate=settings.gate,
         first_s=serving.first_s,
         hop_s=serving.hop_s,
+        check=shipped_check(scorer.meta.features),
         keep_within_s=settings.keep_within_ms / 1000,
     )
     live = CallRegistry(context, settings.max_calls)

@@ -13,6 +13,7 @@ from model.artifact import ArtifactMeta
 from model.audio import SAMPLE_RATE, Pcm
 from model.labels import EMOTIONS, STYLES, Emotion, Style
 from model.recording import AudioChannel, decode
+from model.speech_check_file import shipped_check
 from service.calls.windows import Window, WindowCutter
 from service.scoring.scorer import Posterior
 from service.scoring.torch_scorer import TorchScorer
@@ -69,7 +70,13 @@ def cut(
         first_s: seconds of speech before the first window of a stretch.
         hop_s: seconds of speech from one window to the next.
     """
-    cutter = WindowCutter(meta.features, meta.gate if gated else None, first_s, hop_s)
+    cutter = WindowCutter(
+        meta.features,
+        meta.gate if gated else None,
+        first_s,
+        hop_s,
+        check=shipped_check(meta.features) if gated else None,
+    )
     pieces = (pcm[start : start + STEP_SAMPLES] for start in range(0, len(pcm), STEP_SAMPLES))
     windows = [window for window, _ in timed_windows(pieces, cutter)]
     return CutRecording(len(pcm) / SAMPLE_RATE, cutter.speech_s, windows)

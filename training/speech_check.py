@@ -19,7 +19,8 @@ from model.audio import SAMPLE_RATE, Pcm, mulaw_decode, mulaw_encode
 from model.features import FeatureSpec, log_mel
 from model.functionals import functionals
 from model.gate import HOP_S, GateSpec, speech_spans
-from model.speech_check import FARTHEST, SpeechCheck, save
+from model.speech_check import FARTHEST, SpeechCheck
+from model.speech_check_file import save_check
 from training.data.recordings import read_recording
 from training.progress import track
 from training.sounds import make
@@ -182,5 +183,5 @@ def train(
         rest = np.concatenate([rows for name, rows in found.others.items() if name != kind])
         left_out = scores(fit(found.speech, rest), found.others[kind])
         shares.append((kind, float((left_out >= threshold).mean())))
-    save(out, spec, threshold, **fit(found.speech, others))
+    save_check(out, spec, threshold, **fit(found.speech, others))
     return shares

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from model.artifact import ArtifactMeta
+from model.speech_check import SpeechCheck
 from service.alerts.policy import AlertRule
 from service.metrics import Metrics
 from service.scoring.batcher import Batcher
@@ -23,6 +24,7 @@ class CallContext:
     gate: bool  # False: all audio counts as speech
     first_s: float  # of speech before the first window of a stretch
     hop_s: float  # of speech from one window to the next
+    check: SpeechCheck | None = None  # of each window that passed the gate
     wall_clock: Callable[[], float] = time.time  # Unix time, for the store
     clock: Callable[[], float] = time.monotonic  # for durations
     max_in_flight: int = 64  # windows of one stream that are queued or being scored

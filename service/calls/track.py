@@ -39,6 +39,7 @@ class TrackPipeline:
             context.first_s,
             context.hop_s,
             baseline,
+            context.check if context.gate else None,
         )
         self._cutter.skip(round(start_s * SAMPLE_RATE))
         self._concealment = LossConcealment(sample_rate)

@@ -9,7 +9,7 @@ from model.audio import SAMPLE_RATE, Pcm
 from model.features import FeatureSpec, Frames, LogMelStream
 from model.gate import HOP_S, HOP_SAMPLES, GateSpec, SpeechGate, Stretch
 from model.speaker_baseline import ModelInput, SpeakerBaseline
-from model.speech_check import shipped_check
+from model.speech_check import SpeechCheck
 
 # The gate opens on blips of 0.3 to 0.5 s, which are too short to judge a voice by.
 SHORTEST_S = 0.5
@@ -41,9 +41,10 @@ class WindowCutter:
 
     Args:
         spec: of the frames.
-        gate: finds the stretches of speech; None takes all audio for one stretch, all of speech.
+        gate: finds the stretches of speech; None takes all audio for one stretch.
         first_s, hop_s: seconds of speech.
         baseline: of the track's speaker; a new one if None.
+        check: rejects windows that are no speech; None accepts all.
     """
 
     def __init__(
@@ -53,11 +54,12 @@ class WindowCutter:
         first_s: float,
         hop_s: float,
         baseline: SpeakerBaseline | None = None,
+        check: SpeechCheck | None = None,
     ) -> None:
         self._spec = spec
         self._baseline = baseline or SpeakerBaseline(spec)
         self._gate_spec = gate
-        self._check = shipped_check(spec) if gate else None
+        self._check = check
         self.rejected = 0  # windows that were no speech
         self._is_rejecting = False  # whether the latest window was none of speech
         self._first_hops = round(first_s / HOP_S)

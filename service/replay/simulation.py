@@ -16,6 +16,7 @@ from model.artifact import ArtifactMeta, Thresholds
 from model.audio import FRAME_SAMPLES
 from model.files import atomic_write
 from model.labels import Emotion
+from model.speech_check_file import shipped_check
 from service.alerts.policy import AlertPolicy, AlertRule
 from service.calls.windows import WindowCutter
 from service.classification import timed_windows
@@ -105,7 +106,11 @@ class CallSimulator:
 
     def _simulate(self, call_id: str, pcm: Pcm) -> list[TimedReading]:
         cutter = WindowCutter(
-            self.meta.features, self.meta.gate, self._serving.first_s, self._serving.hop_s
+            self.meta.features,
+            self.meta.gate,
+            self._serving.first_s,
+            self._serving.hop_s,
+            check=shipped_check(self.meta.features),
         )
         windows = list(timed_windows(_caller_audio(call_id, pcm), cutter))
         posteriors = self._scorer.score([window.model_input for window, _ in windows])

@@ -10,7 +10,8 @@ from model import SHIPPED
 from model.artifact import load
 from model.features import FeatureSpec
 from model.functionals import functional_count
-from model.speech_check import SpeechCheck, save, shipped_check
+from model.speech_check import SpeechCheck
+from model.speech_check_file import load_check, save_check, shipped_check
 
 SPEC = FeatureSpec(pitch_lags=24, functionals=True)
 SIZE = functional_count(SPEC)
@@ -47,8 +48,8 @@ def test_the_score_is_the_mean_of_the_networks() -> None:
 
 def test_a_saved_check_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "check.npz"
-    save(path, SPEC, 1.5, **weights())
-    read = SpeechCheck.load(path)
+    save_check(path, SPEC, 1.5, **weights())
+    read = load_check(path)
     assert read.spec == SPEC
     assert read.threshold == 1.5
     inputs = np.ones(SIZE, np.float32)

@@ -10,7 +10,7 @@ import soundfile
 from model import SHIPPED
 from model.artifact import load
 from model.audio import Pcm
-from model.speech_check import SpeechCheck
+from model.speech_check_file import load_check
 from service.classification import cut
 from tests.paths import SAMPLES
 from tests.service.calls.harness import FIRST_S, HOP_S
@@ -49,7 +49,7 @@ def test_few_windows_of_other_sounds_are_left(kind: str, least: float) -> None:
 
 @pytest.mark.corpora
 def test_hardly_any_speech_is_lost() -> None:
-    check = SpeechCheck.load()
+    check = load_check()
     rejected = total = 0
     for utterance in read_corpora(Path(os.environ["KANJO_CORPORA"]))[::40]:
         wave = at_level(read_recording(utterance.path).astype(np.float64), -22)
@@ -71,7 +71,7 @@ def test_a_training_writes_a_check_and_reports_what_was_left_out(tmp_path: Path)
     names = ["speech: sounds-angry", "speech: neutral", "speech over noise or music"]
     assert [name for name, _ in shares] == [*names, "music", "keypad"]
     assert all(0 <= share <= 1 for _, share in shares)
-    check = SpeechCheck.load(out)
+    check = load_check(out)
     keypad = windows_of(at_level(make("keypad", NEW, DURATION_S), -22), META.features, META.gate)
     assert len(keypad)
     assert not any(check.accepts(row) for row in keypad)

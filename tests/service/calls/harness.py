@@ -16,6 +16,7 @@ from model.audio import SAMPLE_RATE, Pcm
 from model.gate import HOP_SAMPLES, speech_spans
 from model.labels import EMOTIONS, STYLES, Emotion
 from model.speaker_baseline import ModelInput
+from model.speech_check_file import shipped_check
 from service.alerts.policy import AlertRule
 from service.calls.context import CallContext
 from service.calls.registry import CallRegistry
@@ -158,6 +159,7 @@ async def service(
         gate,
         FIRST_S,
         hop_s,
+        check=shipped_check(META.features),
         clock=clock,
         max_in_flight=MAX_IN_FLIGHT,
     )

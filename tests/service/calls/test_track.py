@@ -9,6 +9,7 @@ import soxr
 from model.audio import SAMPLE_RATE, Pcm
 from model.concealment import CONCEALED_S
 from model.speaker_baseline import SpeakerBaseline
+from model.speech_check_file import shipped_check
 from service.calls.context import CallContext
 from service.calls.track import TrackPipeline
 from service.calls.windows import Window
@@ -16,13 +17,16 @@ from service.classification import cut
 from service.metrics import Metrics
 from tests.service.calls.harness import FIRST_S, HOP_S, META, monologue, sample, silence
 
+CHECK = shipped_check(META.features)
 CONCEALED = "kanjo_concealed_audio_seconds_total"
 
 
 @pytest.fixture
 def context() -> CallContext:
     """What a pipeline needs of a service; no batcher and no store."""
-    made = SimpleNamespace(meta=META, metrics=Metrics(), gate=True, first_s=FIRST_S, hop_s=HOP_S)
+    made = SimpleNamespace(
+        meta=META, metrics=Metrics(), gate=True, first_s=FIRST_S, hop_s=HOP_S, check=CHECK
+    )
     return cast(CallContext, made)
 
 
