@@ -27,7 +27,7 @@ from service.telephony.shared.provider import BridgeOptions
 from service.telephony.shared.settings import Secret
 
 PREFIX = "KANJO_"
-FOREIGN = {"corpora", "token"}  # of the training, and of our own clients
+FOREIGN = {"corpora", "encoder", "token"}  # of the training, and of our own clients
 LOOPBACK = "127.0.0.1"
 
 

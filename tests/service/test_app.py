@@ -19,7 +19,7 @@ from service.api.services import Services
 from service.app import alert_rules, create_app
 from service.scoring.torch_scorer import NoSuchDevice, TorchScorer
 from service.settings import Settings
-from service.store.outbox import OutboxInUse
+from service.store.errors import OutboxInUse
 
 ENOUGH_S = 20.0  # for anything that must happen, however busy the machine
 

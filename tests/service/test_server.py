@@ -90,7 +90,7 @@ def test_dead_clients_are_found_without_websocket_pings() -> None:
 def test_it_listens_at_the_address_that_the_settings_allow() -> None:
     service = Running(Settings(host="0.0.0.0", port=8001, batch_max=1))
     assert service.config.host == "127.0.0.1"
-    service = Running(Settings(host="0.0.0.0", batch_max=1, native_token="t"))
+    service = Running(Settings(host="0.0.0.0", batch_max=1, native_token="t" * 16))
     assert service.config.host == "0.0.0.0"
 
 

@@ -60,8 +60,9 @@ def test_a_misspelt_variable_is_refused_by_its_name() -> None:
     assert "not permitted" in message
 
 
-def test_the_trainings_variable_is_ignored() -> None:
-    assert Settings.from_env({"KANJO_CORPORA": "/corpora"}) == Settings()
+def test_the_trainings_variables_are_ignored() -> None:
+    training = {"KANJO_CORPORA": "/corpora", "KANJO_ENCODER": "/encoder.safetensors"}
+    assert Settings.from_env(training) == Settings()
 
 
 @pytest.mark.parametrize(

@@ -266,7 +266,7 @@ def test_a_form_without_a_file_is_refused(service: Running, body: bytes, got: st
 def test_a_declared_size_too_large_is_refused_before_the_body_is_read(narrow: Running) -> None:
     with socket.create_connection(narrow.address.split(":"), timeout=10) as client:  # type: ignore[arg-type]
         client.sendall(
-            b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n"
+            b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n"
             b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
         )
         answer = client.recv(65_536)
@@ -283,7 +283,7 @@ def test_chunks_too_large_in_total_are_refused_while_they_arrive(narrow: Running
     sent = 0
     with socket.create_connection(narrow.address.split(":"), timeout=10) as client:  # type: ignore[arg-type]
         client.sendall(
-            b"POST /classify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+            b"POST /classify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
             b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
         )
         head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
@@ -329,7 +329,7 @@ def test_an_upload_that_never_ends_is_refused_after_a_time(service: Running) -> 
         socket.create_connection(service.address.split(":"), timeout=10) as client,  # type: ignore[arg-type]
     ):
         client.sendall(
-            b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+            b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
             b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
         )
         answer = client.recv(65_536)
@@ -345,7 +345,7 @@ def test_more_uploads_at_once_than_the_limit_are_refused(service: Running) -> No
     try:
         for client in waiting:
             client.sendall(
-                b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+                b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
                 b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
             )
         assert service.get("/healthz").status_code == 200  # by now it has accepted them all
