@@ -52,6 +52,7 @@ from service.scoring.torch_scorer import TorchScorer
 from service.settings import Settings
 from service.store.outbox import FILE_NAME
 from service.store.store import Store
+from service.telephony.audiosocket.bridge import AudioSocketBridge
 from service.telephony.providers import authenticators
 from service.telephony.shared.no_credentials import AcceptAll
 from service.telephony.shared.nonces import RefusesReplays
@@ -130,6 +131,8 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
         }
     )
     metrics.max_calls.set(settings.max_calls)
+    for provider in (*settings.providers, AudioSocketBridge.NAME):
+        metrics.calls_started.labels(provider)
     metrics.queued_windows.set_function(lambda: len(batcher))
     metrics.outbox_pending.set_function(lambda: store.pending_writes)
     metrics.outbox_dropped.set_function(lambda: store.dropped_readings)

@@ -1,11 +1,17 @@
 """The metrics at /metrics; every service of a process has a registry of its own."""
 
 from collections.abc import Callable, Iterator
+from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from model.labels import ALERTED_EMOTIONS
+from service.events import AlertState, Track
+
+DROP_REASONS = ("queue_full", "too_late", "stopped", "failed")  # by the batcher
+HUNG_UP = "hung_up"  # a call ended before its windows were scored
 LATENESS_BUCKETS_S = (0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
@@ -171,3 +177,16 @@ class Metrics:
         self.redis_up = Gauge(
             "kanjo_redis_up", "1 if Redis took writes last time, else 0.", registry=registry
         )
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Makes the label values that are known appear before the first event of their kind.
+
+        A rate of what appears with its first event would miss that event.
+        """
+        for track in Track:
+            self.readings.labels(track)
+        for emotion, state in product(ALERTED_EMOTIONS, AlertState):
+            self.alert_transitions.labels(emotion, state)
+        for reason in (*DROP_REASONS, HUNG_UP):
+            self.windows_dropped.labels(reason)

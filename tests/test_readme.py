@@ -4,13 +4,16 @@ import re
 from pathlib import Path
 
 import pytest
+from prometheus_client.metrics import MetricWrapperBase
 
+from service.metrics import Metrics
 from service.settings import PREFIX, Settings
 from service.telephony.providers import AUDIOSOCKET, PROVIDERS
 from service.telephony.shared.provider import Documentation
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+METRICS_PAGE = ROOT / "docs/metrics.md"
 PROVIDERS_README = ROOT / "service/telephony/README.md"
 
 
@@ -43,9 +46,26 @@ def provider_row(row: Documentation, path: str, page: str) -> str:
     return f"| [{row.title}]({row.page or page}) | {path} | {' | '.join(cells)} |"
 
 
+def metrics_table() -> str:
+    rows = ["| metric | type | labels | |", "|---|---|---|---|"]
+    metrics = Metrics()
+    labels = {
+        metric._name: metric._labelnames
+        for metric in vars(metrics).values()
+        if isinstance(metric, MetricWrapperBase)
+    }
+    for family in metrics.registry.collect():
+        if family.name.startswith("kanjo_"):
+            name = family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
+            named = ", ".join(f"`{label}`" for label in labels.get(family.name, ()))
+            rows.append(f"| `{name}` | {family.type} | {named} | {family.documentation} |")
+    return "\n".join(rows) + "\n"
+
+
 TABLES = {
     README: ("settings", settings_table),
     PROVIDERS_README: ("providers", providers_table),
+    METRICS_PAGE: ("metrics", metrics_table),
 }
 
 

@@ -11,6 +11,7 @@ from service.calls.teller import ResultListener, Teller
 from service.calls.track import TrackPipeline
 from service.calls.windows import Window
 from service.events import Audio, CallStarted, CallSummary, Gap, Track
+from service.metrics import HUNG_UP
 from service.scoring.batcher import WindowDropped
 from service.scoring.scorer import Posterior
 
@@ -157,7 +158,7 @@ class CallStream:
         if self._summary is None:
             for submitted in self._in_flight:
                 submitted.posterior.cancel()
-                self._call.add_dropped("hung_up")
+                self._call.add_dropped(HUNG_UP)
             self._in_flight.clear()
             self._any_in_flight.clear()
             self._none_in_flight.set()

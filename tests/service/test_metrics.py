@@ -1,7 +1,11 @@
+from typing import get_args
+
 import pytest
 from prometheus_client import generate_latest
 
-from service.metrics import BATCH_BUCKETS, LATENESS_BUCKETS_S, Metrics
+from service.events import Track
+from service.metrics import BATCH_BUCKETS, HUNG_UP, LATENESS_BUCKETS_S, Metrics
+from service.scoring.batcher import DropReason
 
 
 def test_two_services_in_one_process_count_apart() -> None:
@@ -9,7 +13,17 @@ def test_two_services_in_one_process_count_apart() -> None:
     one.readings.labels("caller").inc()
     name = "kanjo_readings_total"
     assert one.registry.get_sample_value(name, {"track": "caller"}) == 1
-    assert other.registry.get_sample_value(name, {"track": "caller"}) is None
+    assert other.registry.get_sample_value(name, {"track": "caller"}) == 0
+
+
+def test_known_labels_appear_before_the_first_event() -> None:
+    found = Metrics().registry.get_sample_value
+    for track in Track:
+        assert found("kanjo_readings_total", {"track": track}) == 0
+    for reason in (*get_args(DropReason), HUNG_UP):
+        assert found("kanjo_windows_dropped_total", {"reason": reason}) == 0
+    firing = {"emotion": "anger", "state": "firing"}
+    assert found("kanjo_alert_transitions_total", firing) == 0
 
 
 def test_every_metric_has_the_projects_prefix_and_a_help_text_of_a_sentence() -> None:
