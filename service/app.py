@@ -31,6 +31,7 @@ from service.api import (
     events,
     health,
     old_paths,
+    openapi,
     outbox,
     problem,
     session,
@@ -221,6 +222,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = services
     app.state.process_tokens = parts.process_tokens
     problem.install(app)
+    openapi.install(app)
     own = OwnAddresses(settings.listens_at, settings.public_url or ())
     app.add_middleware(AccessMiddleware, access=services.access, rejections=services.rejections)
     app.add_middleware(OriginCheck, own=own, rejections=services.rejections)

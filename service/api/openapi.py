@@ -1,0 +1,121 @@
+"""The description of the HTTP API: FastAPI's own, with the errors that really come."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, Field
+
+from service.api.access import ROLES, route_of
+from service.api.problem import RETRY_AFTER_S
+from service.store.views import AlertView, CallView, ReadingView
+
+DESCRIPTION = """How callers sound, while they are still talking.
+
+Calls come over websockets, one path a provider (`/calls/PROVIDER`), which this description cannot
+hold: the providers' pages in `service/telephony` say how. Every error is a problem (RFC 9457).
+Where access is closed: `Authorization: Bearer TOKEN`, with a token of `kanjo token create`.
+"""
+
+TAGS = [
+    {"name": "calls", "description": "Calls, readings and alerts, and their events as they come."},
+    {"name": "classify", "description": "How the speaker of a recording sounds."},
+    {"name": "health", "description": "For supervisors: alive, ready, degraded, metrics."},
+]
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["Bad Request"])
+    status: int = Field(examples=[400])
+    detail: str = Field(examples=["got limit '0': greater than or equal to 1"])
+    got: str | None = Field(None, description="what came, if the service found the problem itself")
+    expected: str | None = Field(None, description="what should have come")
+
+
+PROBLEM_TYPE = "application/problem+json"
+RETRY_AFTER = {"description": "seconds", "schema": {"type": "integer", "example": RETRY_AFTER_S}}
+EXAMPLE = 'id: 1764275000000-0\nevent: alert\ndata: {"call_id":"c1","emotion":"anger",...}\n\n'
+
+EVERYWHERE = {
+    403: "a page of another site asks, or the sender's role is too low",
+    421: "the request names a host that is not the service's",
+}
+WITH_ROLE = {401: "no credentials, or wrong ones"}
+WITH_INPUT = {400: "a parameter or the body can't be used"}
+OF_CALLS = {503: "Redis, from which this is read, is away"}
+UNKNOWN_CALL = {404: "no such call"}
+
+EVENTS: Mapping[str, type[BaseModel]] = {
+    "call_started": CallView,
+    "reading": ReadingView,
+    "alert": AlertView,
+    "call_ended": CallView,
+}
+
+
+def install(app: FastAPI) -> None:
+    """Makes the app describe itself at /openapi.json, once."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _description(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _description(app: FastAPI) -> dict[str, Any]:
+    described = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=DESCRIPTION,
+        routes=app.routes,
+        tags=TAGS,
+    )
+    for path, operations in described["paths"].items():
+        for operation in operations.values():
+            _correct(path, operation)
+    schemas = described["components"]["schemas"]
+    for name in ("HTTPValidationError", "ValidationError"):  # of FastAPI's 422, which never comes
+        schemas.pop(name, None)
+    schemas["Problem"] = Problem.model_json_schema()
+    for model in dict.fromkeys(EVENTS.values()):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schema.pop("$defs", {}))
+        schemas.setdefault(model.__name__, schema)
+    return described
+
+
+def _correct(path: str, operation: dict[str, Any]) -> None:
+    """Gives an operation the errors that really come from it, with their schema."""
+    responses = operation["responses"]
+    has_input = responses.pop("422", None) is not None
+    errors = dict(EVERYWHERE)
+    if ROLES.get(route_of(path) or "") is not None:
+        errors |= WITH_ROLE
+    if has_input:
+        errors |= WITH_INPUT
+    if path.startswith("/v1/") and path != "/v1/outbox":
+        errors |= OF_CALLS
+    if path == "/v1/calls/{call_id}":
+        errors |= UNKNOWN_CALL
+    for status, text in errors.items():
+        responses.setdefault(str(status), {"description": text, "content": {PROBLEM_TYPE: {}}})
+    for status, response in responses.items():
+        content = response.get("content", {})
+        if PROBLEM_TYPE in content:
+            content[PROBLEM_TYPE] = {"schema": {"$ref": "#/components/schemas/Problem"}}
+            if status == "503":
+                response["headers"] = {"Retry-After": RETRY_AFTER}
+    if path == "/v1/events":
+        responses["200"] = {
+            "description": "Events without end; `data` of each is JSON. "
+            + ", ".join(f"`{name}`: {model.__name__}" for name, model in EVENTS.items())
+            + ", `resync`: events are missing, load everything again.",
+            "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}},
+        }
