@@ -1,5 +1,6 @@
 """Logins at a real provider of OpenID Connect, and everything that may be wrong with them."""
 
+import re
 import time
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
@@ -177,7 +178,7 @@ def test_a_token_with_the_right_claims_is_accepted_from_the_tap(
         {"iat": NOW + 3600},
         {"sub": None},
     ],
-    ids=str,
+    ids=lambda claims: re.sub(r"\d{5,}", "...", str(claims)),  # times differ between processes
 )
 def test_a_token_that_is_not_for_this_login_is_refused(
     service: Running, provider: Provider, claims: dict[str, Any]
