@@ -44,6 +44,7 @@ COMMANDS = [
     "report GARBAGE",
     "evaluate-alerts --corpora GARBAGE",
     "evaluate-alerts --corpora . --model GARBAGE --out runs",
+    "speech-check --corpora GARBAGE --out check.npz",
     "corpus callcentre . --labels GARBAGE --out corpora",
     "corpus callcentre . --backchannels GARBAGE --out corpora",
     *(f"corpus {name} GARBAGE --out corpora" for name in READERS),
