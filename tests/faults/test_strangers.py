@@ -148,7 +148,7 @@ ATTACKS: tuple[Attack, ...] = (
     refused_handshakes,
     faster_than_real_time,
 )
-SAMPLE = (silent, faster_than_real_time)
+SAMPLE = (faster_than_real_time,)
 
 
 def recording() -> Recording:

@@ -62,7 +62,14 @@ WITHOUT_FILES = {"serve", "demo"}  # tests/service/cli/test_serve.py has their s
 SMOKE = Path(__file__).parents[3] / "training/studies/smoke.toml"
 
 
-@pytest.fixture(params=GARBAGE)
+# One of each sort in `make test`; the others take minutes, and are part of `make test-faults`.
+SAMPLE = ("random", "table", "folder", "absent")
+KINDS = [
+    name if name in SAMPLE else pytest.param(name, marks=pytest.mark.campaign) for name in GARBAGE
+]
+
+
+@pytest.fixture(params=KINDS)
 def garbage(request: pytest.FixtureRequest, tmp_path: Path) -> list[Path]:
     """A file of garbage, and a folder in which every file is of it."""
     data = GARBAGE[request.param]
