@@ -195,6 +195,7 @@ def create_app(settings: Settings) -> FastAPI:
         required: list[Callable[[], Awaitable[None]]] = [
             services.store.run,
             services.batcher.run,
+            memory.keep_giving_back,
             parts.book.run,
             services.nonces.run,
             partial(_warm_up, services),

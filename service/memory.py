@@ -1,30 +1,32 @@
 """How the process holds its memory: settings of the allocator and of the garbage collector."""
 
+import asyncio
 import ctypes
 import gc
 import sys
 
-# glibc's names and numbers (malloc.h). By default both thresholds grow to the size of the largest
-# block that was ever freed, up to 32 MiB, and a heap in which hundreds of calls came and went is
-# given back only at its end. Fixed at their first values, each call's buffers are mapped on their
-# own or trimmed, and go back to the system with the call.
-M_TRIM_THRESHOLD = -1
-M_MMAP_THRESHOLD = -3
-THRESHOLD_BYTES = 131_072
+GIVE_BACK_S = 15.0
 
 
-def limit_retention() -> bool:
-    """Has the allocator give freed memory back to the system; returns False if it can't be told.
+def give_back() -> bool:
+    """Gives memory that is allocated and not in use back to the system; returns False if it can't.
 
-    It must be called before the process allocates much. Other allocators than glibc's need no
-    such setting, or have others.
+    glibc keeps what hundreds of calls have freed, in heaps that are given back only at their ends.
+    Fixed thresholds of the allocator (mallopt) avoid that as well, but then each tensor is mapped
+    anew, and scoring takes half as long again.
     """
-    if not sys.platform.startswith("linux"):
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is None:  # another allocator than glibc's
         return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:  # musl
-        return False
-    return all(mallopt(name, THRESHOLD_BYTES) == 1 for name in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD))
+    trim(0)  # without the interpreter's lock
+    return True
+
+
+async def keep_giving_back(every_s: float = GIVE_BACK_S) -> None:
+    """Gives memory back every `every_s` seconds, in a thread, until cancelled."""
+    while True:
+        await asyncio.sleep(every_s)
+        await asyncio.to_thread(give_back)
 
 
 def exempt_permanent_objects() -> None:

@@ -15,10 +15,6 @@ def create_application(settings: "Settings") -> "FastAPI":
     """Returns the service's application; fails with a sentence if it can't be served."""
     _check_free(settings.listens_at, settings.port)
 
-    from service import memory
-
-    memory.limit_retention()  # before torch is loaded
-
     from model.artifact import ArtifactError
     from service import logs
     from service.app import create_app

@@ -54,6 +54,7 @@ class CallSimulator:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         threads: CPU threads of the network.
         first_s, hop_s: seconds of speech before the first window of a stretch and between two.
+        speech_check: whether windows that are no speech are rejected, as in a live call.
         release_s: seconds below the threshold before an alert resolves.
 
     Raises:
@@ -71,6 +72,7 @@ class CallSimulator:
         first_s: float | None = None,
         hop_s: float | None = None,
         release_s: float,
+        speech_check: bool = True,
     ) -> None:
         self._scorer = TorchScorer.load(model, device, threads)
         self._cache = cache
@@ -78,7 +80,9 @@ class CallSimulator:
         self._serving = self._scorer.meta.serving.override(first_s, hop_s)
         self._release_s = release_s
         digest = hashlib.sha256(model.read_bytes()).hexdigest()
-        self._key = f"{_CACHE_FORMAT} {digest} {self._serving.first_s} {self._serving.hop_s}"
+        self._check = shipped_check(self.meta.features) if speech_check else None
+        times = f"{self._serving.first_s} {self._serving.hop_s}"
+        self._key = f"{_CACHE_FORMAT} {digest} {times} {self._check is not None}"
 
     @property
     def meta(self) -> ArtifactMeta:
@@ -110,7 +114,7 @@ class CallSimulator:
             self.meta.gate,
             self._serving.first_s,
             self._serving.hop_s,
-            check=shipped_check(self.meta.features),
+            check=self._check,
         )
         windows = list(timed_windows(_caller_audio(call_id, pcm), cutter))
         posteriors = self._scorer.score([window.model_input for window, _ in windows])

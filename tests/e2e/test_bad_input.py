@@ -24,7 +24,7 @@ ROUNDS = 3
 STOP = '{"type": "stop"}'
 TOO_LARGE = Settings().ws_max_size + 1
 UPGRADE = (
-    b"GET /calls/native HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET /calls/native HTTP/1.1\r\nHost: [::1]\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 

@@ -78,6 +78,7 @@ async def test_calls_end_by_themselves_or_reconnect_or_are_ended_by_their_protoc
             ends.callback(writer.close)
             uuid = uuid4()
             writer.write(b"\x01\x00\x10" + uuid.bytes + struct.pack("!BH", 0x10, 320) + bytes(320))
+            await live(kanjo, str(uuid))
 
             began = time.monotonic()
             kanjo.signal(signal.SIGTERM)
