@@ -58,7 +58,7 @@ async def receive_all(client: ClientConnection) -> tuple[list[str], int | None]:
 async def exchange(
     kanjo: Service, *messages: str | bytes, replies: list[str], close_code: int = 1000
 ) -> None:
-    async with asyncio.timeout(30), connected(kanjo) as client:
+    async with asyncio.timeout(120), connected(kanjo) as client:
         try:
             for message in messages:
                 await client.send(message)
@@ -103,7 +103,7 @@ async def frames_too_large(kanjo: Service, name: str) -> None:
 
 
 async def frames_above_the_websocket_limit(kanjo: Service, name: str) -> None:
-    async with asyncio.timeout(30), connected(kanjo) as client:
+    async with asyncio.timeout(120), connected(kanjo) as client:
         await client.send(start(name))
         assert json.loads(await client.recv())["type"] == "started"
         with suppress(ConnectionClosed):  # while it is still being sent

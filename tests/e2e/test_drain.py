@@ -20,7 +20,7 @@ from service.replay.player import CLIENTS
 from service.telephony.audiohook.client import AudioHookClient
 from service.telephony.shared.recording import Recording
 from tests.e2e.service import Service, until
-from tests.e2e.test_bridges import ConnectedClient, live
+from tests.e2e.test_bridges import ConnectedClient, found, live
 from tests.redis_server import RedisServer
 
 DRAIN_S = 6
@@ -78,7 +78,11 @@ async def test_calls_end_by_themselves_or_reconnect_or_are_ended_by_their_protoc
             ends.callback(writer.close)
             uuid = uuid4()
             writer.write(b"\x01\x00\x10" + uuid.bytes + struct.pack("!BH", 0x10, 320) + bytes(320))
-            await live(kanjo, str(uuid))
+
+            async def connected() -> bool:
+                return (await found(kanjo, str(uuid))).get("state") == "live"
+
+            await until(connected, within_s=60)
 
             began = time.monotonic()
             kanjo.signal(signal.SIGTERM)
