@@ -19,7 +19,7 @@ class SmallDisk:
         self._size_kb = size_kb
 
     def fill(self) -> None:
-        """Leaves no room on the disk."""
+        """Fills the disk with a file, so that no further write succeeds."""
         with (self.folder / BALLAST).open("ab", buffering=0) as file:
             try:
                 while True:

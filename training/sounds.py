@@ -45,7 +45,7 @@ class Instrument:
         self._rng = rng
 
     def note(self, hz: float, duration_s: float) -> Wave:
-        """Returns one note."""
+        """Returns one note, with the attack, decay and vibrato of the timbre."""
         at_s = seconds(int(duration_s * SAMPLE_RATE))
         phase_of_vibrato = 2 * np.pi * self._vibrato_hz * at_s + self._rng.uniform(0, 6)
         phase = 2 * np.pi * np.cumsum(hz * (1 + self._vibrato * np.sin(phase_of_vibrato)))

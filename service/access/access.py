@@ -32,7 +32,7 @@ class Access:
 
     @property
     def open(self) -> bool:
-        """Whether everybody gets in."""
+        """Returns whether everybody gets in without credentials."""
         return self._is_open()
 
     def identify(

@@ -39,7 +39,7 @@ class AccessBook:
 
     @property
     def path(self) -> Path:
-        """Where the file is."""
+        """Returns the path of the file of tokens and sessions."""
         return self.database.path
 
     async def refresh(self) -> None:

@@ -10,6 +10,7 @@ PAGE_POLICY = (
     "img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 PAGES = ("/", "/docs")
+STATIC = ("/dashboard/", "/docs/")
 
 EVERYWHERE = {
     "X-Content-Type-Options": "nosniff",
@@ -40,6 +41,3 @@ class StrictHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
-
-
-STATIC = ("/dashboard/", "/docs/")

@@ -56,7 +56,7 @@ class HttpProtocol(H11Protocol):
             self._answer_and_close(HTTPStatus.SERVICE_UNAVAILABLE)
 
     def data_received(self, data: bytes) -> None:
-        """Parses bytes of a request."""
+        """Parses the next bytes of a request, within the limits of a head."""
         if self.transport.is_closing():
             return
         self._body_bytes += len(data)

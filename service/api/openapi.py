@@ -26,7 +26,7 @@ TAGS = [
 
 
 class Problem(BaseModel):
-    """An error (RFC 9457)."""
+    """The body of every error, as RFC 9457 has it."""
 
     type: str = Field(examples=["about:blank"])
     title: str = Field(examples=["Bad Request"])

@@ -94,7 +94,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().handle_ping()
 
     def handle_pong(self, event: Frame) -> None:
-        """Counts a pong."""
+        """Counts a pong against the rate of frames that are no messages."""
         self._frames += 1
         super().handle_pong(event)
 

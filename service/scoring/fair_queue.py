@@ -10,7 +10,7 @@ class Waiting(Protocol):
 
     @property
     def call(self) -> Hashable:
-        """Whose it is."""
+        """Returns the call, or the upload, to which the item belongs."""
 
     @property
     def queued_at(self) -> float:
@@ -34,7 +34,7 @@ class FairQueue(Generic[T]):
         self._most = 0  # that any call has
 
     def __len__(self) -> int:
-        """Returns the number of items."""
+        """Returns the number of items of all calls together."""
         return len(self._arrived)
 
     @property

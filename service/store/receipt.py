@@ -21,7 +21,7 @@ class Receipt:
         self._callback = callback
 
     def forget(self) -> None:
-        """Takes back `when_kept`."""
+        """Removes the callback that `when_kept` has set."""
         self._callback = None
 
     def keep(self) -> None:
