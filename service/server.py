@@ -110,3 +110,4 @@ class Server(uvicorn.Server):
         draining.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await draining
+        self._services.store.feed.end()  # the pages' streams, which show live calls until here

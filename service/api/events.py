@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import AppStatus
 
 from service.access.roles import Role
 from service.api.access import presented_by
@@ -15,6 +16,10 @@ from service.store.errors import StoreUnavailable
 router = APIRouter(prefix="/v1", tags=["calls"])
 
 PING_S = 10
+
+# The server ends the streams when live calls have ended. The library would cut them off at the
+# signal to stop, without the end of the response, and in every later server of the process.
+AppStatus.disable_automatic_graceful_drain()
 
 
 @router.get("/events", response_class=EventSourceResponse)

@@ -1,5 +1,6 @@
 import json
 import re
+import signal
 import socket as sockets
 import threading
 import time
@@ -42,6 +43,32 @@ def test_a_stop_lets_live_calls_end_and_admits_no_new_ones() -> None:
             assert receive_until(live)[-1]["reason"] == "stop"
         assert stopped_within_s(service) < 5
     assert service.services.connections == set()
+
+
+def test_pages_follow_the_live_calls_until_the_last_one_has_ended() -> None:
+    for _ in range(2):  # two servers in a process: the stop of one is not that of the next
+        with running(drain_s=20) as service, ready(service).socket() as last:
+            last.send(start("last"))
+            receive_until(last, "started")
+            with (
+                service.socket() as first,
+                service.client() as client,
+                client.stream("GET", "/v1/events") as page,
+            ):
+                lines = page.iter_lines()
+                first.send(start("first"))
+                receive_until(first, "started")
+                service.handle_exit(signal.SIGTERM, None)
+                until(lambda: service.services.stopping.is_set())
+                time.sleep(1)  # twice as long as the library takes to notice a signal
+                first.send(STOP)
+                receive_until(first)
+                assert any(line == "event: call_ended" for line in lines)
+                last.send(STOP)
+                receive_until(last)
+                for _ in lines:  # to the end of the response, which is complete
+                    pass
+            assert stopped_within_s(service) < 5
 
 
 def test_calls_that_are_live_after_drain_s_are_ended_by_their_protocol() -> None:
