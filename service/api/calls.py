@@ -4,39 +4,40 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
 
 from service.api.problem import HttpProblem
 from service.api.services import ServicesDep
-from service.store.views import AlertPage, CallDetail, CallView
+from service.store.reader import READINGS_PAGE
+from service.store.views import AlertPage, CallDetail, CallPage
 
 router = APIRouter(prefix="/v1", tags=["calls"])
 
-Limit = Annotated[int, Query(ge=1, le=1000)]
+Limit = Annotated[int, Query(ge=1, le=1000, description="the longest page")]
+Before = Annotated[str | None, Query(description="`next` of an earlier page")]
 
 
-class CallPage(BaseModel, frozen=True):
-    """Live calls first, then the newest; `GET /v1/events?after={cursor}` continues from here."""
+class CallsAsOf(CallPage, frozen=True):
+    """A page of calls, and the event from which `GET /v1/events?after={cursor}` continues."""
 
     cursor: str
     embedded: bool
-    calls: list[CallView]
 
 
 @router.get("/calls")
-async def calls(services: ServicesDep, limit: Limit = 500) -> CallPage:
-    """Returns the calls that are live, then those that ended within the retention."""
+async def calls(services: ServicesDep, before: Before = None, limit: Limit = 500) -> CallsAsOf:
+    """Returns the calls that are live, newest first, then those that ended within the retention."""
     # The cursor first: an event between the two reads is then repeated, not missed.
     cursor = await services.store.cursor()
-    return CallPage(
-        cursor=cursor, embedded=services.store.embedded, calls=await services.store.calls(limit)
-    )
+    page = await services.store.calls(before, limit)
+    return CallsAsOf(**dict(page), cursor=cursor, embedded=services.store.embedded)
 
 
 @router.get("/calls/{call_id:path}")
-async def call(call_id: str, services: ServicesDep) -> CallDetail:
-    """Returns one call with its readings and alerts."""
-    detail = await services.store.call(call_id)
+async def call(
+    call_id: str, services: ServicesDep, before: Before = None, limit: Limit = READINGS_PAGE
+) -> CallDetail:
+    """Returns one call with its last `limit` readings, or those before them, and its alerts."""
+    detail = await services.store.call(call_id, before, limit)
     if detail is None:
         raise HttpProblem(HTTPStatus.NOT_FOUND, f"call_id {call_id!r}", "one of GET /v1/calls")
     return detail

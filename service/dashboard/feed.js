@@ -1,9 +1,10 @@
 // The connection to the service: a snapshot, every event after it, and both again when the events break off.
 
-import { MAX_ALERTS, applyAlert, applyCall, applyReading, applySnapshot, calls, on, state } from "./state.js";
+import { MAX_ALERTS, MAX_CALLS, SPAN_S, applyAlert, applyCall, applyReading, applySnapshot, calls, on, state } from "./state.js";
 
 const QUIET_S = 30; // without an event, before the snapshot is fetched again
 const ANSWER_WITHIN_MS = 10_000;
+const PAGE = 1000; // readings of a call that are fetched at once
 const MAX_FETCHES = 4; // a browser opens six connections to a host, and the events take one
 
 // The service does not know who is asking, or no longer.
@@ -40,7 +41,8 @@ export let rejoin = () => {};
 
 async function fetchSnapshot() {
   // The cursor comes with the calls, so whatever is read after them may come again but cannot be missed.
-  const inCalls = await get("v1/calls");
+  // One call more than are shown, so that the page knows that calls are left out.
+  const inCalls = await get(`v1/calls?limit=${MAX_CALLS + 1}`);
   const inAlerts = await get(`v1/alerts?limit=${MAX_ALERTS}`);
   return { ...inCalls.body, alerts: inAlerts.body.alerts, servedAt: inCalls.servedAt };
 }
@@ -114,10 +116,15 @@ async function fetchReadings(call) {
   fetches++;
   call.complete = true;
   try {
-    const { body } = await get(`v1/calls/${encodeURIComponent(call.call_id)}`);
-    if (calls.get(call.call_id) === call && body.session === call.session) {
+    const path = `v1/calls/${encodeURIComponent(call.call_id)}?limit=${PAGE}`;
+    // The last readings first, then those before them, as far as the ribbons go back.
+    for (let before = ""; before !== null; ) {
+      const { body } = await get(before ? `${path}&before=${encodeURIComponent(before)}` : path);
+      if (calls.get(call.call_id) !== call || body.session !== call.session) break;
       for (const reading of body.readings) applyReading(reading);
-      for (const alert of body.alerts) applyAlert(alert, false);
+      if (!before) for (const alert of body.alerts) applyAlert(alert, false);
+      const isCovered = body.readings.some((reading) => reading.end_s < call.analysedTo_s - SPAN_S);
+      before = isCovered ? null : body.next;
     }
   } catch {
     call.complete = false; // asked for again at the next snapshot, or when the row comes back into view

@@ -55,7 +55,8 @@ export function applySnapshot(snapshot) {
 
   const present = new Set(snapshot.calls.map((call) => call.call_id));
   for (const call of calls.values()) if (!present.has(call.call_id)) forgetCall(call);
-  for (const fields of snapshot.calls) {
+  // The oldest first, as they would have come one by one.
+  for (const fields of snapshot.calls.toReversed()) {
     const call = applyCall(fields);
     call.complete = false;
     call.alerts.clear();

@@ -2,7 +2,7 @@
 
 KanjoError
 ├── StoreUnavailable   Redis does not reply
-├── BadCursor          a text that is not the id of an event
+├── BadCursor          a text from which no list goes on
 ├── UnusableRedisUrl   an address that can't be one of Redis
 ├── OutboxInUse        another process has the outbox file open
 ├── OutboxUnusable     a file that cannot be opened as an outbox
@@ -26,14 +26,15 @@ class StoreUnavailable(KanjoError):
 
 
 class BadCursor(KanjoError):
-    """A text that is not the id of an event."""
+    """A text from which no list goes on."""
 
-    def __init__(self, cursor: str) -> None:
-        super().__init__(cursor)
+    def __init__(self, cursor: str, expected: str) -> None:
+        super().__init__(cursor, expected)
         self.cursor = cursor
+        self.expected = expected
 
     def __str__(self) -> str:
-        return f"got {self.cursor!r}, expected the id of an event, like 1700000000000-0"
+        return f"got {self.cursor!r}, expected {self.expected}"
 
 
 class UnusableRedisUrl(KanjoError):

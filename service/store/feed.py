@@ -1,7 +1,6 @@
 """The feed: what happens in calls, as it happens, to every subscriber of this process."""
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
@@ -9,7 +8,8 @@ import structlog
 from pydantic import ValidationError
 
 from service.store.availability import Availability
-from service.store.errors import BadCursor, StoreUnavailable
+from service.store.cursors import event_order
+from service.store.errors import StoreUnavailable
 from service.store.keys import EVENTS
 from service.store.reader import last_event_id
 from service.store.redis_client import REDIS_FAILURES, RedisClient, replies_required
@@ -153,14 +153,6 @@ class Feed:
                 _replace(queue, _resync(event.id))
             else:
                 queue.put_nowait(event)
-
-
-def event_order(id: str) -> tuple[int, int]:
-    """Returns a stream id as two numbers that sort in the order of events. Raises BadCursor."""
-    match = re.fullmatch(r"([0-9]{1,20})-([0-9]{1,20})", id)
-    if not match or max(order := (int(match[1]), int(match[2]))) >= 2**64:
-        raise BadCursor(id)
-    return order
 
 
 def _parse(id: str, fields: Mapping[str, str]) -> StreamEvent | None:

@@ -8,6 +8,7 @@ DATA = "kanjo:data"  # string: a random id, another one after Redis has lost its
 ALERTS_BY_TIME = "kanjo:alerts:by-time"  # sorted set: ids of alerts, by when they fired
 CALLS_BY_TIME = "kanjo:calls:by-time"  # sorted set: ids of calls, by when they started
 CALLS_LIVE = "kanjo:calls:live"  # sorted set: sessions, by their last heartbeat
+CALLS_LIVE_BY_TIME = "kanjo:calls:live:by-time"  # sorted set: ids of live calls, as CALLS_BY_TIME
 
 
 def alert_key(alert_id: str) -> str:

@@ -16,10 +16,10 @@ from service.store.feed import SUBSCRIBER_LIMIT, Feed
 from service.store.live import LiveCalls
 from service.store.outbox import DeadLetter, Outbox
 from service.store.problems import Problem
-from service.store.reader import Reader
+from service.store.reader import READINGS_PAGE, Reader
 from service.store.receipt import Receipt
 from service.store.redis_client import RedisClient
-from service.store.views import AlertPage, CallDetail, CallView, StreamEvent
+from service.store.views import AlertPage, CallDetail, CallPage, StreamEvent
 from service.store.write_script import EVENTS_LIMIT, READINGS_LIMIT, WriteScript
 from service.store.writer import HEARTBEAT_S, LOST_AFTER_S, MEMORY_LIMIT, Writer
 
@@ -215,13 +215,15 @@ class Store:
 
     # Reads.
 
-    async def calls(self, limit: int) -> list[CallView]:
-        """Returns at most `limit` calls: the live ones first, then the newest."""
-        return await self.reader.calls(limit)
+    async def calls(self, before: str | None, limit: int) -> CallPage:
+        """Returns a page of calls: the live ones first, then the newest (`Reader.calls`)."""
+        return await self.reader.calls(before, limit)
 
-    async def call(self, call_id: str) -> CallDetail | None:
-        """Returns the latest session of a call id with its readings and alerts; None if unknown."""
-        return await self.reader.call(call_id)
+    async def call(
+        self, call_id: str, before: str | None = None, limit: int = READINGS_PAGE
+    ) -> CallDetail | None:
+        """Returns a call with a page of its readings (`Reader.call`); None if unknown."""
+        return await self.reader.call(call_id, before, limit)
 
     async def alerts(self, before: str | None, limit: int) -> AlertPage:
         """Returns alerts that fired, newest first; `before` is the `next` of an earlier page."""

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from pydantic import BaseModel, computed_field
+from pydantic import BaseModel, Field, computed_field
 
 from model.labels import Emotion, sounds
 from service.events import AlertState, Track
+
+CALL_ALERTS_LIMIT = 200  # of one call, that its view holds
 
 
 class ReadingView(BaseModel, frozen=True):
@@ -90,11 +92,24 @@ class CallView(BaseModel, frozen=True):
         )
 
 
-class CallDetail(CallView, frozen=True):
-    """One call with all its readings and alerts."""
+class CallPage(BaseModel, frozen=True):
+    """Calls, the live ones first, then the newest.
 
-    readings: list[ReadingView]
-    alerts: list[AlertView]
+    A page may be shorter than its limit. A call that ends between two pages may be on both.
+    """
+
+    calls: list[CallView]
+    next: str | None = Field(description="`before` of the page that follows; null after the last")
+
+
+class CallDetail(CallView, frozen=True):
+    """One call with its latest readings, or those before them, and its alerts."""
+
+    readings: list[ReadingView] = Field(description="in their order")
+    next: str | None = Field(
+        description="`before` of the page with the readings before these; null if there are none"
+    )
+    alerts: list[AlertView] = Field(description=f"in their order, the last {CALL_ALERTS_LIMIT}")
 
 
 @dataclass(frozen=True, slots=True)

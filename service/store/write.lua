@@ -34,7 +34,7 @@ local function redis_time(at) return string.format('%.6f', now_s - (sent_at - to
 local DATA = 'kanjo:data'
 local ALERTS, EVENTS = 'kanjo:alerts', 'kanjo:events'
 local ALERTS_BY_TIME, CALLS_BY_TIME = 'kanjo:alerts:by-time', 'kanjo:calls:by-time'
-local CALLS_LIVE = 'kanjo:calls:live'
+local CALLS_LIVE, CALLS_LIVE_BY_TIME = 'kanjo:calls:live', 'kanjo:calls:live:by-time'
 local function alert_key(alert_id) return 'kanjo:alert:' .. alert_id end
 local function call_key(call_id) return 'kanjo:call:' .. call_id end
 local function readings_key(call_id) return 'kanjo:readings:' .. call_id end
@@ -100,7 +100,9 @@ function command.call_started(f)
     { 'session', 'call_id', 'bridge', 'tracks', 'metadata', 'started_at' })))
 
   -- Add it to the calls by time and, with a first heartbeat, to the live ones.
-  redis.call('ZADD', CALLS_BY_TIME, redis_time(f.started_at), f.call_id)
+  local started_at = redis_time(f.started_at)
+  redis.call('ZADD', CALLS_BY_TIME, started_at, f.call_id)
+  redis.call('ZADD', CALLS_LIVE_BY_TIME, started_at, f.call_id)
   redis.call('ZADD', CALLS_LIVE, now, f.session)
 
   -- Last, because it marks the rest as done: a command that failed on its way is done again whole.
@@ -129,10 +131,18 @@ function command.heartbeat(f)
   -- Renew the heartbeat, unless the session has ended.
   redis.call('ZADD', CALLS_LIVE, 'XX', now, f.session)
 
-  -- Go on only if the session was ended as lost, while its process was cut off from Redis.
+  -- Go on only if no other session has the call id, and this one has not ended, or as lost while
+  -- its process was cut off from Redis.
   local call = call_key(f.call_id)
-  local session, reason = unpack(redis.call('HMGET', call, 'session', 'reason'))
-  if session ~= f.session or reason ~= 'lost' then return end
+  local session, state, reason = unpack(redis.call('HMGET', call, 'session', 'state', 'reason'))
+  if session ~= f.session or (state ~= 'live' and reason ~= 'lost') then return end
+
+  -- List the call as live: it is not yet, if it was lost or an earlier version wrote its start.
+  if not redis.call('ZSCORE', CALLS_LIVE_BY_TIME, f.call_id) then
+    local started_at = redis.call('ZSCORE', CALLS_BY_TIME, f.call_id) or now
+    redis.call('ZADD', CALLS_LIVE_BY_TIME, started_at, f.call_id)
+  end
+  if state == 'live' then return end
 
   -- Make it live again, and keep its keys.
   redis.call('HSET', call, 'state', 'live')
@@ -238,6 +248,7 @@ function command.call_ended(f)
   -- End the call itself, and let it expire with its readings.
   redis.call('HSET', call, 'state', 'ended', 'reason', f.reason, 'ended_at', f.ended_at,
     'duration_s', at_s)
+  redis.call('ZREM', CALLS_LIVE_BY_TIME, call_id)
   expire(call)
   expire(readings_key(call_id))
   publish('call_ended', redis.call('HGETALL', call))

@@ -130,7 +130,38 @@ def test_a_page_after_an_alert_that_is_gone_is_empty(service: Running) -> None:
     assert page == {"alerts": [], "next": None}
 
 
-@pytest.mark.parametrize("path", ["/v1/calls", "/v1/alerts"])
+def test_calls_and_readings_come_in_pages(service: Running) -> None:
+    for number in range(3):
+        call(service, f"in-pages/{number}")
+        ended_call(service, f"in-pages/{number}")
+    first = service.get("/v1/calls", params={"limit": 2}).json()
+    second = service.get("/v1/calls", params={"limit": 2, "before": first["next"]}).json()
+    ids = [body["call_id"] for page in (first, second) for body in page["calls"]]
+    assert ids[:3] == ["in-pages/2", "in-pages/1", "in-pages/0"]
+    assert len(ids) == 4
+
+    path = "/v1/calls/in-pages/0"
+    whole = service.get(path).json()
+    assert len(whole["readings"]) > 3
+    assert whole["next"] is None
+    pages, before = [], None
+    while before is not None or not pages:
+        params = {"limit": 3} | ({"before": before} if before else {})
+        body = service.get(path, params=params).json()
+        pages.insert(0, body["readings"])
+        before = body["next"]
+    assert [reading for page in pages for reading in page] == whole["readings"]
+    assert [len(page) for page in pages[1:]] == [3] * (len(pages) - 1)
+
+
+@pytest.mark.parametrize("path", ["/v1/calls", "/v1/calls/anything"])
+def test_a_page_after_what_is_no_page_is_refused(service: Running, path: str) -> None:
+    response = service.get(path, params={"before": "no page"})
+    assert response.status_code == 400
+    assert response.json()["detail"] == "got 'no page', expected `next` of an earlier page"
+
+
+@pytest.mark.parametrize("path", ["/v1/calls", "/v1/calls/anything", "/v1/alerts"])
 @pytest.mark.parametrize("limit", ["0", "1001", "-1", "many", ""])
 def test_an_invalid_limit_is_refused(service: Running, path: str, limit: str) -> None:
     response = service.get(path, params={"limit": limit})

@@ -48,7 +48,10 @@ def test_what_routes_return_is_described(service: Running, described: Json) -> N
         ("/v1/calls", "/v1/calls?limit=0", 400),
         ("/v1/alerts", "/v1/alerts?limit=many", 400),
         ("/v1/events", "/v1/events?after=nonsense", 400),
+        ("/v1/calls", "/v1/calls?before=nonsense", 400),
         ("/v1/calls/{call_id}", "/v1/calls/nobody", 404),
+        ("/v1/calls/{call_id}", "/v1/calls/described?before=nonsense", 400),
+        ("/v1/calls/{call_id}", "/v1/calls/described?limit=1001", 400),
     ],
 )
 def test_errors_of_input_are_described(

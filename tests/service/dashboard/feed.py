@@ -44,6 +44,7 @@ class Feed:
         self.ahead_s = 0.0  # of the browser's clock
         self.after_calls: Callable[[], None] = lambda: None
         self.mute = False  # connected, but no event comes through
+        self.pages_read = 0  # of readings
 
     def now(self) -> float:
         return time.time() + self.ahead_s
@@ -154,19 +155,25 @@ def app_of(feed: Feed, server: "Server") -> FastAPI:
         }
 
     @app.get("/v1/calls")
-    async def calls(response: Response) -> Json:
+    async def calls(response: Response, limit: int) -> Json:
         response.headers["date"] = formatdate(feed.now(), usegmt=True)
         cursor = str(len(feed.events))
-        answer = json.loads(json.dumps(list(feed.calls.values())))
+        page = sorted(feed.calls.values(), key=lambda c: (c["state"] != "live", -c["started_at"]))
+        answer = json.loads(json.dumps(page[:limit]))
         feed.after_calls()
-        return {"cursor": cursor, "embedded": feed.embedded, "calls": answer}
+        return {"cursor": cursor, "embedded": feed.embedded, "calls": answer, "next": None}
 
     @app.get("/v1/calls/{call_id:path}")
-    async def call(call_id: str) -> Json:
+    async def call(call_id: str, limit: int, before: int | None = None) -> Json:
         if call_id not in feed.calls:
             raise HTTPException(404)
+        feed.pages_read += 1
         alerts = [alert for alert in feed.alerts.values() if alert["call_id"] == call_id]
-        return feed.calls[call_id] | {"readings": feed.readings[call_id], "alerts": alerts}
+        readings = feed.readings[call_id][:before]
+        page = {"readings": readings[-limit:], "next": None, "alerts": alerts}
+        if len(readings) > limit:
+            page["next"] = str(len(readings) - limit)
+        return feed.calls[call_id] | page
 
     @app.get("/v1/alerts")
     async def alerts(limit: int) -> Json:

@@ -57,6 +57,21 @@ def test_the_ribbon_moves_with_call_time(page: Page, feed: Feed, server: Server)
     assert is_orange(page.band("anger", 7))
 
 
+def test_readings_before_the_page_are_fetched_as_far_as_the_ribbon_goes_back(
+    page: Page, feed: Feed, server: Server
+) -> None:
+    feed.start("CA-1", ago_s=600)
+    for n in range(3000):  # of the first 300 s, which the ribbon no longer shows
+        feed.read("CA-1", n / 10, NEUTRAL)
+    feed.read("CA-1", 340.0, ANGRY, heard_s=10)
+    for n in range(1500):  # more than a page
+        feed.read("CA-1", 350 + n / 6, NEUTRAL, track="agent")
+    feed.events.clear()
+    page.open(server)
+    wait_until(lambda: is_orange(page.band("anger", 268)))
+    assert feed.pages_read == 2
+
+
 def test_pointing_at_the_ribbon_gives_it_in_words(page: Page, feed: Feed, server: Server) -> None:
     feed.start("CA-1", ago_s=60)
     feed.read("CA-1", 15.0, ANGRY, heard_s=3)

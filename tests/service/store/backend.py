@@ -110,4 +110,4 @@ async def take(events: AsyncIterator[StreamEvent], count: int) -> list[StreamEve
 
 
 async def live_calls(store: Store) -> int:
-    return sum(call.state == "live" for call in await store.calls(100))
+    return sum(call.state == "live" for call in (await store.calls(None, 100)).calls)

@@ -60,7 +60,7 @@ async def test_live_calls_and_open_alerts_are_told_again_before_anything_else(
         store.reading("s1", reading(7), NOW)  # the first write after the loss is kept too
         await delivered(store)
         assert await real.transitions() == OPEN
-        [call] = await store.calls(10)
+        [call] = (await store.calls(None, 10)).calls
         assert (call.session, call.state) == ("s1", "live")
         detail = await store.call("call-1")
         assert detail is not None

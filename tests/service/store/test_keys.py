@@ -17,6 +17,7 @@ async def test_the_keys_of_write_lua_are_those_of_the_module(backend: Backend) -
             keys.ALERTS_BY_TIME,
             keys.CALLS_BY_TIME,
             keys.CALLS_LIVE,
+            keys.CALLS_LIVE_BY_TIME,
             keys.alert_key("s1-caller-anger-1"),
             keys.call_key("call-1"),
             keys.call_key("call-2"),

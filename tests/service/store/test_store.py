@@ -15,7 +15,7 @@ async def test_the_embedded_store_is_marked_as_such_and_needs_no_file(tmp_path: 
         whole_call(store)
         await delivered(store)
         assert store.redis_up
-        assert len(await store.calls(10)) == 1
+        assert len((await store.calls(None, 10)).calls) == 1
     assert not (tmp_path / "unused").exists()
 
 
@@ -27,7 +27,7 @@ async def test_reads_fail_while_redis_is_away_and_writes_do_not(real: Backend) -
         whole_call(store)
         with pytest.raises(StoreUnavailable, match="got no answer from Redis"):
             await store.cursor()
-        for reply in (store.calls(1), store.call("call-1"), store.alerts(None, 1)):
+        for reply in (store.calls(None, 1), store.call("call-1"), store.alerts(None, 1)):
             with pytest.raises(StoreUnavailable):
                 await reply
         with pytest.raises(StoreUnavailable):

@@ -1,0 +1,50 @@
+"""Where a list goes on: the texts from which a page of calls or readings, or a feed, continues."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from service.store.errors import BadCursor
+
+NEXT = "`next` of an earlier page"
+EVENT = "the id of an event, like 1700000000000-0"
+
+
+class Section(StrEnum):
+    """The two parts of the list of calls, in their order."""
+
+    LIVE = "live"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class CallsCursor:
+    """A place in the list of calls: that of one call, after which a page begins.
+
+    It holds the call's score beside its id, because a call that ends leaves the first section.
+    """
+
+    section: Section
+    score: str  # by which Redis sorts the section, as Redis writes it
+    call_id: str
+
+    def __str__(self) -> str:
+        return f"{self.section}:{self.score}:{self.call_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Returns the place that `str` wrote. Raises BadCursor."""
+        number = r"[0-9]{1,20}(?:\.[0-9]{1,20})?"
+        match = re.fullmatch(f"({'|'.join(Section)}):({number}):(.+)", text, re.DOTALL)
+        if not match:
+            raise BadCursor(text, NEXT)
+        return cls(Section(match[1]), match[2], match[3])
+
+
+def event_order(id: str, expected: str = EVENT) -> tuple[int, int]:
+    """Returns a stream id as two numbers that sort in the order of events. Raises BadCursor."""
+    match = re.fullmatch(r"([0-9]{1,20})-([0-9]{1,20})", id)
+    if not match or max(order := (int(match[1]), int(match[2]))) >= 2**64:
+        raise BadCursor(id, expected)
+    return order
