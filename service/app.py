@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_args
 
 import structlog
 from fastapi import FastAPI
@@ -55,6 +56,8 @@ from service.store.outbox import FILE_NAME
 from service.store.store import Store
 from service.telephony.audiosocket.bridge import AudioSocketBridge
 from service.telephony.providers import authenticators
+from service.telephony.shared.authenticator import Reason
+from service.telephony.shared.listen_only import MessageProblem
 from service.telephony.shared.no_credentials import AcceptAll
 from service.telephony.shared.nonces import RefusesReplays
 
@@ -132,8 +135,9 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
         }
     )
     metrics.max_calls.set(settings.max_calls)
-    for provider in (*settings.providers, AudioSocketBridge.NAME):
-        metrics.calls_started.labels(provider)
+    for name, provider in settings.providers.items():
+        metrics.begin_provider(name, get_args(Reason), provider.problems)
+    metrics.begin_provider(AudioSocketBridge.NAME, (), MessageProblem)
     metrics.queued_windows.set_function(lambda: len(batcher))
     metrics.outbox_pending.set_function(lambda: store.pending_writes)
     metrics.outbox_dropped.set_function(lambda: store.dropped_readings)

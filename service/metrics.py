@@ -1,6 +1,6 @@
 """The metrics at /metrics; every service of a process has a registry of its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
@@ -8,9 +8,16 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from model.labels import ALERTED_EMOTIONS
+from service.errors import CallExists, NotStarted, Overloaded, Stopping
 from service.events import AlertState, Track
 
+START_REFUSED = "StartRefused"  # by the bridge: no call came of the connection
+REFUSALS = (
+    *(refusal.__name__ for refusal in (CallExists, NotStarted, Overloaded, Stopping)),
+    START_REFUSED,
+)
 DROP_REASONS = ("queue_full", "too_late", "stopped", "failed")  # by the batcher
+UNUSABLE_REASONS = ("dropped", "noise")  # of streams, by calls/audio_watch.py
 HUNG_UP = "hung_up"  # a call ended before its windows were scored
 LATENESS_BUCKETS_S = (0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -178,6 +185,26 @@ class Metrics:
             "kanjo_redis_up", "1 if Redis took writes last time, else 0.", registry=registry
         )
         self._begin_at_zero()
+
+    def begin_provider(
+        self, provider: str, rejections: Iterable[str], problems: Iterable[str]
+    ) -> None:
+        """Makes the counters of a provider appear at zero, with all their labels.
+
+        Args:
+            provider: its name.
+            rejections: the reasons for which its handshakes may be rejected.
+            problems: the codes of what may be wrong with its messages.
+        """
+        self.calls_started.labels(provider)
+        for refusal in REFUSALS:
+            self.calls_refused.labels(provider, refusal)
+        for reason in rejections:
+            self.handshakes_rejected.labels(provider, reason)
+        for code in problems:
+            self.message_errors.labels(provider, code)
+        for reason in UNUSABLE_REASONS:
+            self.unusable_streams.labels(provider, reason)
 
     def _begin_at_zero(self) -> None:
         """Makes the label values that are known appear before the first event of their kind.

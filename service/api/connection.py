@@ -18,6 +18,7 @@ from service.calls.audio_watch import AudioWatch, UnusableAudio
 from service.calls.stream import CallStream
 from service.errors import CallRefused, NotStarted, Stopping
 from service.events import Audio, CallStarted, CallStopped, Event, Gap, Reading, Transition
+from service.metrics import START_REFUSED
 from service.telephony.shared.bridge import Bridge, CloseCode
 
 log = structlog.get_logger()
@@ -299,7 +300,7 @@ class Connection:
         errors = self._bridge.message_errors
         if self._started or not errors:
             return
-        self._services.metrics.calls_refused.labels(self._name, "StartRefused").inc()
+        self._services.metrics.calls_refused.labels(self._name, START_REFUSED).inc()
         reason = self._bridge.close_reason or ", ".join(sorted(errors))
         log.warning("start_refused", bridge=self._name, reason=reason)
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -20,10 +20,13 @@ COMPANDED = 0.7
 COMPANDED_LEVEL = 14_000.0  # RMS
 
 
+UnusableReason = Literal["dropped", "noise"]
+
+
 class UnusableAudio(NamedTuple):
     """Why a stream's audio can't be analysed."""
 
-    reason: str  # "dropped" or "noise"
+    reason: UnusableReason
     text: str
 
 

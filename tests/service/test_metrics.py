@@ -1,11 +1,16 @@
+from collections.abc import Iterable
 from typing import get_args
 
 import pytest
 from prometheus_client import generate_latest
 
+from service.calls.audio_watch import UnusableReason
+from service.errors import CallRefused, KanjoError
 from service.events import Track
-from service.metrics import BATCH_BUCKETS, HUNG_UP, LATENESS_BUCKETS_S, Metrics
+from service.metrics import BATCH_BUCKETS, HUNG_UP, LATENESS_BUCKETS_S, START_REFUSED, Metrics
 from service.scoring.batcher import DropReason
+from service.telephony.shared.authenticator import Reason
+from service.telephony.shared.listen_only import MessageProblem
 
 
 def test_two_services_in_one_process_count_apart() -> None:
@@ -24,6 +29,34 @@ def test_known_labels_appear_before_the_first_event() -> None:
         assert found("kanjo_windows_dropped_total", {"reason": reason}) == 0
     firing = {"emotion": "anger", "state": "firing"}
     assert found("kanjo_alert_transitions_total", firing) == 0
+
+
+def leaves(of: type[KanjoError]) -> set[str]:
+    below = of.__subclasses__()
+    return {name for each in below for name in leaves(each)} if below else {of.__name__}
+
+
+def test_the_refusals_of_every_provider_begin_at_zero() -> None:
+    metrics = Metrics()
+    metrics.begin_provider("vonage", get_args(Reason), MessageProblem)
+    samples = {
+        name: {
+            tuple(sample.labels.values())
+            for family in metrics.registry.collect()
+            for sample in family.samples
+            if sample.name == f"kanjo_{name}_total" and sample.value == 0
+        }
+        for name in ("calls_refused", "handshakes_rejected", "message_errors", "unusable_streams")
+    }
+    known: dict[str, Iterable[str]] = {
+        "calls_refused": {*leaves(CallRefused), START_REFUSED},
+        "handshakes_rejected": get_args(Reason),
+        "message_errors": MessageProblem,
+        "unusable_streams": get_args(UnusableReason),
+    }
+    assert samples == {
+        name: {("vonage", label) for label in labels} for name, labels in known.items()
+    }
 
 
 def test_every_metric_has_the_projects_prefix_and_a_help_text_of_a_sentence() -> None:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from service.telephony.audiohook.auth import AudioHookAuthenticator
 from service.telephony.audiohook.bridge import AudioHookBridge
 from service.telephony.audiohook.client import AudioHookClient
+from service.telephony.audiohook.messages import SessionErrorCode
 from service.telephony.shared.authenticator import Authenticator, Handshake, Unauthorized
 from service.telephony.shared.provider import BridgeOptions, Documentation, Provider
 from service.telephony.shared.settings import ProviderSettings, Secrets, pairs
@@ -67,6 +68,7 @@ AUDIOHOOK = Provider(
     settings=AudioHookSettings,
     create_bridge=create_bridge,
     create_authenticator=create_authenticator,
+    problems=SessionErrorCode,
     client=AudioHookClient,
     documentation=Documentation(
         title="Genesys AudioHook",

@@ -4,6 +4,7 @@ from pydantic import Field
 
 from service.telephony.native.bridge import NativeBridge
 from service.telephony.native.client import NativeClient
+from service.telephony.native.messages import ErrorCode
 from service.telephony.shared.authenticator import Authenticator, Handshake
 from service.telephony.shared.bearer import bearer_authenticator
 from service.telephony.shared.provider import BridgeOptions, Documentation, Provider
@@ -33,6 +34,7 @@ NATIVE = Provider(
     settings=NativeSettings,
     create_bridge=create_bridge,
     create_authenticator=create_authenticator,
+    problems=ErrorCode,
     client=NativeClient,
     documentation=Documentation(
         title="Kanjo's own",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Generic, TypeVar
 
 from service.errors import KanjoError
@@ -9,6 +10,7 @@ from service.events import Track
 from service.telephony.shared.authenticator import Authenticator, Handshake
 from service.telephony.shared.bridge import Bridge
 from service.telephony.shared.client import ProviderClient
+from service.telephony.shared.listen_only import MessageProblem
 from service.telephony.shared.settings import ProviderSettings
 
 S = TypeVar("S", bound=ProviderSettings)
@@ -70,6 +72,7 @@ class Provider(Generic[S]):
             handshake lacks what the bridge needs.
         create_authenticator: makes the authenticator of all connections, or None where no
             credentials are set.
+        problems: the codes of what may be wrong with its messages.
         client: the provider's side, for replays.
         either_leg: whether it may also be connected to the agent's leg of a call.
         documentation: its row in the README's table.
@@ -80,5 +83,6 @@ class Provider(Generic[S]):
     create_bridge: Callable[[S, BridgeOptions, Handshake], Bridge]
     create_authenticator: Callable[[S], Authenticator | None]
     client: type[ProviderClient]
+    problems: type[StrEnum] = MessageProblem
     either_leg: bool = False
     documentation: Documentation

@@ -6,6 +6,7 @@ from redis import Redis
 
 from service.store.keys import call_key
 from service.store.outbox import FILE_NAME
+from service.telephony.providers import PROVIDERS
 from tests.redis_server import RedisServer
 from tests.service.api.conftest import (
     STOP,
@@ -191,6 +192,17 @@ def test_metrics_show_the_live_calls(service: Running) -> None:
         socket.send(STOP)
         receive_until(socket)
     assert service.metric("kanjo_live_calls") == 0
+
+
+def test_the_refusals_of_every_provider_are_shown_before_the_first(service: Running) -> None:
+    for provider in PROVIDERS:
+        labels = f'provider="{provider}",reason='
+        assert service.metric(f'kanjo_calls_refused_total{{{labels}"Overloaded"}}') == 0
+        assert service.metric(f'kanjo_handshakes_rejected_total{{{labels}"stale"}}') == 0
+        assert service.metric(f'kanjo_unusable_streams_total{{{labels}"noise"}}') == 0
+    for provider, code in (("audiohook", "bad_seq"), ("native", "bad_json"), ("plivo", "late")):
+        labels = f'code="{code}",provider="{provider}"'
+        assert service.metric(f"kanjo_message_errors_total{{{labels}}}") == 0
 
 
 def test_metrics_are_in_the_text_format_of_prometheus(service: Running) -> None:
