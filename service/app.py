@@ -316,8 +316,10 @@ async def _require(run: Callable[[], Awaitable[None]], services: Services) -> No
 
 
 async def _warm_up(services: Services) -> None:
+    """Warms the model up, and logs that the service is ready once it listens too."""
     await asyncio.to_thread(services.scorer.warm_up)
     memory.exempt_permanent_objects()
     services.warm.set()
+    await services.listening.wait()  # so that nobody is told to call where nothing listens yet
     meta = services.scorer.meta
     log.info("ready", model=meta.name, version=meta.version, device=services.scorer.device)

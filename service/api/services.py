@@ -56,6 +56,7 @@ class Services:
     # that they do not slow live calls down.
     uploads: Uploads = field(default_factory=Uploads)
     recordings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    listening: asyncio.Event = field(default_factory=asyncio.Event)  # the server accepts requests
     warm: asyncio.Event = field(default_factory=asyncio.Event)  # the model is warmed up
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # no new calls are admitted
     failed: asyncio.Event = field(default_factory=asyncio.Event)  # a required task has failed

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import uvicorn
+from structlog.testing import capture_logs
 
 from model import SHIPPED
 from model.artifact import ArtifactError, load
@@ -101,6 +102,25 @@ def test_a_stop_leaves_no_task_and_no_thread_behind() -> None:
     while time.monotonic() < deadline and set(threading.enumerate()) - before:
         time.sleep(0.01)
     assert set(threading.enumerate()) - before == set()
+
+
+async def test_ready_is_not_logged_before_the_server_listens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(TorchScorer, "warm_up", lambda _: None)  # faster than any server
+    app = create_app(quick())
+    services: Services = app.state.services
+
+    def is_ready() -> bool:
+        return any(entry["event"] == "ready" for entry in entries)
+
+    with capture_logs() as entries:
+        async with app.router.lifespan_context(app):
+            await until(services.warm.is_set)
+            await asyncio.sleep(0.05)
+            assert not is_ready()
+            services.listening.set()
+            await until(is_ready)
 
 
 async def test_a_failure_within_the_lifespan_stops_the_service_in_order() -> None:

@@ -47,7 +47,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         serving.send_signal(signal.SIGINT)
         assert serving.wait(30) == 0, log.read_text()
         events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
-        assert "ready" in events
+        running = next(n for n, event in enumerate(events) if "running on" in event)
+        assert events.index("ready") > running
     finally:
         serving.kill()
         serving.wait()
