@@ -81,7 +81,8 @@ def claim(study: Study, draws: int) -> Iterator[dict[str, Any]]:
     """Yields selective MTL minus baseline over styles and corpora, beside the paper's difference.
 
     `needed` speakers of the same corpora would give an interval whose half-width equals the
-    paper's difference: a half-width is proportional to 1 / sqrt(speakers).
+    paper's difference: a half-width is proportional to 1 / sqrt(speakers). `constant` says of
+    which systems some runs recognised one emotion alone, so that nothing follows from the rest.
     """
     names = ("selective-mtl", "baseline")
     tested = [(SystemKey(name, study.network, 1.0, PAPER[name]), CLEAN) for name in names]
@@ -104,6 +105,12 @@ def claim(study: Study, draws: int) -> Iterator[dict[str, Any]]:
         selective, baseline = (paper.BY_STYLE[style][name][-2] / 100 for name in names)
         rows.append((style.value, study.corpora(style), ua[style.value], selective - baseline))
     rows += [(corpus, [corpus], mean(corpus), np.nan) for corpus in every]
+    constant = [
+        f"{count} of {runs} runs of {study.name(system)}"
+        for system, setting in tested
+        for count, runs in [study.constant_runs(system, setting)]
+        if count
+    ]
     for over, corpora, measure, in_paper_over in rows:
         found = pair.difference(measure)
         speakers = sum(pair.speakers.get(corpus, 0) for corpus in corpora)
@@ -113,6 +120,7 @@ def claim(study: Study, draws: int) -> Iterator[dict[str, Any]]:
             **found,
             "half": half,
             "paper": in_paper_over,
+            "constant": constant,
             "speakers": speakers,
             "needed": speakers * (half / gain) ** 2 if half > 0 else np.nan,
         }

@@ -29,7 +29,11 @@ def table(figures: StudyFigures, draws: int) -> Table:
 
 
 def verdict(figures: StudyFigures) -> str:
-    """Returns whether the gain is found here, is not, or cannot be decided."""
+    """Returns whether the gain is found here, is not, or cannot be decided.
+
+    Nothing is concluded where a system recognised one emotion alone: it has learned nothing, and
+    an interval around its constant UA says nothing about the paper's systems.
+    """
     claim = _claim(figures)
     row = claim[BOTH]
     others = [
@@ -42,6 +46,7 @@ def verdict(figures: StudyFigures) -> str:
         "gain_verdict",
         row=row,
         others=others,
+        constant=row["constant"],
         tested=bool(np.isfinite(row["difference"])),
         has_interval=bool(row["half"] > 0),
         zero_excluded=not low <= 0.0 <= high,
@@ -53,7 +58,7 @@ def verdict(figures: StudyFigures) -> str:
 def width(figures: StudyFigures) -> list[str]:
     """Returns whose speakers make the interval wide, and the gain in each style."""
     row, wide, narrow = _by_width(figures)
-    if not row["half"] > 0:
+    if not row["half"] > 0 or row["constant"]:
         return []
     share = wide["half"] ** 2 / (wide["half"] ** 2 + narrow["half"] ** 2)
     return paragraphs("gain_width", row=row, wide=wide, narrow=narrow, share=share)
@@ -68,7 +73,7 @@ def sources(figures: StudyFigures) -> list[str]:
     }
     data = steps.get(("combined", "baseline"))
     style = steps.get(("selective MTL", "combined"))
-    if data is None or style is None:
+    if data is None or style is None or _claim(figures)[BOTH]["constant"]:
         return []
     return paragraphs("gain_sources", data=data, style=style, styles=[s.value for s in STYLES])
 
@@ -76,7 +81,7 @@ def sources(figures: StudyFigures) -> list[str]:
 def speakers_needed(figures: StudyFigures) -> list[str]:
     """Returns how many speakers it would take to tell the paper's gain from none."""
     row, wide, narrow = _by_width(figures)
-    if not row["half"] > 0:
+    if not row["half"] > 0 or row["constant"]:
         return []
     # The mean of two independent figures: (2 * half) ** 2 is the sum of their halves' squares.
     left = (2 * row["paper"]) ** 2 - narrow["half"] ** 2

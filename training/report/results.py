@@ -136,6 +136,19 @@ class Study:
             for seed, folds in sorted(done.items())
         }
 
+    def constant_runs(self, system: SystemKey, setting: str) -> tuple[int, int]:
+        """Returns how many runs of a system recognised one emotion alone, and of how many runs.
+
+        A run whose test holds one emotion alone does not count: nothing else could be recognised.
+        """
+        tested = [
+            found
+            for predictions in self.runs.get(system, [])
+            for found in [labelled_and_recognised(predictions, setting, "emotion")]
+            if found is not None and len(np.unique(found[0])) > 1
+        ]
+        return sum(len(np.unique(recognised)) == 1 for _, recognised in tested), len(tested)
+
     def normalisations(self, system: SystemKey, condition: str = "clean") -> list[str]:
         """Returns those in which the system was tested under a condition, in the order of GIVEN."""
         settings = {

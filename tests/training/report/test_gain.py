@@ -165,6 +165,32 @@ def test_without_intervals_only_the_gain_is_given(tmp_path: Path) -> None:
     assert {row[-1] for row in gain.table(bare, 0).rows} == {"–"}
 
 
+def test_no_conclusion_is_drawn_from_a_system_that_recognises_one_emotion_alone(
+    tmp_path: Path,
+) -> None:
+    one_of_folds = [
+        replace(
+            predictions,
+            logits={
+                name: np.eye(4, dtype=np.float32)[np.ones(len(logits), int)]
+                for name, logits in predictions.logits.items()
+            },
+        )
+        if predictions.run.system == "baseline" and predictions.run.fold < 2
+        else predictions
+        for predictions in pair(0.7, 0.5)
+    ]
+    study = study_of(tmp_path, *one_of_folds)
+    figures = measure(study, 100)
+    verdict = gain.verdict(figures)
+    assert verdict.startswith(f"{FIRST} is +")
+    assert verdict.endswith(
+        "here. No conclusion follows: 4 of 10 runs of baseline recognised one emotion alone."
+    )
+    assert gain.width(figures) == gain.speakers_needed(figures) == gain.sources(figures) == []
+    assert gain.table(figures, 100).rows  # the figures themselves are shown
+
+
 def test_untested_systems_are_reported_as_untested(tmp_path: Path) -> None:
     alone = measure(study_of(tmp_path, Recipe().predictions(SELECTIVE)), 10)
     assert gain.verdict(alone) == f"{FIRST} has not been tested here in both styles."
