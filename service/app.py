@@ -27,6 +27,7 @@ from service.access.setup import AccessParts, first_link, set_up
 from service.alerts.policy import AlertRule
 from service.api import (
     audiosocket,
+    audit,
     calls,
     classify,
     events,
@@ -239,6 +240,7 @@ def create_app(settings: Settings) -> FastAPI:
         classify,
         health,
         outbox,
+        audit,
         session,
         single_sign_on,
         old_paths,

@@ -36,6 +36,7 @@ ROLES: Mapping[str, Role | None] = {
     "/v1/alerts": Role.VIEWER,
     "/v1/events": Role.VIEWER,
     "/v1/outbox": Role.VIEWER,
+    "/v1/audit": Role.ADMIN,
     "/calls": Role.VIEWER,  # these redirect
     "/calls/{call_id:path}": Role.VIEWER,
     "/alerts": Role.VIEWER,

@@ -21,6 +21,7 @@ Where access is closed: `Authorization: Bearer TOKEN`, with a token of `kanjo to
 TAGS = [
     {"name": "calls", "description": "Calls, readings and alerts, and their events as they come."},
     {"name": "classify", "description": "How the speaker of a recording sounds."},
+    {"name": "audit", "description": "Who did what to calls and alerts."},
     {"name": "health", "description": "For supervisors: alive, ready, degraded, metrics."},
 ]
 

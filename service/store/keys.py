@@ -1,6 +1,7 @@
 """The keys of everything that the service keeps in Redis; write.lua builds the same ones."""
 
 ALERTS = "kanjo:alerts"  # stream: every transition of every alert
+AUDIT = "kanjo:audit"  # stream: who did what, never deleted with a call
 EVENTS = "kanjo:events"  # stream: what subscribers are sent
 DATA = "kanjo:data"  # string: a random id, another one after Redis has lost its data
 

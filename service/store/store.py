@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from service.events import CallStarted, Reading, Transition
 from service.store import redis_client
+from service.store.audit import AuditLog
 from service.store.availability import Availability
 from service.store.disk import Disk
 from service.store.eviction import EvictionWatch
@@ -82,6 +83,7 @@ class Store:
         )
         self._eviction = EvictionWatch(redis, wall_clock=wall_clock)
         self.reader = Reader(redis)
+        self.audit = AuditLog(redis)
         self.feed = Feed(redis, self._availability, subscriber_limit=subscriber_limit)
 
     @classmethod

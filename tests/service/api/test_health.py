@@ -223,6 +223,7 @@ def test_the_api_is_documented_by_openapi(service: Running) -> None:
         "/readyz",
         "/metrics",
         "/v1/outbox",
+        "/v1/audit",
     }
     classify = paths["/classify"]["post"]["responses"]
     assert {"200", "400", "413", "415", "503"} <= set(classify)

@@ -37,7 +37,7 @@ def check(described: Json, path: str, response: httpx.Response, method: str = "g
 
 def test_what_routes_return_is_described(service: Running, described: Json) -> None:
     call(service, "described")
-    for path in ("/v1/calls", "/v1/alerts", "/v1/outbox", "/healthz", "/readyz"):
+    for path in ("/v1/calls", "/v1/alerts", "/v1/audit", "/v1/outbox", "/healthz", "/readyz"):
         check(described, path, service.get(path))
     check(described, "/v1/calls/{call_id}", service.get("/v1/calls/described"))
 
@@ -49,6 +49,7 @@ def test_what_routes_return_is_described(service: Running, described: Json) -> N
         ("/v1/alerts", "/v1/alerts?limit=many", 400),
         ("/v1/events", "/v1/events?after=nonsense", 400),
         ("/v1/calls", "/v1/calls?before=nonsense", 400),
+        ("/v1/audit", "/v1/audit?before=nonsense", 400),
         ("/v1/calls/{call_id}", "/v1/calls/nobody", 404),
         ("/v1/calls/{call_id}", "/v1/calls/described?before=nonsense", 400),
         ("/v1/calls/{call_id}", "/v1/calls/described?limit=1001", 400),
