@@ -23,6 +23,7 @@ from service.access.errors import AccessUnusable
 from service.access.nonces import FILE as NONCES
 from service.access.nonces import KeptNonces
 from service.access.origin import OwnAddresses
+from service.access.roles import Role
 from service.access.setup import AccessParts, first_link, set_up
 from service.alerts.policy import AlertRule
 from service.api import (
@@ -42,6 +43,7 @@ from service.api import (
 from service.api.access import AccessMiddleware
 from service.api.audiosocket import AudioSocketServer
 from service.api.headers import StrictHeaders
+from service.api.numbers import Numbers
 from service.api.origin import OriginCheck
 from service.api.services import Services
 from service.api.telephony import create_router
@@ -56,8 +58,10 @@ from service.settings import Settings
 from service.store.outbox import FILE_NAME
 from service.store.store import Store
 from service.telephony.audiosocket.bridge import AudioSocketBridge
-from service.telephony.providers import authenticators
+from service.telephony.providers import authenticators, facts_of
 from service.telephony.shared.authenticator import Reason
+from service.telephony.shared.call_url import UrlTemplate
+from service.telephony.shared.facts import FactReader
 from service.telephony.shared.listen_only import MessageProblem
 from service.telephony.shared.no_credentials import AcceptAll
 from service.telephony.shared.nonces import RefusesReplays
@@ -161,6 +165,12 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
         logins=parts.logins,
         single_sign_on=parts.single_sign_on,
         nonces=KeptNonces(settings.state_dir / NONCES, nonces),
+        numbers=Numbers(Role(settings.numbers_for)),
+        facts=FactReader(
+            facts_of(settings.providers),
+            settings.facts or {},
+            UrlTemplate(settings.call_url) if settings.call_url else None,
+        ),
         rejections=rejections,
         limits=Connections(
             rejections,

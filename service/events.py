@@ -4,7 +4,7 @@ Times named `*_s` are call time: seconds of audio since the track's first sample
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 import numpy as np
@@ -22,7 +22,36 @@ class Track(StrEnum):
     AGENT = "agent"
 
 
+class Consent(StrEnum):
+    """Whether the caller agreed to be analysed."""
+
+    UNKNOWN = "unknown"
+    GIVEN = "given"
+    REFUSED = "refused"
+
+
 # Facts: from the bridge to the call.
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What is known of a call, in the same names for every provider; None: not known."""
+
+    caller_number: str | None = None
+    called_number: str | None = None
+    queue: str | None = None
+    agent: str | None = None  # a name, which is forgotten when the call ends
+    language: str | None = None  # a tag of BCP 47: `de`, `en-US`
+    call_url: str | None = None  # of the call's page in the PBX, http or https
+
+    def extended(self, later: "CallFacts") -> "CallFacts":
+        """Returns these facts, and those of `later` that are not known here."""
+        return CallFacts(
+            **{
+                each.name: getattr(self, each.name) or getattr(later, each.name)
+                for each in fields(self)
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +63,8 @@ class CallStarted:
     tracks: tuple[Track, ...]
     sample_rate: int
     metadata: Mapping[str, str] = field(default_factory=dict)
+    facts: CallFacts = CallFacts()  # those that metadata say, once `FactReader` has read them
+    consent: Consent = Consent.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
+from service.telephony.shared.call_url import UrlTemplate
+from service.telephony.shared.facts import FACTS
 from service.telephony.shared.settings import Secret
 
 Network = IPv4Network | IPv6Network
@@ -89,6 +91,28 @@ def _goes_with_issuer(secret: Secret | None, info: ValidationInfo) -> Secret | N
     return secret
 
 
+def _facts(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    names: dict[str, tuple[str, ...]] = {}
+    for part in value.split(","):
+        fact, _, name = (text.strip() for text in part.partition("="))
+        if fact not in FACTS or not name:
+            raise ValueError(
+                f"got {part.strip()!r}, expected `fact=parameter` with commas between them, the "
+                f"fact one of {', '.join(FACTS)}"
+            )
+        names[fact] = (*names.get(fact, ()), name)
+    return names
+
+
+def _call_url(template: str) -> str:
+    UrlTemplate(template)
+    return template
+
+
+FactNames = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_facts)]
+CallUrl = Annotated[str, AfterValidator(_call_url)]  # a template
 Issuer = Annotated[str, AfterValidator(_issuer)]
 LoginRoles = Annotated[dict[str, str], BeforeValidator(_roles)]
 # `oidc_client_secret`, which comes after `oidc_issuer` and `oidc_client_id`, or None without them.

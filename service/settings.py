@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from model import SHIPPED
+from service.caller_settings import CallerSettings
 from service.events import Track
 from service.setting_types import Issuer, LoginRoles, OidcSecret, ProxyNetworks, Urls
 from service.telephony.native.provider import NativeSettings
@@ -361,7 +362,7 @@ def settings_for(providers: Providers) -> type[ServiceSettings]:
     """
     # The fields of later bases come first.
     bases: list[type[BaseModel]] = [provider.settings for provider in providers.values()]
-    bases = [*reversed(bases), ServiceSettings]
+    bases = [*reversed(bases), CallerSettings, ServiceSettings]
     model = create_model("Settings", __base__=tuple(bases), __module__=__name__)
     made = cast(type[ServiceSettings], model)
     made.providers = providers
@@ -370,7 +371,7 @@ def settings_for(providers: Providers) -> type[ServiceSettings]:
 
 if TYPE_CHECKING:
 
-    class Settings(NativeSettings, ServiceSettings):
+    class Settings(NativeSettings, CallerSettings, ServiceSettings):
         """The settings of the service with all its providers.
 
         Type checkers see only those that are used by name outside of the providers' folders.

@@ -9,6 +9,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from service.metrics import Metrics
 from service.settings import PREFIX, Settings
 from service.telephony.providers import AUDIOSOCKET, PROVIDERS
+from service.telephony.shared.facts import FACTS
 from service.telephony.shared.provider import Documentation
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +42,16 @@ def providers_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def facts_table() -> str:
+    """Returns where each provider says each fact: in a field of its protocol, or as a parameter."""
+    rows = [f"| bridge | {' | '.join(f'`{fact}`' for fact in FACTS)} |", "|---" * 8 + "|"]
+    for provider in PROVIDERS.values():
+        cells = (f"`{provider.facts[fact]}`" if fact in provider.facts else "+" for fact in FACTS)
+        rows.append(f"| {provider.documentation.title} | {' | '.join(cells)} |")
+    rows.append(f"| {AUDIOSOCKET.title} |{' |' * len(FACTS)}")
+    return "\n".join(rows) + "\n"
+
+
 def provider_row(row: Documentation, path: str, page: str) -> str:
     cells = (row.transport, row.voices, row.encodings, row.replies, row.credentials)
     return f"| [{row.title}]({row.page or page}) | {path} | {' | '.join(cells)} |"
@@ -63,19 +74,21 @@ def metrics_table() -> str:
 
 
 TABLES = {
-    README: ("settings", settings_table),
-    PROVIDERS_README: ("providers", providers_table),
-    METRICS_PAGE: ("metrics", metrics_table),
+    README: {"settings": settings_table},
+    PROVIDERS_README: {"providers": providers_table, "facts": facts_table},
+    METRICS_PAGE: {"metrics": metrics_table},
 }
 
 
 def with_table(page: Path) -> tuple[str, str]:
-    """Returns the text of a page as it is, and with its table written anew."""
-    name, table = TABLES[page]
-    text = page.read_text()
-    place = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
-    assert place.search(text), f"{page} has no place for the table of {name}"
-    return text, place.sub(lambda match: match[1] + table() + match[2], text)
+    """Returns the text of a page as it is, and with its tables written anew."""
+    text = written = page.read_text()
+    for name, table in TABLES[page].items():
+        place = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        match = place.search(written)
+        assert match, f"{page} has no place for the table of {name}"
+        written = written[: match.start()] + match[1] + table() + match[2] + written[match.end() :]
+    return text, written
 
 
 @pytest.mark.parametrize("page", TABLES, ids=lambda page: str(page.relative_to(ROOT)))

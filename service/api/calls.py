@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from service.api.access import IdentityDep
 from service.api.problem import HttpProblem
 from service.api.services import ServicesDep
 from service.store.reader import READINGS_PAGE
@@ -24,23 +25,34 @@ class CallsAsOf(CallPage, frozen=True):
 
 
 @router.get("/calls")
-async def calls(services: ServicesDep, before: Before = None, limit: Limit = 500) -> CallsAsOf:
+async def calls(
+    services: ServicesDep, identity: IdentityDep, before: Before = None, limit: Limit = 500
+) -> CallsAsOf:
     """Returns the calls that are live, newest first, then those that ended within the retention."""
     # The cursor first: an event between the two reads is then repeated, not missed.
     cursor = await services.store.cursor()
     page = await services.store.calls(before, limit)
-    return CallsAsOf(**dict(page), cursor=cursor, embedded=services.store.embedded)
+    return CallsAsOf(
+        calls=[services.numbers.call(identity, call) for call in page.calls],
+        next=page.next,
+        cursor=cursor,
+        embedded=services.store.embedded,
+    )
 
 
 @router.get("/calls/{call_id:path}")
 async def call(
-    call_id: str, services: ServicesDep, before: Before = None, limit: Limit = READINGS_PAGE
+    call_id: str,
+    services: ServicesDep,
+    identity: IdentityDep,
+    before: Before = None,
+    limit: Limit = READINGS_PAGE,
 ) -> CallDetail:
     """Returns one call with its last `limit` readings, or those before them, and its alerts."""
     detail = await services.store.call(call_id, before, limit)
     if detail is None:
         raise HttpProblem(HTTPStatus.NOT_FOUND, f"call_id {call_id!r}", "one of GET /v1/calls")
-    return detail
+    return services.numbers.call(identity, detail)
 
 
 @router.get("/alerts")

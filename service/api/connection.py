@@ -247,7 +247,7 @@ class Connection:
                 calls.context.metrics.calls_refused.labels(started.bridge, Stopping.__name__).inc()
                 raise Stopping
             self._stream = calls.open(
-                started,
+                self._services.facts.read(started),
                 self._publish,
                 joins=self._bridge.joins,
                 replaces=self._bridge.replaces,

@@ -19,7 +19,7 @@ PING_S = 10
 
 # The server ends the streams when live calls have ended. The library would cut them off at the
 # signal to stop, without the end of the response, and in every later server of the process.
-AppStatus.disable_automatic_graceful_drain()
+AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
 
 
 @router.get("/events", response_class=EventSourceResponse)
@@ -45,10 +45,12 @@ async def events(
         with suppress(StoreUnavailable):
             async with aclosing(stream):
                 async for event in stream:
-                    if not services.access.identify(
+                    identity = services.access.identify(
                         presented.headers, presented.cookies, presented.peer
-                    ).may(Role.VIEWER):
+                    )
+                    if not identity.may(Role.VIEWER):
                         return
-                    yield ServerSentEvent(event.data, event=event.kind, id=event.id)
+                    data = services.numbers.event(identity, event)
+                    yield ServerSentEvent(data, event=event.kind, id=event.id)
 
     return EventSourceResponse(messages(), ping=PING_S)

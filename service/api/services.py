@@ -13,6 +13,8 @@ from service.access.access import Access
 from service.access.login import Logins
 from service.access.nonces import KeptNonces
 from service.access.oidc import SingleSignOn
+from service.access.roles import Role
+from service.api.numbers import Numbers
 from service.api.problem import HttpProblem
 from service.api.uploads import Uploads
 from service.calls.registry import CallRegistry
@@ -24,6 +26,7 @@ from service.scoring.torch_scorer import TorchScorer
 from service.settings import Settings
 from service.store.store import Store
 from service.telephony.shared.authenticator import Authenticator
+from service.telephony.shared.facts import FactReader
 
 
 class OpenConnection(Protocol):
@@ -51,6 +54,8 @@ class Services:
     logins: Logins
     nonces: KeptNonces  # of handshakes that were accepted
     single_sign_on: SingleSignOn | None = None
+    numbers: Numbers = field(default_factory=lambda: Numbers(Role.OPERATOR))
+    facts: FactReader = field(default_factory=FactReader)  # from metadata
     connections: set[OpenConnection] = field(default_factory=set)
     # Uploads in progress, and how many of them are decoded in memory at the same time; limited so
     # that they do not slow live calls down.

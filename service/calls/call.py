@@ -98,11 +98,12 @@ class Call:
         return self._baselines
 
     def extend(self, started: CallStarted) -> None:
-        """Adds the tracks and metadata of another stream; earlier metadata takes precedence."""
+        """Adds tracks, metadata and facts of another stream; earlier ones take precedence."""
         self._started = replace(
             self._started,
             tracks=tuple(dict.fromkeys((*self._started.tracks, *started.tracks))),
             metadata={**started.metadata, **self._started.metadata},
+            facts=self._started.facts.extended(started.facts),
         )
         self._context.store.call_joined(self.session, self._started, self._started_at)
 

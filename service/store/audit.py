@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from service.store.cursors import NEXT, event_order
 from service.store.errors import BadCursor
-from service.store.feed import event_order
 from service.store.keys import AUDIT
 from service.store.redis_client import RedisClient, raise_if_cancelled, replies_required
 
@@ -78,8 +78,8 @@ class AuditLog:
             raise ValueError(f"got a limit of {limit}, expected 1 or more")
         newest = "+"
         if before is not None:
-            if event_order(before) == (0, 0):
-                raise BadCursor(before)  # no entry has this id, and Redis refuses it
+            if event_order(before, NEXT) == (0, 0):
+                raise BadCursor(before, NEXT)  # no entry has this id, and Redis refuses it
             newest = f"({before}"
         with replies_required():
             found = await self._redis.xrevrange(AUDIT, newest, "-", limit + 1)

@@ -6,7 +6,7 @@ clock in epoch seconds.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import ClassVar, NamedTuple, Protocol
 
 from service.events import CallStarted, Transition
@@ -45,7 +45,7 @@ class BadEntry(ValueError):
     """A serialised entry that Redis must not be given; its text holds nothing of the entry."""
 
 
-JSON_ARGUMENTS = ("tracks", "metadata", "data")
+JSON_ARGUMENTS = ("tracks", "metadata", "facts", "data")
 
 
 def deserialize(kind: object, body: object) -> Command:
@@ -99,6 +99,8 @@ class CallStartedEntry:
             "tracks": json.dumps(self.started.tracks),
             "metadata": json.dumps(dict(self.started.metadata)),
             "started_at": self.at,
+            "consent": self.started.consent,
+            **_facts(self.started),
         }
 
 
@@ -117,7 +119,15 @@ class CallJoinedEntry:
             "call_id": self.started.call_id,
             "tracks": json.dumps(self.started.tracks),
             "metadata": json.dumps(dict(self.started.metadata)),
+            **_facts(self.started),
         }
+
+
+def _facts(started: CallStarted) -> Mapping[str, str]:
+    """Returns the facts that are known: the agent apart, because it is forgotten at the end."""
+    known = {name: value for name, value in asdict(started.facts).items() if value is not None}
+    agent = known.pop("agent", None)
+    return {"facts": json.dumps(known), **({} if agent is None else {"agent": agent})}
 
 
 @dataclass(frozen=True, slots=True)

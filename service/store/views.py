@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field, computed_field
 
 from model.labels import Emotion, sounds
-from service.events import AlertState, Track
+from service.events import AlertState, CallFacts, Consent, Track
 
 CALL_ALERTS_LIMIT = 200  # of one call, that its view holds
 
@@ -67,7 +67,9 @@ class CallView(BaseModel, frozen=True):
     session: str
     bridge: str
     tracks: list[Track]
-    metadata: dict[str, str]
+    metadata: dict[str, str]  # what is no fact
+    facts: CallFacts = CallFacts()  # an agent only of live calls
+    consent: Consent = Consent.UNKNOWN
     state: Literal["live", "ended"]
     started_at: float  # wall clock, epoch seconds
     ended_at: float | None = None
@@ -83,6 +85,7 @@ class CallView(BaseModel, frozen=True):
                 **fields,
                 "tracks": json.loads(fields["tracks"]),
                 "metadata": json.loads(fields["metadata"]),
+                "facts": {**json.loads(fields.get("facts", "{}")), "agent": fields.get("agent")},
                 "last": {
                     name.removeprefix("last:"): json.loads(data)
                     for name, data in fields.items()

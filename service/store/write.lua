@@ -76,17 +76,38 @@ end
 -- Lets a key expire after the retention, counted from now.
 local function expire(key) redis.call('PEXPIRE', key, retention_ms) end
 
--- Adds an event for subscribers: its kind, and the fields that they show.
+-- Adds an event for subscribers: its kind, and the fields that they show. Returns its id.
 local function publish(kind, list)
-  redis.call('XADD', EVENTS, 'MAXLEN', '~', events_limit, '*', 'kind', kind, unpack(list))
+  local id = redis.call('XADD', EVENTS, 'MAXLEN', '~', events_limit, '*', 'kind', kind, unpack(list))
   expire(EVENTS)
+  return id
+end
+
+-- Publishes a call as it is now. The ids of events that name its agent are kept beside it, for
+-- `forget_agent`.
+local function publish_call(kind, call)
+  local list = redis.call('HGETALL', call)
+  local fields = table_of(list)
+  local ids = fields.agent_events
+  local id = publish(kind, list)
+  if fields.agent then
+    redis.call('HSET', call, 'agent_events', (ids and ids .. ' ' or '') .. id)
+  end
+end
+
+-- Removes the name of a call's agent, from the call and from the events that have it.
+local function forget_agent(call)
+  for id in string.gmatch(redis.call('HGET', call, 'agent_events') or '', '%S+') do
+    redis.call('XDEL', EVENTS, id)
+  end
+  redis.call('HDEL', call, 'agent', 'agent_events')
 end
 
 -- The commands by kind. Each gets its arguments as a table.
 local command = {}
 
 -- Begins a session of a call id.
--- f: session, call_id, bridge, tracks, metadata, started_at
+-- f: session, call_id, bridge, tracks, metadata, started_at; facts, agent, consent if there are any
 function command.call_started(f)
   -- Do nothing if the session is known: the command is a repetition.
   if redis.call('EXISTS', session_key(f.session)) == 1 then return end
@@ -95,9 +116,12 @@ function command.call_started(f)
   local call = call_key(f.call_id)
   local earlier, state = unpack(redis.call('HMGET', call, 'session', 'state'))
   if state == 'live' then supersede(earlier, redis.call('XLEN', readings_key(f.call_id))) end
+  forget_agent(call)
   redis.call('DEL', call, readings_key(f.call_id))
   redis.call('HSET', call, 'state', 'live', unpack(list_of(f,
     { 'session', 'call_id', 'bridge', 'tracks', 'metadata', 'started_at' })))
+  redis.call('HSET', call, 'facts', f.facts or '{}', 'consent', f.consent or 'unknown')
+  if f.agent then redis.call('HSET', call, 'agent', f.agent) end
 
   -- Add it to the calls by time and, with a first heartbeat, to the live ones.
   local started_at = redis_time(f.started_at)
@@ -107,22 +131,26 @@ function command.call_started(f)
 
   -- Last, because it marks the rest as done: a command that failed on its way is done again whole.
   redis.call('SET', session_key(f.session), f.call_id)
-  publish('call_started', redis.call('HGETALL', call))
+  publish_call('call_started', call)
 end
 
--- Adds tracks and metadata to a live call. Neither is ever removed, so the longer text has more.
--- f: session, call_id, tracks (all), metadata (all)
+-- Adds tracks, metadata and facts to a live call. None is ever removed, so the longer text has more.
+-- f: session, call_id, tracks (all), metadata (all); facts (all) and agent if there are any
 function command.call_joined(f)
   -- Do nothing if another session has the call id, the call has ended, or it has all of this.
   local call = call_key(f.call_id)
-  local session, state, tracks, metadata =
-    unpack(redis.call('HMGET', call, 'session', 'state', 'tracks', 'metadata'))
+  local session, state, tracks, metadata, facts, agent =
+    unpack(redis.call('HMGET', call, 'session', 'state', 'tracks', 'metadata', 'facts', 'agent'))
   if session ~= f.session or state ~= 'live' or #tracks > #f.tracks then return end
-  if #tracks == #f.tracks and #metadata >= #f.metadata then return end
+  facts = facts or '{}' -- of a call that an earlier version began
+  f.facts = f.facts or facts
+  local has_more = #f.tracks > #tracks or #f.metadata > #metadata or #f.facts > #facts
+  if not has_more and (agent or not f.agent) then return end
 
   -- Store and publish the call as it is now.
-  redis.call('HSET', call, 'tracks', f.tracks, 'metadata', f.metadata)
-  publish('call_started', redis.call('HGETALL', call))
+  redis.call('HSET', call, 'tracks', f.tracks, 'metadata', f.metadata, 'facts', f.facts)
+  if f.agent then redis.call('HSET', call, 'agent', f.agent) end
+  publish_call('call_started', call)
 end
 
 -- Confirms that a session is live.
@@ -152,7 +180,7 @@ function command.heartbeat(f)
     redis.call('PERSIST', key)
   end
   redis.call('ZADD', CALLS_LIVE, now, session)
-  publish('call_started', redis.call('HGETALL', call))
+  publish_call('call_started', call)
 end
 
 -- Adds a reading to its call.
@@ -245,13 +273,14 @@ function command.call_ended(f)
   expire(session_alerts_key(f.session))
   if not is_latest then return end
 
-  -- End the call itself, and let it expire with its readings.
+  -- End the call itself, and let it expire with its readings. An agent is named in live calls alone.
+  forget_agent(call)
   redis.call('HSET', call, 'state', 'ended', 'reason', f.reason, 'ended_at', f.ended_at,
     'duration_s', at_s)
   redis.call('ZREM', CALLS_LIVE_BY_TIME, call_id)
   expire(call)
   expire(readings_key(call_id))
-  publish('call_ended', redis.call('HGETALL', call))
+  publish_call('call_ended', call)
 end
 
 -- Ends sessions that are lost, and deletes what is older than the retention.

@@ -67,6 +67,11 @@ def clients(providers: Providers) -> dict[str, type[ProviderClient]]:
     return {name: provider.client for name, provider in providers.items()}
 
 
+def facts_of(providers: Providers) -> dict[str, Mapping[str, str]]:
+    """Returns, by provider, the metadata in which its protocol says a fact, by the fact's name."""
+    return {name: provider.facts for name, provider in providers.items()}
+
+
 def authenticators(
     settings: BaseModel,
     *,

@@ -325,3 +325,21 @@ def test_single_sign_on_needs_all_that_it_needs() -> None:
     ):
         with pytest.raises(ValidationError, match=sentence):
             Settings.from_env({**every, name: value})
+
+
+def test_facts_are_mapped_to_parameters_each_to_several_if_wanted() -> None:
+    made = Settings.from_env({"KANJO_FACTS": "queue=cc_queue, queue=Queue,agent=x=y"})
+    assert made.facts == {"queue": ("cc_queue", "Queue"), "agent": ("x=y",)}
+
+
+@pytest.mark.parametrize("text", ["queue", "queue=", "mood=x", "queue=a,,agent=b", ""])
+def test_facts_of_another_form_are_refused(text: str) -> None:
+    with pytest.raises(ValidationError, match="expected `fact=parameter`"):
+        Settings.from_env({"KANJO_FACTS": text})
+
+
+def test_the_address_of_calls_is_checked_at_the_start() -> None:
+    url = "https://pbx.example/monitor?id={call_id}"
+    assert Settings.from_env({"KANJO_CALL_URL": url}).call_url == url
+    with pytest.raises(ValidationError, match="got the field 'agent', expected only call_id"):
+        Settings.from_env({"KANJO_CALL_URL": "https://pbx.example/{agent}"})

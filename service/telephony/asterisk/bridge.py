@@ -24,6 +24,7 @@ from service.telephony.shared.spelling import json_value
 
 MAX_TEXT_CHARS = 65_536
 MAX_FIELDS = 32  # of a plain text event
+DIALED = "DIALEDPEERNUMBER"  # the channel variable that holds the dial string
 MAX_DIAL_CHARS = 2_048  # of a dial string; a longer one is ignored
 
 # Events that the bridge does not use.
@@ -165,8 +166,9 @@ class AsteriskBridge(ListenOnlyBridge):
     def _start(self, fields: Mapping[str, object]) -> list[Event]:
         found = fields.get("channel_variables")
         variables: Mapping[str, object] = found if isinstance(found, dict) else {}
-        dial_string = variables.get("DIALEDPEERNUMBER")
-        sources: list[Mapping[str, object]] = [_parameters(dial_string), variables]
+        dial_string = variables.get(DIALED)
+        parameters = _parameters(dial_string)
+        sources: list[Mapping[str, object]] = [parameters, variables]
         if dial_string is None:
             sources.append(self._hints)
         call_id, side = (_first(name, sources) for name in ("callId", "side"))
@@ -182,6 +184,9 @@ class AsteriskBridge(ListenOnlyBridge):
         self._samples = Interleaved(encoding, (track,), self._analysed_tracks)
         hidden = ("event", "channel_variables")
         others = {k: v for k, v in fields.items() if k not in hidden} | dict(variables)
+        own = {k: v for k, v in parameters.items() if k not in ("", "callId", "side")}
+        if own:  # each by itself, so that it can be a fact, and masked as one
+            others = {k: v for k, v in others.items() if k != DIALED} | own
         started = CallStarted(name, self.NAME, (track,), sample_rate, identity.metadata(others))
         return [started, *self._pre_start.release(self._samples)]
 

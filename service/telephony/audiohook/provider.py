@@ -70,6 +70,7 @@ AUDIOHOOK = Provider(
     create_authenticator=create_authenticator,
     problems=SessionErrorCode,
     client=AudioHookClient,
+    facts={"caller_number": "ani", "called_number": "dnis", "language": "language"},
     documentation=Documentation(
         title="Genesys AudioHook",
         transport="JSON, binary",

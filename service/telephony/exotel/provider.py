@@ -36,6 +36,7 @@ EXOTEL = Provider(
     create_authenticator=create_authenticator,
     client=ExotelClient,
     either_leg=True,
+    facts={"caller_number": "from", "called_number": "to"},
     documentation=Documentation(
         title="Exotel",
         transport="JSON",

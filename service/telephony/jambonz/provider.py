@@ -42,6 +42,7 @@ JAMBONZ = Provider(
     create_authenticator=create_authenticator,
     client=JambonzClient,
     either_leg=True,
+    facts={"caller_number": "from", "called_number": "to"},
     documentation=Documentation(
         title="jambonz",
         transport="binary",

@@ -3,6 +3,7 @@
 Plivo's documentation, "Audio Streaming", describes every message.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -10,6 +11,8 @@ from service.events import Track
 from service.telephony.shared.media_stream import Identifier, MediaStream, StreamStart
 from service.telephony.shared.spelling import AnySpelling, Rate, start_fields
 
+HEADER_PREFIX = "X-PH-"  # which Plivo puts before the names of extra headers
+_HEADERS = re.compile(r"\{[^{},:]+:[^{},]*(,[^{},:]+:[^{},]*){0,31}\}")
 TRACKS = {"inbound": Track.CALLER, "outbound": Track.AGENT}
 
 
@@ -60,6 +63,17 @@ class PlivoBridge(MediaStream):
             metadata={
                 "streamId": start.streamId,
                 "accountId": start_fields(message, ("accountId",)).get("accountId"),
-                "extra_headers": message.get("extra_headers"),
+                **_headers(message.get("extra_headers")),
             },
         )
+
+
+def _headers(text: object) -> dict[str, object]:
+    """Returns the extra headers by name, from `{X-PH-queue: billing, X-PH-x: 1}`.
+
+    What has another form is kept whole, as `extra_headers`.
+    """
+    if not isinstance(text, str) or not _HEADERS.fullmatch(text):
+        return {"extra_headers": text}
+    pairs = (part.partition(":") for part in text[1:-1].split(","))
+    return {name.strip().removeprefix(HEADER_PREFIX): value.strip() for name, _, value in pairs}

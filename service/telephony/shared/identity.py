@@ -39,7 +39,7 @@ def metadata(fields: Mapping[str, object]) -> dict[str, str]:
             break
         if value is not None:
             text = value if isinstance(value, str) else _json(value)
-            name, text = _clean(name, MAX_NAME_CHARS), _clean(text, MAX_VALUE_CHARS)
+            name, text = clean(name, MAX_NAME_CHARS), clean(text, MAX_VALUE_CHARS)
             size = len(name.encode()) + len(text.encode())
             if name not in entries and size <= left:
                 entries[name] = text
@@ -54,6 +54,7 @@ def _json(value: object) -> str:
         return "..."
 
 
-def _clean(text: str, max_chars: int) -> str:
+def clean(text: str, max_chars: int) -> str:
+    """Returns the text cut to size, without controls and what turns the direction of text."""
     # JSON may contain halves of surrogate pairs, which UTF-8 can't encode.
     return text[:max_chars].translate(_CONTROLS).encode(errors="replace").decode()

@@ -1,7 +1,7 @@
 """A row of the table of providers: everything that the service needs of one."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
 
@@ -75,6 +75,7 @@ class Provider(Generic[S]):
         problems: the codes of what may be wrong with its messages.
         client: the provider's side, for replays.
         either_leg: whether it may also be connected to the agent's leg of a call.
+        facts: the metadata in which the protocol itself says a fact, by the fact's name.
         documentation: its row in the README's table.
     """
 
@@ -85,4 +86,5 @@ class Provider(Generic[S]):
     client: type[ProviderClient]
     problems: type[StrEnum] = MessageProblem
     either_leg: bool = False
+    facts: Mapping[str, str] = field(default_factory=dict)
     documentation: Documentation

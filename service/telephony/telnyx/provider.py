@@ -44,6 +44,7 @@ TELNYX = Provider(
     create_authenticator=create_authenticator,
     client=TelnyxClient,
     either_leg=True,
+    facts={"caller_number": "from", "called_number": "to"},
     documentation=Documentation(
         title="Telnyx",
         transport="JSON",

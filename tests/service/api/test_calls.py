@@ -29,11 +29,13 @@ def ended_call(server: Running, call_id: str) -> dict[str, Any]:
 
 
 def test_a_call_is_stored_as_its_client_received_it(service: Running) -> None:
-    messages = call(service, "stored", metadata={"queue": "sales"})
+    messages = call(service, "stored", metadata={"campaign": "7", "queue": "sales"})
     body = ended_call(service, "stored")
     assert body["call_id"] == "stored"
     assert body["session"] == messages[0]["session"]
-    assert body["metadata"] == {"queue": "sales"}
+    assert body["metadata"] == {"campaign": "7"}
+    assert body["facts"] == dict.fromkeys(body["facts"]) | {"queue": "sales"}
+    assert body["consent"] == "unknown"
     assert (body["bridge"], body["tracks"], body["reason"]) == ("native", ["caller"], "stop")
     assert body["duration_s"] == messages[-1]["summary"]["duration_s"]
     assert [r["number"] for r in body["readings"]] == [r["number"] for r in readings(messages)]

@@ -31,7 +31,8 @@ def test_tracks_and_metadata_are_json() -> None:
     assert started["tracks"] == '["caller", "agent"]'
     assert started["metadata"] == '{"queue": "b"}'
     joined = CallJoinedEntry("s1", STARTED).arguments()
-    assert joined == {name: started[name] for name in ("session", "call_id", "tracks", "metadata")}
+    both = ("session", "call_id", "tracks", "metadata", "facts")
+    assert joined == {name: started[name] for name in both}
 
 
 def test_a_transition_has_all_fields_of_the_event() -> None:

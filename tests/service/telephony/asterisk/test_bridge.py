@@ -342,3 +342,11 @@ def test_any_messages_never_raise_and_memory_is_bounded(
     assert not kinds or kinds[0] is CallStarted
     assert CallStopped not in kinds[:-1]
     assert bridge.close_code in (None, 1003, 1008)
+
+
+def test_other_parameters_of_the_dial_string_are_metadata_of_their_own() -> None:
+    dial = "kanjo/c(ulaw)f(json)v(callId=c1,side=in,queue=billing,agent=Ann+Lee)"
+    start = media_start(channel_variables={"DIALEDPEERNUMBER": dial, "x": "1"})
+    kept = started(AsteriskBridge(CALLER).receive(start)).metadata
+    assert (kept["queue"], kept["agent"], kept["x"]) == ("billing", "Ann Lee", "1")
+    assert "DIALEDPEERNUMBER" not in kept

@@ -6,7 +6,7 @@ import pytest
 
 from model.audio import mulaw_decode, mulaw_encode
 from service.events import Audio, CallStarted, CallStopped, Gap, Track
-from service.telephony.plivo.bridge import PlivoBridge
+from service.telephony.plivo.bridge import PlivoBridge, _headers
 from service.telephony.plivo.client import PlivoClient
 from service.telephony.shared.interleaved import Encoding
 from service.telephony.shared.recording import Recording
@@ -29,7 +29,7 @@ def test_start_becomes_call_started() -> None:
     assert event.metadata == {
         "streamId": "stream-CA1",
         "accountId": "MA0000000000000000",
-        "extra_headers": "{recording: take.wav}",
+        "recording": "take.wav",
     }
 
 
@@ -86,3 +86,15 @@ def test_events_of_played_audio_are_ignored() -> None:
     for event in ("playedStream", "clearedAudio", "dtmf"):
         assert bridge.receive(json.dumps({"event": event, "streamId": "stream-CA1"})) == []
     assert not bridge.message_errors
+
+
+@pytest.mark.parametrize("headers", ["a=b,c=d", "{}", "{a:1,}", "{a:{b:1}}", None])
+def test_extra_headers_of_another_form_are_kept_whole(headers: str | None) -> None:
+    assert _headers(headers) == {"extra_headers": headers}
+
+
+def test_extra_headers_are_metadata_of_their_own() -> None:
+    assert _headers("{X-PH-queue: billing, X-PH-callerNumber: +49 30:1}") == {
+        "queue": "billing",
+        "callerNumber": "+49 30:1",
+    }
