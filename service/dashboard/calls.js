@@ -1,10 +1,10 @@
 // The list of calls: a row each, those with a firing alert first, then by start, the ended last.
 
 import { forgetWanted, wantReadings } from "./feed.js";
-import { $, place, write } from "./page.js";
+import { $, place, setLink, write } from "./page.js";
 import { createRibbon, paintRibbon, removeRibbon } from "./ribbon.js";
 import { MAX_CALLS, callNow, calls, firingAlert, on, outdated, state } from "./state.js";
-import { ADJECTIVES, duration, ranked } from "./words.js";
+import { ADJECTIVES, duration, ranked, who } from "./words.js";
 
 const rows = new Map(); // call -> { node, ribbons: Map(track -> ribbon), visible }
 const callOfNode = new WeakMap();
@@ -75,6 +75,8 @@ function drawRow(call, { node, ribbons, visible }) {
   element("id").title = call.call_id;
   write(element("about"), about);
   element("about").title = about;
+  write(element("who"), who(call));
+  setLink(element("open"), call.facts?.call_url);
   write(element("time"), duration(callNow(call)));
   write(element("sounds"), sounds(call, firing));
   for (const track of call.tracks.keys()) {

@@ -25,3 +25,10 @@ export function place(list, nodes) {
   }
   if (focused !== document.activeElement && list.contains(focused)) focused.focus({ preventScroll: true });
 }
+
+// Shows a link to another program's page if there is one; anything but a web address is none.
+export function setLink(link, address) {
+  const isWeb = /^https?:\/\//i.test(address ?? "");
+  link.hidden = !isWeb;
+  if (isWeb && link.getAttribute("href") !== address) link.href = address;
+}

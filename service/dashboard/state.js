@@ -86,8 +86,8 @@ export function applyCall(fields) {
     calls.set(call.call_id, call);
     on.callAdded(call);
   } else if (!(call.state === "ended" && fields.state === "live")) {
-    const { state, ended_at, reason, duration_s, metadata } = fields;
-    Object.assign(call, { state, ended_at, reason, duration_s, metadata });
+    const { state, ended_at, reason, duration_s, metadata, facts } = fields;
+    Object.assign(call, { state, ended_at, reason, duration_s, metadata, facts });
   }
   limitCalls();
   outdated.add(call);

@@ -26,3 +26,9 @@ const wallClock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hour
 export function wallTime(epoch_s) {
   return wallClock.format(epoch_s * 1000);
 }
+
+// Who is calling, for what, and who speaks to them, as far as it is known; a call of an old service has no facts.
+export function who({ facts }) {
+  const { caller_number, queue, agent } = facts ?? {};
+  return [caller_number, queue && `queue ${queue}`, agent && `with ${agent}`].filter(Boolean).join(" · ");
+}

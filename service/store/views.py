@@ -30,6 +30,7 @@ class AlertView(BaseModel, frozen=True):
     """The present state of one alert."""
 
     alert_id: str
+    session: str | None = None  # of its call
     call_id: str
     track: Track
     emotion: Emotion

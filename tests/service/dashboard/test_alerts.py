@@ -79,7 +79,7 @@ def test_a_card_leads_to_its_call(page: Page, feed: Feed, server: Server) -> Non
     feed.alert("CA-50", "resolved", resolved_at_s=20)
     page.open(server)
     page.shows(".alert .where", "CA-50")
-    (link,) = page.all(".alert a")
+    (link,) = page.all(".alert .call-id")
     link.click()
     row = page.all(".call:target")
     assert [element.find_element(By.CSS_SELECTOR, ".id").text for element in row] == ["CA-50"]

@@ -90,3 +90,53 @@ def test_what_the_page_keeps_is_bounded(page: Page, feed: Feed, server: Server) 
     for n in range(100):
         feed.end(f"CA-{n}", ago_s=200)
     page.shows("#live-count", "405")
+
+
+FACTS = {
+    "caller_number": "+49 30 1234567",
+    "called_number": "+49 30 999",
+    "queue": "billing",
+    "agent": "Ann Lee",
+    "language": "de",
+    "call_url": "https://pbx.example/monitor?id=CA-1",
+}
+
+
+def test_who_is_calling_is_shown_without_a_tooltip_and_leads_to_the_pbx(
+    page: Page, feed: Feed, server: Server
+) -> None:
+    feed.start("CA-1", ago_s=65, facts=FACTS)
+    feed.alert("CA-1", "firing")
+    page.open(server)
+    for row in (".call", ".alert"):
+        page.shows(f"{row} .who", "+49 30 1234567 · queue billing · with Ann Lee")
+        (link,) = page.all(f"{row} .open")
+        assert (link.text, link.get_attribute("href")) == ("Open in PBX", FACTS["call_url"])
+        assert link.get_attribute("rel") == "noopener noreferrer"
+    assert " · 1:" in page.text(".alert .who")  # how long the call lasts
+    feed.calls["CA-1"]["facts"] = FACTS | {"agent": None}
+    feed.end("CA-1")
+    page.shows(".call.ended .who", "queue billing")
+    assert "Ann Lee" not in page.text("body")
+
+
+def test_an_alert_of_an_earlier_call_with_the_same_id_shows_nobody_else(
+    page: Page, feed: Feed, server: Server
+) -> None:
+    feed.start("CA-1", ago_s=65, facts=FACTS, session="second")
+    feed.alerts["a"] = feed.alert("CA-1", "resolved", resolved_at_s=20.0) | {"session": "first"}
+    feed.alerts = {"a": feed.alerts["a"]}
+    page.open(server)
+    page.shows(".call .who", "queue billing")
+    assert page.text(".alert .where") == "CA-1"
+    assert page.text(".alert .who") == ""
+
+
+def test_an_address_that_is_none_of_the_web_is_no_link(
+    page: Page, feed: Feed, server: Server
+) -> None:
+    feed.start("CA-1", facts=FACTS | {"call_url": "javascript:window.broken=true"})
+    page.open(server)
+    page.shows(".call .who", "queue billing")
+    page.shows_nothing_at(".call .open")
+    assert page.all(".call .open")[0].get_attribute("href") is None
