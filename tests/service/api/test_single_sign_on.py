@@ -199,6 +199,18 @@ def test_a_token_that_another_has_signed_is_refused(
         refused(browser.get(agree(begin(browser))))
 
 
+@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "HS256"])
+@pytest.mark.parametrize("kid", ["own", None])
+def test_a_token_that_is_signed_by_nobody_or_with_the_public_key_is_refused(
+    service: Running, provider: Provider, algorithm: str, kid: str | None
+) -> None:
+    provider.claims = {}  # those of a right token
+    provider.header = {"alg": algorithm} | ({"kid": kid} if kid else {})
+    with service.client() as browser:
+        refused(browser.get(agree(begin(browser))))
+        assert who(browser) == ("anonymous", None)
+
+
 def test_a_provider_that_fails_is_a_sentence_and_503(service: Running, provider: Provider) -> None:
     with service.client() as browser:
         back = agree(begin(browser))
