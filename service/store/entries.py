@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import ClassVar, NamedTuple, Protocol
 
-from service.events import CallStarted, Transition
+from service.events import CallStarted, Consent, Transition
 from service.store.views import ReadingView
 
 
@@ -131,6 +131,20 @@ def _facts(started: CallStarted) -> Mapping[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsentEntry:
+    """A live session's caller agreed to be analysed."""
+
+    kind: ClassVar[str] = "consent"
+    droppable: ClassVar[bool] = False
+    session: str
+    call_id: str
+    consent: Consent
+
+    def arguments(self) -> Mapping[str, object]:
+        return {"session": self.session, "call_id": self.call_id, "consent": self.consent}
+
+
+@dataclass(frozen=True, slots=True)
 class ReadingEntry:
     """A window of a call was read."""
 
@@ -217,6 +231,7 @@ KINDS: frozenset[str] = frozenset(
     for entry in (
         CallStartedEntry,
         CallJoinedEntry,
+        ConsentEntry,
         ReadingEntry,
         TransitionEntry,
         CallEndedEntry,

@@ -1,7 +1,8 @@
 """The feed: what happens in calls, as it happens, to every subscriber of this process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -36,6 +37,8 @@ class Feed:
         follow_timeout_s: float = FOLLOW_TIMEOUT_S,
     ) -> None:
         self.position: str | None = None  # the id of the last event given to subscribers
+        # Is told the kind and the fields of each event that the stream of events has.
+        self.listener: Callable[[str, Mapping[str, str]], None] = lambda kind, fields: None
         self._redis: Any = redis  # its types leave open whether replies are bytes or text
         self._availability = availability
         self._subscriber_limit = subscriber_limit
@@ -145,6 +148,7 @@ class Feed:
             for id, fields in entries:
                 self.position = id
                 if (event := _parse(id, fields)) is not None:
+                    self.listener(event.kind, fields)
                     self._publish(event)
 
     def _publish(self, event: StreamEvent) -> None:
@@ -164,6 +168,8 @@ def _parse(id: str, fields: Mapping[str, str]) -> StreamEvent | None:
                 return StreamEvent(id, kind, CallView.from_hash(fields).model_dump_json())
             case "alert":
                 return StreamEvent(id, kind, AlertView.from_hash(fields).model_dump_json())
+            case "call_erased":
+                return StreamEvent(id, kind, json.dumps({"session": fields["session"]}))
             case "reading":
                 return StreamEvent(id, kind, fields["data"])
     except ValidationError as exc:

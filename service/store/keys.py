@@ -35,3 +35,8 @@ def session_key(session: str) -> str:
 def session_alerts_key(session: str) -> str:
     """Returns the key of the set of a session's alert ids."""
     return f"kanjo:session:{session}:alerts"
+
+
+def erased_key(session: str) -> str:
+    """Returns the key of the string that marks an erased session."""
+    return f"kanjo:erased:{session}"

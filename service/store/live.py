@@ -1,8 +1,9 @@
 """The live calls of this process, as far as a Redis that has lost its data must be told again."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from service.events import AlertState
+from service.events import AlertState, Consent
 from service.store.entries import CallStartedEntry, Entry, TransitionEntry
 
 OPEN = (AlertState.PENDING, AlertState.FIRING)
@@ -28,6 +29,11 @@ class LiveCalls:
             alerts.setdefault(entry.transition.alert_id, []).append(entry)
         else:
             alerts.pop(entry.transition.alert_id, None)
+
+    def consent(self, session: str, consent: Consent) -> None:
+        """Changes what the caller of a session agreed to, if it is live."""
+        if start := self._starts.get(session):
+            self._starts[session] = replace(start, started=replace(start.started, consent=consent))
 
     def end(self, session: str) -> None:
         """Removes a session with its alerts."""

@@ -118,6 +118,13 @@ class MemoryQueue:
         if discarded:
             self._others = deque(record for record in self._others if record not in discarded)
 
+    def forget(self, session: str) -> None:
+        """Removes the entries of a session; nobody is told that they are kept."""
+        for queue in (self._on_disk, self._others):
+            others = [one for one in queue if getattr(one.entry, "session", None) != session]
+            queue.clear()
+            queue.extend(others)
+
     def delivered(self, records: Sequence[Record]) -> None:
         """Removes records, which must be the first ones but for those that have left already."""
         for record in records:

@@ -309,6 +309,17 @@ class Outbox:
         self._read()
         return retried
 
+    @_renewing
+    def delete_session(self, session: str) -> None:
+        """Deletes the entries and the dead letters of a session, and from the files too."""
+        named = json.dumps(session)
+        with self._transaction():
+            for rows in ("entries", "dead_letters"):
+                self._db.execute(f"DELETE FROM {rows} WHERE instr(body, ?)", (named,))
+        self._deleted = True
+        self._read()
+        self.scrub()
+
     def checkpoint(self) -> None:
         """Moves what is in the WAL to the file and gives the WAL's room back."""
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

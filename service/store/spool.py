@@ -18,6 +18,7 @@ from service.store.redis_client import endless_retry
 
 SPOOL_BATCH = 1_000  # entries in one transaction on disk
 LARGE_BYTES = 8_000_000  # an outbox that needed more gives its room back when it is empty
+FORGOTTEN_LIMIT = 1_000  # sessions whose late entries are still known
 DEAD_LIMIT = 1_000  # dead letters that wait for the disk
 
 
@@ -55,6 +56,7 @@ class Spool:
         self._memory = MemoryQueue(memory_limit, wall_clock)
         self._dead: deque[tuple[Command, bool, str]] = deque()  # dead letters for the disk
         self._dead_dropped = 0
+        self._forgotten: deque[str] = deque(maxlen=FORGOTTEN_LIMIT)  # sessions
         self._delivered_through = 0  # ids up to here are delivered, or never will be
         self._deleted_through = 0
         self._undeleted = 0  # entries on disk that are delivered
@@ -111,10 +113,26 @@ class Spool:
         return max(1, len(self._disk) - self._memory.on_disk - self._undeleted)
 
     def append(self, entry: Entry, receipt: Receipt | None = None) -> None:
-        """Adds an entry; `receipt` tells when it is kept."""
+        """Adds an entry, unless its session was forgotten; `receipt` tells when it is kept."""
+        if getattr(entry, "session", None) in self._forgotten:
+            return
         self._memory.append(entry, receipt)
         self._appended.set()
         self._waiting.set()
+
+    async def forget(self, session: str) -> None:
+        """Removes the entries and dead letters of a session, and takes no more of it.
+
+        Raises:
+            DiskFailed: the disk fails; it can be tried again.
+        """
+        self._forgotten.append(session)
+        self._memory.forget(session)
+        async with self._writing:
+            self._memory.forget(session)  # those that were being stored
+            self._dead = deque(one for one in self._dead if session not in one[0].arguments)
+            await self._tidy(self._disk.write)
+            await self._disk.write(lambda outbox: outbox.delete_session(session))
 
     # Delivery.
 
@@ -164,7 +182,8 @@ class Spool:
     def never_deliverable(self, batch: Batch, i: int, problem: str) -> None:
         """Makes entry `i` of a batch a dead letter; those before it must be delivered."""
         command = batch.commands[i]
-        self._dead.append((command, command.kind == ReadingEntry.kind, problem))
+        if not set(self._forgotten).intersection(command.arguments):
+            self._dead.append((command, command.kind == ReadingEntry.kind, problem))
         if len(self._dead) > DEAD_LIMIT:
             self._dead.popleft()
             self._dead_dropped += 1

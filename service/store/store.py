@@ -5,13 +5,17 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
-from service.events import CallStarted, Reading, Transition
+import structlog
+
+from service.events import CallStarted, Consent, Reading, Transition
 from service.store import redis_client
 from service.store.audit import AuditLog
 from service.store.availability import Availability
 from service.store.disk import Disk
+from service.store.erasure import Eraser
+from service.store.errors import DiskFailed, StoreUnavailable
 from service.store.eviction import EvictionWatch
 from service.store.feed import SUBSCRIBER_LIMIT, Feed
 from service.store.live import LiveCalls
@@ -19,11 +23,14 @@ from service.store.outbox import DeadLetter, Outbox
 from service.store.problems import Problem
 from service.store.reader import READINGS_PAGE, Reader
 from service.store.receipt import Receipt
-from service.store.redis_client import RedisClient
+from service.store.redis_client import RedisClient, endless_retry
 from service.store.views import AlertPage, CallDetail, CallPage, StreamEvent
 from service.store.write_script import EVENTS_LIMIT, READINGS_LIMIT, WriteScript
 from service.store.writer import HEARTBEAT_S, LOST_AFTER_S, MEMORY_LIMIT, Writer
 
+log = structlog.get_logger()
+
+REFUSED_LIMIT = 10_000  # sessions that wait to be erased
 OUTBOX_LIMIT = 1_500_000  # entries that are not yet in Redis: two hours of 200 speaking callers
 
 
@@ -70,12 +77,15 @@ class Store:
             wall_clock=wall_clock,
         )
         self.disk = Disk(outbox, wall_clock=wall_clock)
+        self._eraser = Eraser(redis, retention_s)
+        self._refused: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue(REFUSED_LIMIT)
         self.writer = Writer(
             redis,
             self.disk,
             self._script,
             live,
             self._availability,
+            self._eraser,
             memory_limit=memory_limit,
             heartbeat_s=heartbeat_s,
             lost_after_s=lost_after_s,
@@ -177,6 +187,7 @@ class Store:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.writer.run())
                 tasks.create_task(self.feed.run())
+                tasks.create_task(self._erase_refused())
                 if not self.embedded:
                     tasks.create_task(self._eviction.run())
         finally:
@@ -215,6 +226,54 @@ class Store:
         """Ends a session."""
         self.writer.call_ended(session, call_id, reason, duration_s, at)
 
+    def consent(self, session: str, call_id: str, consent: Consent) -> None:
+        """Stores what the caller of a live session agreed to."""
+        self.writer.consent(session, call_id, consent)
+
+    def refused(self, session: str, call_id: str, name: str) -> None:
+        """Erases a session soon, because its caller refused; `name` is who said so.
+
+        It is tried until Redis and the disk have done it, or the process ends. When too many wait,
+        the oldest is given up, with an error in the log.
+        """
+        if self._refused.full():
+            given_up, _, _ = self._refused.get_nowait()
+            log.error("erasure_given_up", session=given_up)
+        self._refused.put_nowait((session, call_id, name))
+
+    async def _erase_refused(self) -> NoReturn:
+        while True:
+            session, call_id, name = await self._refused.get()
+            erase = partial(self.erase, call_id, [session], name, "refused")
+            await endless_retry((StoreUnavailable, DiskFailed)).call_with_retry(erase, _ignore)
+        raise AssertionError("unreachable")
+
+    # Erasure.
+
+    async def sessions(self, call_id: str) -> list[str]:
+        """Returns all sessions of a call id that have left anything, the latest first."""
+        return await self._eraser.sessions(call_id)
+
+    async def erase(self, call_id: str, sessions: list[str], name: str, action: str) -> None:
+        """Removes every trace of these sessions, but for one entry of the audit stream.
+
+        The owner of their calls must have stopped them: this process takes no more writes of them.
+        It can be repeated.
+
+        Args:
+            name: who asked for it.
+            action: why: `purged`, `refused`.
+
+        Raises:
+            StoreUnavailable: Redis is away.
+            DiskFailed: the outbox's disk fails.
+        """
+        await self._eraser.mark(sessions)
+        for session in sessions:
+            await self.writer.forget(session)
+        await self._eraser.erase(call_id, sessions)
+        await self.audit.add(name, action, session=sessions[0])
+
     # Reads.
 
     async def calls(self, before: str | None, limit: int) -> CallPage:
@@ -238,3 +297,7 @@ class Store:
     def events(self, after: str | None) -> AsyncGenerator[StreamEvent, None]:
         """Yields what happens from now on, or after the event `after` (`Feed.events`)."""
         return self.feed.events(after)
+
+
+async def _ignore(_: Exception) -> None:
+    """The next attempt comes."""

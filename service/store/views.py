@@ -116,6 +116,12 @@ class CallDetail(CallView, frozen=True):
     alerts: list[AlertView] = Field(description=f"in their order, the last {CALL_ALERTS_LIMIT}")
 
 
+class CallErased(BaseModel, frozen=True):
+    """A session of which nothing is kept any more."""
+
+    session: str
+
+
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
     """Something that a live page shows.
@@ -124,5 +130,5 @@ class StreamEvent:
     """
 
     id: str
-    kind: Literal["call_started", "reading", "alert", "call_ended", "resync"]
-    data: str  # JSON: a CallView, ReadingView, AlertView, CallView, {}
+    kind: Literal["call_started", "reading", "alert", "call_ended", "call_erased", "resync"]
+    data: str  # JSON: a CallView, ReadingView, AlertView, CallView, CallErased, {}

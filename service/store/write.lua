@@ -40,6 +40,7 @@ local function call_key(call_id) return 'kanjo:call:' .. call_id end
 local function readings_key(call_id) return 'kanjo:readings:' .. call_id end
 local function session_key(session) return 'kanjo:session:' .. session end
 local function session_alerts_key(session) return 'kanjo:session:' .. session .. ':alerts' end
+local function erased_key(session) return 'kanjo:erased:' .. session end
 
 -- The fields of a transition, in the order in which kanjo:alerts holds them.
 local TRANSITION = {
@@ -150,6 +151,16 @@ function command.call_joined(f)
   -- Store and publish the call as it is now.
   redis.call('HSET', call, 'tracks', f.tracks, 'metadata', f.metadata, 'facts', f.facts)
   if f.agent then redis.call('HSET', call, 'agent', f.agent) end
+  publish_call('call_started', call)
+end
+
+-- Stores what the caller of a live call agreed to.
+-- f: session, call_id, consent
+function command.consent(f)
+  local call = call_key(f.call_id)
+  local session, state, consent = unpack(redis.call('HMGET', call, 'session', 'state', 'consent'))
+  if session ~= f.session or state ~= 'live' or consent == f.consent then return end
+  redis.call('HSET', call, 'consent', f.consent)
   publish_call('call_started', call)
 end
 
@@ -303,6 +314,7 @@ end
 local REQUIRED = {
   call_started = { 'session', 'call_id', 'bridge', 'tracks', 'metadata', 'started_at' },
   call_joined = { 'session', 'call_id', 'tracks', 'metadata' },
+  consent = { 'session', 'call_id', 'consent' },
   heartbeat = { 'session', 'call_id' },
   reading = { 'session', 'call_id', 'number', 'track', 'end_s', 'data' },
   transition = { 'session', unpack(TRANSITION) },
@@ -326,6 +338,7 @@ local function apply(kind, f)
       error({ err = 'BADENTRY got a text as ' .. name .. ' of ' .. kind .. ', expected a number' })
     end
   end
+  if f.session and redis.call('EXISTS', erased_key(f.session)) == 1 then return end
   command[kind](f)
 end
 

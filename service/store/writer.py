@@ -13,13 +13,14 @@ from typing import Any
 import structlog
 from redis.exceptions import ResponseError
 
-from service.events import CallStarted, Reading, Transition
+from service.events import CallStarted, Consent, Reading, Transition
 from service.store.availability import Availability
 from service.store.disk import Disk
 from service.store.entries import (
     CallEndedEntry,
     CallJoinedEntry,
     CallStartedEntry,
+    ConsentEntry,
     Entry,
     HeartbeatEntry,
     ReadingEntry,
@@ -27,6 +28,7 @@ from service.store.entries import (
     TransitionEntry,
     serialize,
 )
+from service.store.erasure import Eraser
 from service.store.keys import alert_key, session_key
 from service.store.live import LiveCalls
 from service.store.outbox import DeadLetter
@@ -64,6 +66,7 @@ class Writer:
         script: WriteScript,
         live: LiveCalls,
         availability: Availability,
+        eraser: Eraser,
         *,
         memory_limit: int = MEMORY_LIMIT,
         heartbeat_s: float = HEARTBEAT_S,
@@ -80,6 +83,8 @@ class Writer:
         self._patience = Patience()
         self._spool = Spool(disk, memory_limit, tidy_s=heartbeat_s, wall_clock=wall_clock)
         self._live = live
+        self._eraser = eraser
+        self.on_erased: Callable[[str], None] = lambda session: None  # a live session was erased
         self._delivered = asyncio.Event()
         self._unkept_since: float | None = None  # since when neither Redis nor the disk works
 
@@ -175,6 +180,20 @@ class Writer:
         """Ends a session."""
         self._live.end(session)
         self._write(CallEndedEntry(session, call_id, reason, duration_s, at))
+
+    def consent(self, session: str, call_id: str, consent: Consent) -> None:
+        """Stores what the caller of a live session agreed to."""
+        self._live.consent(session, consent)
+        self._write(ConsentEntry(session, call_id, consent))
+
+    async def forget(self, session: str) -> None:
+        """Removes what is kept of a session in this process, and takes no more of it.
+
+        Raises:
+            DiskFailed: the disk fails; it can be tried again.
+        """
+        self._live.end(session)
+        await self._spool.forget(session)
 
     def _write(self, entry: Entry, receipt: Receipt | None = None) -> None:
         self._spool.append(entry, receipt)
@@ -277,8 +296,12 @@ class Writer:
             return  # what Redis lacks may be on its way
         sessions = [start.session for start in self._live.starts]
         known = await self._redis.mget([session_key(s) for s in sessions]) if sessions else []
-        for session, call_id in zip(sessions, known, strict=True):
-            if call_id is None:
+        lacking = [s for s, call_id in zip(sessions, known, strict=True) if call_id is None]
+        erased = await self._eraser.marked(lacking) if lacking else set()
+        for session in lacking:
+            if session in erased:  # by another process, whose event was missed
+                self.on_erased(session)
+            else:
                 for entry in self._live.entries(session):
                     self._write(entry)
         last_steps = [] if self.pending else self._live.last_steps()

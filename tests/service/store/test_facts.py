@@ -1,12 +1,13 @@
 """The facts of calls in Redis: kept with the call, but the agent's name no longer than it lasts."""
 
+import asyncio
 from dataclasses import replace
 
 from service.events import CallFacts, Consent
 from service.store import keys
 from service.store.entries import CallStartedEntry, Command, serialize
 from service.store.views import CallView
-from tests.service.store.backend import Backend, delivered, running, take
+from tests.service.store.backend import Backend, delivered, running, take, until
 from tests.service.store.facts import NOW, started
 
 FACTS = CallFacts("+49301234567", "+4930999", "billing", "Ann Lee", "de", "https://pbx.example/1")
@@ -18,7 +19,8 @@ async def test_a_call_has_its_facts_and_without_the_agent_when_it_has_ended(
 ) -> None:
     async with running(backend.store()) as store:
         events = store.events(None)
-        first = anext(events)
+        first = asyncio.create_task(anext(events))  # type: ignore[arg-type]
+        await until(lambda: store.feed.subscribers == 1 and store.feed.following)
         store.call_started("s1", WITH_FACTS, NOW)
         told = CallView.model_validate_json((await first).data)
         assert (told.facts, told.consent) == (FACTS, Consent.GIVEN)
