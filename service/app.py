@@ -31,6 +31,7 @@ from service.api import (
     audit,
     calls,
     classify,
+    consent,
     events,
     health,
     old_paths,
@@ -122,8 +123,11 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
         hop_s=serving.hop_s,
         check=shipped_check(scorer.meta.features),
         keep_within_s=settings.keep_within_ms / 1000,
+        consent_required=settings.consent == "required",
     )
     live = CallRegistry(context, settings.max_calls)
+    store.feed.listener = live.heard
+    store.writer.on_erased = live.refuse
     rejections = EntryLimit()
     by_bridge = authenticators(
         settings,
@@ -251,6 +255,7 @@ def create_app(settings: Settings) -> FastAPI:
         health,
         outbox,
         audit,
+        consent,
         session,
         single_sign_on,
         old_paths,

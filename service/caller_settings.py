@@ -27,3 +27,6 @@ class CallerSettings(BaseModel):
     numbers_for: Literal["viewer", "operator", "admin"] = Field(
         "operator", description="lowest role that is shown whole telephone numbers"
     )
+    consent: Literal["optional", "required"] = Field(
+        "optional", description="`required`: nothing is analysed until the caller agreed"
+    )

@@ -33,6 +33,7 @@ ROLES: Mapping[str, Role | None] = {
     "/logout": None,
     "/v1/calls": Role.VIEWER,
     "/v1/calls/{call_id:path}": Role.VIEWER,
+    "/v1/calls/{call_id:path}/consent": Role.OPERATOR,
     "/v1/alerts": Role.VIEWER,
     "/v1/events": Role.VIEWER,
     "/v1/outbox": Role.VIEWER,
@@ -47,6 +48,13 @@ ROLES: Mapping[str, Role | None] = {
     "/docs": Role.VIEWER,
     "/docs/{path:path}": Role.VIEWER,
 }
+# The methods that need a role of their own. Any other method needs the role of the first path that
+# matches, which an id may end like.
+METHODS: Mapping[tuple[str, str], Role] = {
+    ("PUT", "/v1/calls/{call_id:path}/consent"): Role.OPERATOR,
+    ("DELETE", "/v1/calls/{call_id:path}"): Role.ADMIN,
+}
+_METHOD_PATTERNS = tuple((m, compile_path(path)[0], path) for m, path in METHODS)
 _PATTERNS = tuple((compile_path(path)[0], path) for path in ROLES)
 STATE = "identity"  # where a request carries who sends it
 PEER = "peer"  # and the address from which its connection comes
@@ -55,6 +63,15 @@ PEER = "peer"  # and the address from which its connection comes
 def route_of(path: str) -> str | None:
     """Returns the key of `ROLES` that a path belongs to, or None."""
     return next((known for pattern, known in _PATTERNS if pattern.match(path)), None)
+
+
+def needed_for(method: str, path: str) -> tuple[str | None, Role | None]:
+    """Returns the route that a request belongs to, or None, and the role that it needs."""
+    for one, pattern, known in _METHOD_PATTERNS:
+        if one == method and pattern.match(path):
+            return known, METHODS[one, known]
+    route = route_of(path)
+    return route, ROLES[route] if route else Role.ADMIN
 
 
 class AccessMiddleware:
@@ -89,8 +106,7 @@ class AccessMiddleware:
     def _problem(
         self, scope: Scope, headers: Mapping[str, str], identity: Identity
     ) -> HttpProblem | None:
-        route = route_of(scope["path"])
-        needed = ROLES[route] if route else Role.ADMIN
+        route, needed = needed_for(scope["method"], scope["path"])
         if needed is None or identity.may(needed):
             if identity.via in AMBIENT and may_be_forged(scope["method"], headers):
                 self._log(identity, "no origin", route)

@@ -29,7 +29,7 @@ async def events(
     after: Annotated[str | None, Query(description="`cursor` of GET /v1/calls")] = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> EventSourceResponse:
-    """Streams call_started, reading, alert and call_ended events.
+    """Streams call_started, reading, alert, call_ended and call_erased events.
 
     `resync` stands where events are missing: the client must load everything again. The stream ends
     before the first event that its client may not read any more.

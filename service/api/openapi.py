@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from service.api.access import ROLES, route_of
 from service.api.problem import RETRY_AFTER_S
-from service.store.views import AlertView, CallView, ReadingView
+from service.store.views import AlertView, CallErased, CallView, ReadingView
 
 DESCRIPTION = """How callers sound, while they are still talking.
 
@@ -55,6 +55,7 @@ EVENTS: Mapping[str, type[BaseModel]] = {
     "reading": ReadingView,
     "alert": AlertView,
     "call_ended": CallView,
+    "call_erased": CallErased,
 }
 
 
@@ -103,7 +104,7 @@ def _correct(path: str, operation: dict[str, Any]) -> None:
         errors |= WITH_INPUT
     if path.startswith("/v1/") and path != "/v1/outbox":
         errors |= OF_CALLS
-    if path == "/v1/calls/{call_id}":
+    if path.startswith("/v1/calls/{call_id}"):
         errors |= UNKNOWN_CALL
     for status, text in errors.items():
         responses.setdefault(str(status), {"description": text, "content": {PROBLEM_TYPE: {}}})

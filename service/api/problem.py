@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from service.access.errors import AccessUnusable
-from service.store.errors import BadCursor, StoreUnavailable
+from service.store.errors import BadCursor, DiskFailed, StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -45,6 +45,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _handle_invalid_request)
     app.add_exception_handler(BadCursor, _handle_bad_cursor)
     app.add_exception_handler(StoreUnavailable, _handle_store_unavailable)
+    app.add_exception_handler(DiskFailed, _handle_store_unavailable)
     app.add_exception_handler(AccessUnusable, _handle_access_unusable)
     app.add_exception_handler(Exception, _handle_failure)
 

@@ -12,7 +12,16 @@ from model.speaker_baseline import SpeakerBaseline
 from service.alerts.policy import AlertPolicy
 from service.calls.context import CallContext
 from service.calls.windows import Window
-from service.events import AlertState, CallStarted, CallSummary, Reading, Track, Transition
+from service.events import (
+    AlertState,
+    CallFacts,
+    CallStarted,
+    CallSummary,
+    Consent,
+    Reading,
+    Track,
+    Transition,
+)
 from service.scoring.scorer import Posterior
 from service.store.receipt import Receipt
 
@@ -38,6 +47,9 @@ class AttachedStream(Protocol):
     @property
     def joins(self) -> bool:
         """Whether streams of other tracks may belong to the same call (see `Bridge`)."""
+
+    def forget(self) -> None:
+        """Drops all audio, windows and results that are under way."""
 
     def replace(self) -> None:
         """Ends the stream because a newer connection brings its tracks."""
@@ -71,7 +83,11 @@ class Call:
         self._positions_s: dict[Track, float] = {}  # where the tracks of those streams ended
         self._first_audio_at: float | None = None  # on `context.clock`
         self._started_at = context.wall_clock()
-        context.store.call_started(self.session, started, self._started_at)
+        if self.refused:
+            self._started = replace(started, metadata={}, facts=CallFacts())
+            context.store.refused(self.session, started.call_id, started.bridge)
+        else:
+            context.store.call_started(self.session, started, self._started_at)
         log.info(
             "call_started",
             session=self.session,
@@ -97,8 +113,52 @@ class Call:
         """The speaker baselines of all tracks so far; a retry of this call goes on with them."""
         return self._baselines
 
+    @property
+    def refused(self) -> bool:
+        """Whether the caller refused: nothing of the call is analysed or kept."""
+        return self._started.consent is Consent.REFUSED
+
+    @property
+    def analysed(self) -> bool:
+        """Whether the call's audio is analysed now; what comes before is not kept."""
+        given = self._started.consent is Consent.GIVEN
+        return not self.refused and (given or not self._context.consent_required)
+
+    def give_consent(self) -> None:
+        """Records that the caller agreed; a refusal stays one."""
+        if self._started.consent is Consent.UNKNOWN:
+            self._started = replace(self._started, consent=Consent.GIVEN)
+            self._context.store.consent(self.session, self.call_id, Consent.GIVEN)
+
+    def refuse(self) -> None:
+        """Stops the analysis at once and forgets what came of it, because the caller refused.
+
+        The call lasts on without it, so that the telephone system notices nothing. The owner of the
+        store must erase the session there.
+        """
+        if self.refused:
+            return
+        bare = replace(self._started, metadata={}, facts=CallFacts(), consent=Consent.REFUSED)
+        self._started = bare
+        self._policy = AlertPolicy(self.session, self.call_id, self._context.rules)
+        self._baselines.clear()
+        self._readings = self._fired = 0
+        self._speech_s = 0.0
+        for stream in self._streams:
+            stream.forget()
+        log.info("call_refused_by_caller", session=self.session, bridge=self.bridge)
+
     def extend(self, started: CallStarted) -> None:
-        """Adds tracks, metadata and facts of another stream; earlier ones take precedence."""
+        """Adds tracks, metadata and facts of another stream; earlier ones take precedence.
+
+        Consent that the stream brings counts for the whole call.
+        """
+        if self.refused:
+            return
+        if started.consent is Consent.REFUSED:
+            self._context.store.refused(self.session, self.call_id, started.bridge)
+            self.refuse()
+            return
         self._started = replace(
             self._started,
             tracks=tuple(dict.fromkeys((*self._started.tracks, *started.tracks))),
@@ -106,10 +166,12 @@ class Call:
             facts=self._started.facts.extended(started.facts),
         )
         self._context.store.call_joined(self.session, self._started, self._started_at)
+        if started.consent is Consent.GIVEN:
+            self.give_consent()
 
     def report(self, problem: str) -> None:
         """Adds to the call's record why its audio can't be analysed; the first reason stays."""
-        if PROBLEM not in self._started.metadata:
+        if not self.refused and PROBLEM not in self._started.metadata:
             metadata = {PROBLEM: problem, **self._started.metadata}
             self._started = replace(self._started, metadata=metadata)
             self._context.store.call_joined(self.session, self._started, self._started_at)
@@ -183,9 +245,10 @@ class Call:
             return []
         duration_s = self._duration_s
         transitions = self._record(self._policy.end(duration_s))
-        self._context.store.call_ended(
-            self.session, self.call_id, reason, duration_s, self._context.wall_clock()
-        )
+        if not self.refused:
+            self._context.store.call_ended(
+                self.session, self.call_id, reason, duration_s, self._context.wall_clock()
+            )
         log.info(
             "call_ended",
             session=self.session,

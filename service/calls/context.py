@@ -25,6 +25,7 @@ class CallContext:
     first_s: float  # of speech before the first window of a stretch
     hop_s: float  # of speech from one window to the next
     check: SpeechCheck | None = None  # of each window that passed the gate
+    consent_required: bool = False  # analyse nothing until the caller agreed
     wall_clock: Callable[[], float] = time.time  # Unix time, for the store
     clock: Callable[[], float] = time.monotonic  # for durations
     max_in_flight: int = 64  # windows of one stream that are queued or being scored

@@ -1,13 +1,14 @@
 """The live calls of the service: admission, and which connection belongs to which call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from service.calls.call import Call
 from service.calls.context import CallContext
 from service.calls.stream import CallStream
 from service.calls.teller import ResultListener
 from service.errors import CallExists, Overloaded
-from service.events import CallStarted
+from service.events import CallStarted, Consent
+from service.store.erasure import CALL_ERASED
 
 
 class CallRegistry:
@@ -65,6 +66,29 @@ class CallRegistry:
         else:
             call.extend(started)
         return CallStream(call, started, self.context, listener, joins, replaced)
+
+    def give_consent(self, session: str) -> bool:
+        """Records that the caller of a session agreed; returns False if it is not live here."""
+        call = self._of_session(session)
+        if call:
+            call.give_consent()
+        return call is not None
+
+    def refuse(self, session: str) -> None:
+        """Stops the analysis of a session at once, if it is live here (`Call.refuse`)."""
+        if call := self._of_session(session):
+            call.refuse()
+
+    def heard(self, kind: str, fields: Mapping[str, str]) -> None:
+        """Acts on an event of the store: another process may have been told of this one's call."""
+        session = fields.get("session", "")
+        if kind == CALL_ERASED:
+            self.refuse(session)
+        elif kind == "call_started" and fields.get("consent") == Consent.GIVEN:
+            self.give_consent(session)
+
+    def _of_session(self, session: str) -> Call | None:
+        return next((call for call in self._live.values() if call.session == session), None)
 
     def _call_to_join(self, started: CallStarted, joins: bool, replaces: bool) -> Call | None:
         """Returns the live call that the connection joins; None if it begins a new one.

@@ -93,11 +93,14 @@ class CallStream:
         arrived_at = self._context.clock()
         if len(self._in_flight) >= self._context.max_in_flight:
             await self._none_in_flight.wait()
-        if self._summary:
+        if self._summary or self._call.refused:
             return
         track = fact.track
         pipeline = self._pipelines.get(track) or self._add_track(track, arrived_at)
-        if isinstance(fact, Gap):
+        if isinstance(fact, Audio) and not self._call.analysed:
+            # Time goes on, and the audio is not kept.
+            self._submit(track, pipeline.skip(len(fact.pcm)), arrived_at)
+        elif isinstance(fact, Gap):
             self._submit(track, pipeline.lose(fact.samples, self._hop_s()), arrived_at)
         else:
             size = _slice_samples(len(fact.pcm), round(SLICE_S * self._sample_rate))
@@ -106,7 +109,7 @@ class CallStream:
                     await asyncio.sleep(0)
                     if len(self._in_flight) >= self._context.max_in_flight:
                         await self._none_in_flight.wait()
-                    if self._summary:
+                    if self._summary or self._call.refused:
                         return
                 windows = pipeline.receive(fact.pcm[start : start + size], self._hop_s())
                 self._submit(track, windows, arrived_at)
@@ -156,12 +159,7 @@ class CallStream:
         Returns the call's summary as it was when the stream ended.
         """
         if self._summary is None:
-            for submitted in self._in_flight:
-                submitted.posterior.cancel()
-                self._call.add_dropped(HUNG_UP)
-            self._in_flight.clear()
-            self._any_in_flight.clear()
-            self._none_in_flight.set()
+            self._drop_in_flight()
             pipelines = self._pipelines
             last = self._call.detach(
                 self,
@@ -172,6 +170,20 @@ class CallStream:
             self._summary = self._call.summary
             self._publish_steps(last)
         return self._summary
+
+    def forget(self) -> None:
+        """Drops all audio, windows and results that are under way."""
+        self._drop_in_flight()
+        self._pipelines.clear()
+        self._teller.forget()
+
+    def _drop_in_flight(self) -> None:
+        for submitted in self._in_flight:
+            submitted.posterior.cancel()
+            self._call.add_dropped(HUNG_UP)
+        self._in_flight.clear()
+        self._any_in_flight.clear()
+        self._none_in_flight.set()
 
     def replace(self) -> None:
         """Ends at once because a newer connection brings these tracks."""

@@ -72,6 +72,16 @@ class Teller:
         receipt.when_kept(self._tell_later)
         waiting.timer = loop.call_later(self._keep_within_s, self._expire, waiting)
 
+    def forget(self) -> None:
+        """Drops what is not told yet."""
+        for waiting in self._waiting:
+            if waiting.timer:
+                waiting.timer.cancel()
+            if waiting.receipt:
+                waiting.receipt.forget()
+        self._waiting.clear()
+        self._all_told.set()
+
     async def told(self) -> None:
         """Returns when all results are told, which takes at most `keep_within_s`."""
         await self._all_told.wait()

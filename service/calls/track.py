@@ -84,6 +84,15 @@ class TrackPipeline:
         self._resampler = Resampler(self.sample_rate)
         return windows + self._cutter.skip(round(samples * SAMPLE_RATE / self.sample_rate))
 
+    def skip(self, samples: int) -> list[Window]:
+        """Lets call time go on over samples that are not analysed, and returns what they complete.
+
+        Nothing is repeated in their place, however few they are.
+        """
+        windows = self._flush_resampler()
+        self._resampler = Resampler(self.sample_rate)
+        return windows + self._cutter.skip(round(samples * SAMPLE_RATE / self.sample_rate))
+
     def flush(self) -> list[Window]:
         """Returns the last windows; nothing may be received afterwards."""
         return self._flush_resampler() + self._cutter.end()

@@ -1,6 +1,6 @@
 // The connection to the service: a snapshot, every event after it, and both again when the events break off.
 
-import { MAX_ALERTS, MAX_CALLS, SPAN_S, applyAlert, applyCall, applyReading, applySnapshot, calls, on, state } from "./state.js";
+import { MAX_ALERTS, MAX_CALLS, SPAN_S, applyAlert, applyCall, applyErased, applyReading, applySnapshot, calls, on, state } from "./state.js";
 
 const QUIET_S = 30; // without an event, before the snapshot is fetched again
 const ANSWER_WITHIN_MS = 10_000;
@@ -77,6 +77,7 @@ function listen(cursor, onOpen) {
       });
     apply("call_started", applyCall);
     apply("call_ended", applyCall);
+    apply("call_erased", applyErased);
     apply("reading", applyReading);
     apply("alert", (alert) => applyAlert(alert));
     source.addEventListener("resync", () => sleep(500).then(rejoin));

@@ -94,6 +94,14 @@ export function applyCall(fields) {
   return call;
 }
 
+// Nothing of an erased call stays on the page.
+export function applyErased({ session }) {
+  const call = [...calls.values()].find((call) => call.session === session);
+  if (call) forgetCall(call);
+  for (const [id, alert] of alerts) if (alert.session === session) alerts.delete(id);
+  state.alertsChanged = true;
+}
+
 export function applyReading(reading) {
   const call = calls.get(reading.call_id);
   if (!call) return; // its call is left out

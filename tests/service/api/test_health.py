@@ -216,6 +216,7 @@ def test_the_api_is_documented_by_openapi(service: Running) -> None:
     assert set(paths) == {
         "/v1/calls",
         "/v1/calls/{call_id}",
+        "/v1/calls/{call_id}/consent",
         "/v1/alerts",
         "/v1/events",
         "/classify",

@@ -143,6 +143,7 @@ async def service(
     max_age_s: float = 60.0,
     scoring: bool = True,
     clock: Callable[[], float] = time.monotonic,
+    consent_required: bool = False,
 ) -> AsyncIterator[CallRegistry]:
     """All of a service that a call needs."""
     metrics = Metrics()
@@ -162,6 +163,7 @@ async def service(
         check=shipped_check(META.features),
         clock=clock,
         max_in_flight=MAX_IN_FLIGHT,
+        consent_required=consent_required,
     )
     running = [asyncio.create_task(store.run())]
     if scoring:

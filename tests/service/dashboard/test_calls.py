@@ -140,3 +140,16 @@ def test_an_address_that_is_none_of_the_web_is_no_link(
     page.shows(".call .who", "queue billing")
     page.shows_nothing_at(".call .open")
     assert page.all(".call .open")[0].get_attribute("href") is None
+
+
+def test_nothing_of_an_erased_call_stays(page: Page, feed: Feed, server: Server) -> None:
+    feed.start("CA-1", session="s1")
+    feed.start("CA-2", session="s2")
+    feed.emit("alert", feed.alert("CA-1", "firing") | {"session": "s1"})
+    page.open(server)
+    page.shows(".alert .where", "CA-1")
+    del feed.calls["CA-1"]
+    feed.alerts.clear()
+    feed.emit("call_erased", {"session": "s1"})
+    wait_until(lambda: page.texts(".call .id") == ["CA-2"])
+    assert page.all(".alert") == []
