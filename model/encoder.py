@@ -4,14 +4,18 @@ The weights are OpenAI's (MIT licence), read from the file of the Hugging Face c
 `openai/whisper-base` or from a part of it with the same names. Nothing is downloaded.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
+
+from model.files import atomic_write
 
 
 class EncoderFileError(ValueError):
@@ -83,6 +87,15 @@ class EncoderLayer(nn.Module):
         return steps + inner
 
 
+# The SHA-256 (`Encoder.digest`) of the first layers of openai/whisper-base, by their number.
+WHISPER_BASE = {
+    1: "84fb1f14defa3c976fb7185329477d8f859db507898daece83b18744be8e479a",
+    2: "514625edb5a237d7651b27b7d1baa1b2d504d47c400b464f03a80892bd2635e4",
+    3: "5e7aab142940ee58ad6ca8201100fe6c4f1b522b553975d908aee9a53892fbe9",
+    4: "763bba41b8be9382fd934a73442ae73c9ed7fc0a0d8d59a579f5c88fa866d015",
+}
+
+
 class Encoder(nn.Module):
     """Whisper's two convolutions, its positions and its first layers."""
 
@@ -119,6 +132,14 @@ class Encoder(nn.Module):
             if number + 1 in self.outputs:
                 returned.append(steps.masked_fill(~mask[:, :, None], 0.0))
         return torch.stack(returned, dim=1)
+
+    @torch.jit.unused
+    def digest(self) -> str:
+        """Returns the SHA-256 of the weights in half precision, in the order of the parameters."""
+        sha = hashlib.sha256()
+        for weight in self.state_dict().values():
+            sha.update(weight.half().contiguous().numpy().tobytes())
+        return sha.hexdigest()
 
 
 PREFIX = "model.encoder."  # of every name of the encoder in the checkpoint
@@ -188,3 +209,17 @@ def load_encoder(path: Path, config: EncoderConfig | None = None) -> Encoder:
         raise EncoderFileError(f"{path}: {error}, expected a safetensors file") from error
     encoder.load_state_dict(weights)
     return encoder.eval().requires_grad_(False)
+
+
+def save_encoder(encoder: Encoder, path: Path) -> None:
+    """Writes the encoder in half precision, under the names that `load_encoder` reads.
+
+    Raises:
+        OSError: the file cannot be written; a file that was there stays as it was.
+    """
+    weights = {
+        checkpoint_name(name): weight.half().contiguous()
+        for name, weight in encoder.state_dict().items()
+    }
+    with atomic_write(path) as unfinished:
+        unfinished.write_bytes(save(weights, {"format": "pt"}))

@@ -12,6 +12,7 @@ from service.cli.classify import classify
 from service.cli.console import fail
 from service.cli.corpus import corpus
 from service.cli.demo import demo
+from service.cli.encoder import encoder
 from service.cli.evaluate_alerts import evaluate_alerts
 from service.cli.export import export
 from service.cli.login_link import login_link
@@ -81,6 +82,7 @@ for command in (
     export,
     outbox,
     speech_check,
+    encoder,
 ):
     app.command()(command)
 app.add_typer(token, name="token")

@@ -45,6 +45,7 @@ COMMANDS = [
     "evaluate-alerts --corpora GARBAGE",
     "evaluate-alerts --corpora . --model GARBAGE --out runs",
     "speech-check --corpora GARBAGE --out check.npz",
+    "encoder GARBAGE --out encoder.safetensors",
     "corpus callcentre . --labels GARBAGE --out corpora",
     "corpus callcentre . --backchannels GARBAGE --out corpora",
     *(f"corpus {name} GARBAGE --out corpora" for name in READERS),
