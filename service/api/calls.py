@@ -1,20 +1,31 @@
 """Routes that list calls and alerts."""
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
 from service.api.access import IdentityDep
 from service.api.problem import HttpProblem
 from service.api.services import ServicesDep
+from service.store.cursors import CALLS_PATTERN, EVENT_PATTERN
 from service.store.reader import READINGS_PAGE
 from service.store.views import AlertPage, CallDetail, CallPage
 
 router = APIRouter(prefix="/v1", tags=["calls"])
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="the longest page")]
-Before = Annotated[str | None, Query(description="`next` of an earlier page")]
+
+
+def before(pattern: str) -> Any:
+    """Returns the parameter with which a page continues; the store checks it."""
+    # None is the default, no value: a text of this pattern is all that may be sent.
+    described = {"type": "string", "pattern": f"^{pattern}$"}
+    return Query(description="`next` of an earlier page", json_schema_extra=described)
+
+
+BeforeCall = Annotated[str | None, before(CALLS_PATTERN)]
+BeforeReading = Annotated[str | None, before(EVENT_PATTERN)]
 
 
 class CallsAsOf(CallPage, frozen=True):
@@ -26,7 +37,7 @@ class CallsAsOf(CallPage, frozen=True):
 
 @router.get("/calls")
 async def calls(
-    services: ServicesDep, identity: IdentityDep, before: Before = None, limit: Limit = 500
+    services: ServicesDep, identity: IdentityDep, before: BeforeCall = None, limit: Limit = 500
 ) -> CallsAsOf:
     """Returns the calls that are live, newest first, then those that ended within the retention."""
     # The cursor first: an event between the two reads is then repeated, not missed.
@@ -45,7 +56,7 @@ async def call(
     call_id: str,
     services: ServicesDep,
     identity: IdentityDep,
-    before: Before = None,
+    before: BeforeReading = None,
     limit: Limit = READINGS_PAGE,
 ) -> CallDetail:
     """Returns one call with its last `limit` readings, or those before them, and its alerts."""

@@ -9,6 +9,8 @@ from service.store.errors import BadCursor
 
 NEXT = "`next` of an earlier page"
 EVENT = "the id of an event, like 1700000000000-0"
+CALLS_PATTERN = r"(live|ended):([0-9]{1,20}(?:\.[0-9]{1,20})?):([\s\S]+)"
+EVENT_PATTERN = r"([0-9]{1,19})-([0-9]{1,19})"  # each number below 2 ** 64
 
 
 class Section(StrEnum):
@@ -35,8 +37,7 @@ class CallsCursor:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Returns the place that `str` wrote. Raises BadCursor."""
-        number = r"[0-9]{1,20}(?:\.[0-9]{1,20})?"
-        match = re.fullmatch(f"({'|'.join(Section)}):({number}):(.+)", text, re.DOTALL)
+        match = re.fullmatch(CALLS_PATTERN, text)
         if not match:
             raise BadCursor(text, NEXT)
         return cls(Section(match[1]), match[2], match[3])
@@ -44,7 +45,7 @@ class CallsCursor:
 
 def event_order(id: str, expected: str = EVENT) -> tuple[int, int]:
     """Returns a stream id as two numbers that sort in the order of events. Raises BadCursor."""
-    match = re.fullmatch(r"([0-9]{1,20})-([0-9]{1,20})", id)
-    if not match or max(order := (int(match[1]), int(match[2]))) >= 2**64:
+    match = re.fullmatch(EVENT_PATTERN, id)
+    if not match:
         raise BadCursor(id, expected)
-    return order
+    return int(match[1]), int(match[2])
