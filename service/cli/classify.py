@@ -180,7 +180,7 @@ def _classify_all(
                 tally.unanswered += 1
             else:
                 if answers:
-                    answers.add(file, channel, answer)
+                    answers.add_answer(file, channel, answer)
                 tally.answered += 1
                 show(file, answer)
             if progress:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -55,6 +56,15 @@ def replay(
     swap: Annotated[
         bool, typer.Option("--swap", help="Stereo is agent left and caller right.")
     ] = False,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv",
+            metavar="CSV",
+            dir_okay=False,
+            help="Append the readings to this table, a row each; the bridge native gets them.",
+        ),
+    ] = None,
     encoding: Annotated[
         Literal["mulaw", "alaw", "l16"] | None,
         typer.Option(help="Encoding of the samples, at 8 kHz.", show_default="the bridge's usual"),
@@ -116,19 +126,37 @@ def replay(
 
     The summary's lateness is the time from the sending of a window's last sample to the arrival
     of its reading. Ctrl-C hangs the calls up. A recording that can't be read is named with the
-    reason, and the others are played. The exit status is 1 if there were errors.
+    reason, and the others are played. With `--csv` readings are kept in a table. The exit status
+    is 1 if there were errors.
 
     Example: kanjo replay call.wav --calls 20 --bridge twilio
     """
+    from service.cli.csv_table import UnusableTable
+    from service.cli.readings_csv import ReadingsCsv
     from service.cli.recordings import find_recordings
     from service.errors import KanjoError, UnreadableRecording
+    from service.replay.player import CLIENTS
     from service.replay.player import replay as play
     from service.replay.summary import ReplaySummary
-    from service.telephony.shared.client import ClientCredentials
+    from service.telephony.shared.client import ClientCredentials, Feedback, ReadingReceived
     from service.telephony.shared.interleaved import Encoding
     from service.telephony.shared.recording import Recording
 
+    if table and CLIENTS[bridge].feedback is not Feedback.READINGS:
+        getting = ", ".join(n for n, c in CLIENTS.items() if c.feedback is Feedback.READINGS)
+        raise typer.BadParameter(f"got --csv with the bridge {bridge}, expected {getting}")
+
     async def run() -> None:
+        stop = stop_on_signal()
+
+        def keep(recording: Recording, reading: ReadingReceived) -> None:
+            if readings and not unkept and recording.path:
+                try:
+                    readings.add_reading(recording.path, reading)
+                except UnusableTable as error:
+                    unkept.append(error)
+                    stop.set()
+
         await play(
             recordings,
             url or f"ws://127.0.0.1:{os.environ.get('KANJO_PORT', '8000')}/calls/{bridge}",
@@ -145,15 +173,17 @@ def replay(
                 token=token or (os.environ.get("KANJO_TOKEN") if bridge in BEARER else None),
                 public_url=public_url,
             ),
-            stop=stop_on_signal(),
+            stop=stop,
             summary=summary,
             on_alert=print_alert,
+            on_reading=keep,
         )
 
     found = find_recordings(given)
     found.report()
     recordings: list[Recording] = []
     summary = ReplaySummary()
+    unkept: list[UnusableTable] = []
     try:
         for file in found.files:
             try:
@@ -162,10 +192,14 @@ def replay(
                 report_error(error)
         if not recordings:
             raise typer.Exit(1)
-        with live_progress(summary):
+        with ExitStack() as stack:
+            readings = stack.enter_context(ReadingsCsv(table)) if table else None
+            stack.enter_context(live_progress(summary))
             asyncio.run(run())
     except KanjoError as error:
         fail(error)
     out.print(summary_table(summary))
+    if unkept:
+        fail(unkept[0])
     whole = len(recordings) == len(found.files) and not found.problems
     raise typer.Exit(1 if summary.errors or not whole else 0)

@@ -47,6 +47,7 @@ class ReplayedCall:
         stop: ends the call as a hang-up would.
         summary: counts what is sent and received.
         on_alert: called at every step of every alert that the service sends.
+        on_reading: called with the recording at every reading that the service sends.
         stopped_within_s: longest time from our stop to the service's own.
     """
 
@@ -60,6 +61,7 @@ class ReplayedCall:
         stop: asyncio.Event,
         summary: ReplaySummary,
         on_alert: Callable[[AlertReceived], None],
+        on_reading: Callable[[Recording, ReadingReceived], None],
         stopped_within_s: float,
     ) -> None:
         self._clients = clients
@@ -69,6 +71,7 @@ class ReplayedCall:
         self._stop = stop
         self._summary = summary
         self._on_alert = on_alert
+        self._on_reading = on_reading
         self._stopped_within_s = stopped_within_s
         self._sent_s = array("d")  # when each frame was sent
 
@@ -143,8 +146,9 @@ class ReplayedCall:
                 arrived_s = time.monotonic()
                 for received in connection.client.receive(message):
                     match received:
-                        case ReadingReceived(end_s):
-                            self._summary.add_reading(end_s, arrived_s, self._sent_s)
+                        case ReadingReceived():
+                            self._summary.add_reading(received.end_s, arrived_s, self._sent_s)
+                            self._on_reading(self._recording, received)
                         case AlertReceived():
                             firing = received.state == AlertState.FIRING
                             self._summary.fired[received.emotion] += firing

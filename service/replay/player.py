@@ -18,6 +18,7 @@ from service.telephony.shared.client import (
     AlertReceived,
     ClientCredentials,
     ProviderClient,
+    ReadingReceived,
 )
 from service.telephony.shared.interleaved import Encoding
 from service.telephony.shared.recording import Recording
@@ -42,6 +43,7 @@ async def replay(
     stop: asyncio.Event | None = None,
     summary: ReplaySummary | None = None,
     on_alert: Callable[[AlertReceived], None] = lambda _: None,
+    on_reading: Callable[[Recording, ReadingReceived], None] = lambda *_: None,
     stopped_within_s: float = STOPPED_WITHIN_S,
 ) -> ReplaySummary:
     """Plays every recording at least once, `calls` of them at a time.
@@ -59,6 +61,7 @@ async def replay(
         stop: ends all calls as a hang-up would.
         summary: filled while the calls run, and returned.
         on_alert: called at every step of every alert that the service sends.
+        on_reading: called with the recording at every reading that the service sends.
         stopped_within_s: longest time from our stop to the service's own; later is an error.
 
     Raises:
@@ -95,6 +98,7 @@ async def replay(
                 stop=stop,
                 summary=summary,
                 on_alert=on_alert,
+                on_reading=on_reading,
                 stopped_within_s=stopped_within_s,
             )
             try:

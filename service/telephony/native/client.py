@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from model.audio import SAMPLE_RATE
+from model.labels import EMOTIONS
 from service.events import Pcm
 from service.telephony.shared.client import (
     AlertReceived,
@@ -62,7 +63,14 @@ class NativeClient(ProviderClient):
     def _result(self, content: Any) -> Received | None:
         match content["type"]:
             case "reading":
-                return ReadingReceived(float(content["end_s"]))
+                shares = content["probabilities"]
+                return ReadingReceived(
+                    self._call_id,
+                    str(content["track"]),
+                    float(content["start_s"]),
+                    float(content["end_s"]),
+                    {emotion: float(shares[emotion]) for emotion in EMOTIONS},
+                )
             case "alert":
                 return AlertReceived(
                     self._call_id, content["emotion"], content["state"], content["text"]

@@ -55,9 +55,13 @@ NO_CREDENTIALS = ClientCredentials()
 
 @dataclass(frozen=True, slots=True)
 class ReadingReceived:
-    """A reading arrived; its window ends at `end_s`."""
+    """A reading arrived; its window begins at `start_s` and ends at `end_s`, in call time."""
 
+    call_id: str
+    track: str
+    start_s: float
     end_s: float
+    probabilities: Mapping[str, float]  # by emotion
 
 
 @dataclass(frozen=True, slots=True)

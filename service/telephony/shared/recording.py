@@ -16,6 +16,7 @@ class Recording:
     name: str
     tracks: tuple[Track, ...]  # of the columns of `pcm`
     pcm: Pcm  # (n, tracks) int16 at 8 kHz
+    path: Path | None = None  # of its file
 
     @classmethod
     def read(cls, path: Path, *, swap: bool = False) -> "Recording":
@@ -39,4 +40,5 @@ class Recording:
             name=path.name.encode(errors="replace").decode(),
             tracks=tracks if pcm.shape[1] == 2 else (Track.CALLER,),
             pcm=pcm,
+            path=path,
         )

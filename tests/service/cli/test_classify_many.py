@@ -16,6 +16,7 @@ import pytest
 import soundfile
 
 from model import SHIPPED, artifact
+from service.cli.csv_table import text_cell
 from tests.service.cli.command import ANGRY, KANJO, invoke
 
 
@@ -213,3 +214,14 @@ def test_answers_reach_a_pipe_while_a_bar_is_on_the_terminal(folder: Path) -> No
     finally:
         os.close(screen)
         os.close(terminal)
+
+
+def test_no_cell_of_a_table_is_a_formula(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    names = ["./=1+1.wav", "./@x.wav", "./-2.wav", "a.wav"]
+    for name in names[:3]:
+        shutil.copy("a.wav", name)
+    assert invoke("classify", *names, "--csv", "t.csv").exit_code == 0
+    assert [row["file"] for row in rows(Path("t.csv"))] == names
+    assert "4 of 4 are answered already" in invoke("classify", *names, "--csv", "t.csv").stderr
+    assert text_cell("=HYPERLINK(1)") == "'=HYPERLINK(1)"

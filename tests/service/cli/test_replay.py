@@ -1,8 +1,10 @@
 import asyncio
+import csv
 import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -12,6 +14,7 @@ import soundfile
 from service.cli import options
 from service.events import Track
 from service.replay.player import CLIENTS
+from tests.paths import ROOT
 from tests.service.cli.command import ANGRY, KANJO, free_port, invoke, run
 from tests.service.replay.native_service import NativeService, serving
 from tests.service.replay.provider_service import AUTHENTICATORS, SECRET, ProviderService
@@ -133,6 +136,72 @@ async def test_an_interrupted_replay_hangs_up_and_prints_a_summary(tone: Path) -
     assert service.stops == 1
     assert "lateness p50" in stdout.decode()
     assert b"Traceback" not in stderr
+
+
+async def replayed(*arguments: object, cwd: Path | None = None) -> tuple[int, str, str]:
+    """Returns exit status, standard output and standard error of `kanjo replay`."""
+    replaying = await asyncio.create_subprocess_exec(
+        *KANJO, "replay", *map(str, arguments), "--speed", "50",
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    stdout, stderr = await replaying.communicate()
+    assert replaying.returncode is not None
+    return replaying.returncode, stdout.decode(), stderr.decode()
+
+
+async def test_replay_appends_the_readings_to_a_table_without_formulas(
+    tone: Path, tmp_path: Path
+) -> None:
+    name = "=SUM(1,2).wav"
+    shutil.copy(tone, tmp_path / name)
+    async with serving(NativeService()) as url:
+        for _ in range(2):
+            status, _, stderr = await replayed(
+                name, "--csv", "table.csv", "--url", url, cwd=tmp_path
+            )
+            assert status == 0, stderr
+    with (tmp_path / "table.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 200  # of two calls of 10 s, each with a reading every 0.1 s
+    assert len({row["call_id"] for row in rows}) == 2
+    assert {row["file"] for row in rows} == {f"./{name}"}
+    assert (tmp_path / rows[0]["file"]).exists()
+    assert list(rows[1].values())[2:] == ["caller", "0.00", "0.20", *["0.1000"] * 3, "0.7000"]
+
+
+async def test_replay_into_what_takes_no_readings_says_so_before_it_calls(
+    tone: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("a,b\n1,2\n")
+    service = NativeService()
+    async with serving(service) as url:
+        status, _, stderr = await replayed(tone, "--csv", other, "--url", url)
+        assert status == 1
+        assert "other.csv: got a file with something else in it, expected a new one" in stderr
+    assert service.started == {}
+    assert other.read_text() == "a,b\n1,2\n"
+    result = invoke("replay", tone, "--csv", tmp_path / "new.csv", "--bridge", "twilio")
+    assert result.exit_code == 2
+    assert "got --csv with the bridge twilio, expected native" in " ".join(result.stderr.split())
+
+
+async def test_replay_ends_when_its_table_can_not_be_written(tone: Path, tmp_path: Path) -> None:
+    code = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400)); "
+        "from service.cli.main import app; app()"
+    )
+    async with serving(NativeService()) as url:
+        replaying = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, "replay", str(tone), "--csv", str(tmp_path / "t.csv"),
+            "--url", url, "--repeat", "--speed", "20",
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        _, stderr = await replaying.communicate()
+    assert replaying.returncode == 1
+    assert stderr.decode() == f"kanjo: {tmp_path}/t.csv: File too large\n"
 
 
 async def test_replay_that_met_errors_exits_so(tone: Path) -> None:

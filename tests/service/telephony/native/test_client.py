@@ -42,11 +42,18 @@ def test_the_bridge_decodes_what_the_client_sends(encoding: Encoding) -> None:
     assert bridge.replies() == []
 
 
+SHARES = {"anger": 0.7, "happiness": 0.1, "sadness": 0.1, "neutral": 0.1}
+
+
 @pytest.mark.parametrize(
     ("content", "received"),
     [
         ({"type": "started"}, []),
-        ({"type": "reading", "end_s": 2.5}, [ReadingReceived(2.5)]),
+        (
+            {"type": "reading", "track": "caller", "start_s": 1.0, "end_s": 2.5}
+            | {"probabilities": SHARES},
+            [ReadingReceived("c-1", "caller", 1.0, 2.5, SHARES)],
+        ),
         (
             {"type": "alert", "emotion": "anger", "state": "firing", "text": "sounds angry (0.83)"},
             [AlertReceived("c-1", "anger", "firing", "sounds angry (0.83)")],
