@@ -194,8 +194,17 @@ class Store:
             self.feed.end()
 
     async def flush(self, timeout_s: float) -> bool:
-        """Waits until Redis has received everything; returns False if the time was over first."""
-        return await self.writer.flush(timeout_s)
+        """Waits until Redis has received everything; returns False if the time was over first.
+
+        Sessions that were refused are erased by then too.
+        """
+        flushed = await self.writer.flush(timeout_s)
+        try:
+            async with asyncio.timeout(timeout_s if flushed else 0):
+                await self._refused.join()
+        except TimeoutError:
+            return False
+        return flushed
 
     async def close(self) -> None:
         """Stores on disk what is still in memory, and closes the outbox and the connections."""
@@ -238,6 +247,7 @@ class Store:
         """
         if self._refused.full():
             given_up, _, _ = self._refused.get_nowait()
+            self._refused.task_done()
             log.error("erasure_given_up", session=given_up)
         self._refused.put_nowait((session, call_id, name))
 
@@ -246,6 +256,7 @@ class Store:
             session, call_id, name = await self._refused.get()
             erase = partial(self.erase, call_id, [session], name, "refused")
             await endless_retry((StoreUnavailable, DiskFailed)).call_with_retry(erase, _ignore)
+            self._refused.task_done()
         raise AssertionError("unreachable")
 
     # Erasure.
@@ -268,9 +279,9 @@ class Store:
             StoreUnavailable: Redis is away.
             DiskFailed: the outbox's disk fails.
         """
-        await self._eraser.mark(sessions)
-        for session in sessions:
+        for session in sessions:  # first, so that a restart without Redis writes none of it
             await self.writer.forget(session)
+        await self._eraser.mark(sessions)
         await self._eraser.erase(call_id, sessions)
         await self.audit.add(name, action, session=sessions[0])
 
