@@ -13,6 +13,7 @@ from service.store.keys import (
     ALERTS_BY_TIME,
     CALLS_BY_TIME,
     CALLS_LIVE,
+    CALLS_LIVE_BY_TIME,
     EVENTS,
     alert_key,
     call_key,
@@ -27,13 +28,15 @@ PAGE = 500  # entries or keys that are looked at in one step
 CALL_ERASED = "call_erased"  # the event that tells of it
 
 # Deletes a call's hash and readings if its latest session is one of those that are erased.
-# KEYS: the hash, the readings, the sorted set of calls; ARGV[1] = the call id; ARGV[2+] = sessions
+# KEYS: the hash, the readings, the sorted sets of calls and of live ones
+# ARGV[1] = the call id; ARGV[2+] = sessions
 DELETE_CALL = """
 local latest = redis.call('HGET', KEYS[1], 'session')
 for i = 2, #ARGV do
   if ARGV[i] == latest then
     redis.call('DEL', KEYS[1], KEYS[2])
     redis.call('ZREM', KEYS[3], ARGV[1])
+    redis.call('ZREM', KEYS[4], ARGV[1])
   end
 end
 """
@@ -105,7 +108,12 @@ class Eraser:
             await self._delete_entries(ALERTS, is_step)
             await self._delete_entries(EVENTS, is_event)
             await self._delete_call(
-                keys=[call_key(call_id), readings_key(call_id), CALLS_BY_TIME],
+                keys=[
+                    call_key(call_id),
+                    readings_key(call_id),
+                    CALLS_BY_TIME,
+                    CALLS_LIVE_BY_TIME,
+                ],
                 args=[call_id, *sessions],
             )
             async with self._redis.pipeline(transaction=True) as pipeline:

@@ -26,7 +26,7 @@ FACTS = CallFacts(caller_number="+49301234567")
 async def kept(calls: CallRegistry) -> list[str]:
     """Returns the consent of each call that is kept."""
     assert await calls.context.store.flush(ENOUGH_S)
-    return [call.consent for call in await calls.context.store.calls(10)]
+    return [call.consent for call in (await calls.context.store.calls(None, 10)).calls]
 
 
 async def test_where_it_is_required_nothing_is_scored_until_it_is_given() -> None:

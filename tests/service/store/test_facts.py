@@ -25,10 +25,10 @@ async def test_a_call_has_its_facts_and_without_the_agent_when_it_has_ended(
         told = CallView.model_validate_json((await first).data)
         assert (told.facts, told.consent) == (FACTS, Consent.GIVEN)
         await delivered(store)
-        assert [call.facts for call in await store.calls(1)] == [FACTS]
+        assert [call.facts for call in (await store.calls(None, 1)).calls] == [FACTS]
         store.call_ended("s1", "call-1", "hangup", 1.0, NOW + 1)
         await delivered(store)
-        (ended,) = await store.calls(1)
+        (ended,) = (await store.calls(None, 1)).calls
         assert ended.facts == replace(FACTS, agent=None)
         (told_end,) = await take(events, 1)
         assert CallView.model_validate_json(told_end.data).facts == ended.facts
@@ -59,7 +59,7 @@ async def test_a_joined_stream_adds_facts_and_an_agent(backend: Backend) -> None
         store.call_joined("s1", replace(few, facts=FACTS), NOW)
         store.call_joined("s1", few, NOW)  # late: adds nothing
         await delivered(store)
-        (call,) = await store.calls(1)
+        (call,) = (await store.calls(None, 1)).calls
         assert call.facts == FACTS
 
 
@@ -75,7 +75,7 @@ async def test_what_an_earlier_version_wrote_stays_readable(backend: Backend) ->
         result = await store._script.apply([Command(old.kind, arguments)])
         assert result.applied == 1
         await backend.redis.hdel(keys.call_key("call-1"), "facts", "consent")
-        (call,) = await store.calls(1)
+        (call,) = (await store.calls(None, 1)).calls
         assert (call.facts, call.consent) == (CallFacts(), Consent.UNKNOWN)
         assert call.metadata == {"queue": "billing"}
         joined = [*arguments[:4], "tracks", '["caller", "agent", "x"]', "metadata", "{}"]
