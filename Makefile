@@ -72,13 +72,18 @@ lint: install ## style, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-# What the tests drive and pip cannot install: a real Redis and a real browser.
+# What the tests drive and pip cannot install: a real Redis, a real browser and a real Prometheus. Debian's package of the
+# last would start a server of its own, so it is unpacked into build/tools instead.
 tools:
 	@missing=(); \
 	for tool in redis-server:redis-server chromium:chromium chromedriver:chromium-driver; do \
 	  command -v "$${tool%%:*}" >/dev/null || missing+=("$${tool##*:}"); \
 	done; \
 	if (( $${#missing[@]} )); then $(call packages,$${missing[*]}); fi
+	@if [[ ! -x build/tools/usr/bin/promtool ]] && ! command -v promtool >/dev/null && command -v apt-get >/dev/null; then \
+	  mkdir -p build/tools && cd build/tools && apt-get download -qq prometheus 2>/dev/null && \
+	  dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb || echo "not found: prometheus; its tests are skipped" >&2; \
+	fi
 
 test: install tools lint ## all tests but those of the containers, after lint
 	$(BIN)/pytest -n 3 --dist loadfile # calls in real time mostly wait
