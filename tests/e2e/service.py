@@ -41,8 +41,9 @@ class Service:
             self.port: int = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws = f"ws://127.0.0.1:{self.port}/calls/native"
-        usual = {"port": self.port, "state_dir": state / "var", "max_speed": 1000}
-        own = {**usual, **settings}  # recordings may be sent at any speed
+        # Recordings may be sent at any speed, and small batches are warm soon.
+        usual = {"max_speed": 1000, "batch_max": 8}
+        own = {"port": self.port, "state_dir": state / "var", **usual, **settings}
         self._environ = {k: v for k, v in os.environ.items() if not k.startswith("KANJO_")}
         self._environ |= {f"KANJO_{name.upper()}": str(value) for name, value in own.items()}
         # Beyond loopback only who has a token reads the metrics.
