@@ -145,7 +145,7 @@ def test_an_address_that_is_none_of_the_web_is_no_link(
 def test_nothing_of_an_erased_call_stays(page: Page, feed: Feed, server: Server) -> None:
     feed.start("CA-1", session="s1")
     feed.start("CA-2", session="s2")
-    feed.emit("alert", feed.alert("CA-1", "firing") | {"session": "s1"})
+    feed.alerts["a"] = feed.alert("CA-1", "firing", alert_id="a") | {"session": "s1"}
     page.open(server)
     page.shows(".alert .where", "CA-1")
     del feed.calls["CA-1"]
