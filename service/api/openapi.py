@@ -49,6 +49,7 @@ WITH_ROLE = {401: "no credentials, or wrong ones"}
 WITH_INPUT = {400: "a parameter or the body can't be used"}
 OF_CALLS = {503: "Redis, from which this is read, is away"}
 UNKNOWN_CALL = {404: "no such call"}
+ENDED_CALL = {409: "the call has ended"}
 
 EVENTS: Mapping[str, type[BaseModel]] = {
     "call_started": CallView,
@@ -106,6 +107,8 @@ def _correct(path: str, operation: dict[str, Any]) -> None:
         errors |= OF_CALLS
     if path.startswith("/v1/calls/{call_id}"):
         errors |= UNKNOWN_CALL
+    if path.endswith("/consent"):
+        errors |= ENDED_CALL
     for status, text in errors.items():
         responses.setdefault(str(status), {"description": text, "content": {PROBLEM_TYPE: {}}})
     for status, response in responses.items():

@@ -9,7 +9,6 @@ from typing import Any
 from pydantic import BaseModel
 
 from service.store.cursors import NEXT, event_order
-from service.store.errors import BadCursor
 from service.store.keys import AUDIT
 from service.store.redis_client import RedisClient, raise_if_cancelled, replies_required
 
@@ -79,7 +78,7 @@ class AuditLog:
         newest = "+"
         if before is not None:
             if event_order(before, NEXT) == (0, 0):
-                raise BadCursor(before, NEXT)  # no entry has this id, and Redis refuses it
+                return AuditPage(entries=[], next=None)  # nothing is older, and Redis refuses it
             newest = f"({before}"
         with replies_required():
             found = await self._redis.xrevrange(AUDIT, newest, "-", limit + 1)

@@ -28,8 +28,9 @@ async def test_entries_come_in_pages_newest_first_with_what_was_said_of_them(
 
 
 async def test_an_empty_audit_is_an_empty_page(backend: Backend) -> None:
-    page = await AuditLog(backend.redis).page(None, 10)
-    assert (page.entries, page.next) == ([], None)
+    for before in (None, "0-0", "0-1"):
+        page = await AuditLog(backend.redis).page(before, 10)
+        assert (page.entries, page.next) == ([], None)
 
 
 async def test_only_the_newest_entries_are_kept(backend: Backend) -> None:
@@ -41,7 +42,7 @@ async def test_only_the_newest_entries_are_kept(backend: Backend) -> None:
     assert (await audit.page(None, 1)).entries[0].name == "person 399"
 
 
-@pytest.mark.parametrize("before", ["nonsense", "1-2-3", "", "0-0", "18446744073709551616-0"])
+@pytest.mark.parametrize("before", ["nonsense", "1-2-3", "", "18446744073709551616-0"])
 async def test_a_page_after_what_is_no_entry_is_refused(backend: Backend, before: str) -> None:
     with pytest.raises(BadCursor):
         await AuditLog(backend.redis).page(before, 10)
