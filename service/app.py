@@ -27,6 +27,7 @@ from service.access.roles import Role
 from service.access.setup import AccessParts, first_link, set_up
 from service.alerts.policy import AlertRule
 from service.api import (
+    alerts,
     audiosocket,
     audit,
     calls,
@@ -34,6 +35,7 @@ from service.api import (
     consent,
     events,
     health,
+    mutes,
     old_paths,
     openapi,
     outbox,
@@ -250,6 +252,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(create_router(settings.providers))
     for routes in (
         calls,
+        alerts,
+        mutes,
         events,
         classify,
         health,

@@ -63,7 +63,7 @@ TRESPASSES = [
     (
         "service/telephony/twilio/bridge.py",
         "import asyncio",
-        "bridges, authenticators, windows, the alert policy and events do no I/O",
+        "bridges, authenticators, windows, alert policy, life cycle and events do no I/O",
     ),
 ]
 

@@ -13,7 +13,7 @@ class Role(StrEnum):
 
     METRICS = "metrics"  # reads /metrics
     VIEWER = "viewer"  # reads calls, alerts, events and metrics
-    OPERATOR = "operator"  # has recordings classified too
+    OPERATOR = "operator"  # acts on alerts, mutes, and has recordings classified too
     ADMIN = "admin"
     BRIDGE = "bridge"  # sends calls
 

@@ -35,6 +35,13 @@ ROLES: Mapping[str, Role | None] = {
     "/v1/calls/{call_id:path}": Role.VIEWER,
     "/v1/calls/{call_id:path}/consent": Role.OPERATOR,
     "/v1/alerts": Role.VIEWER,
+    "/v1/alerts/{alert_id}/take": Role.OPERATOR,
+    "/v1/alerts/{alert_id}/hand-over": Role.OPERATOR,
+    "/v1/alerts/{alert_id}/note": Role.OPERATOR,
+    "/v1/alerts/{alert_id}/dismiss": Role.OPERATOR,
+    "/v1/alerts/{alert_id}/undo": Role.OPERATOR,
+    "/v1/mutes": Role.VIEWER,
+    "/v1/mutes/{mute_id}": Role.OPERATOR,
     "/v1/events": Role.VIEWER,
     "/v1/outbox": Role.VIEWER,
     "/v1/audit": Role.ADMIN,
@@ -53,6 +60,7 @@ ROLES: Mapping[str, Role | None] = {
 METHODS: Mapping[tuple[str, str], Role] = {
     ("PUT", "/v1/calls/{call_id:path}/consent"): Role.OPERATOR,
     ("DELETE", "/v1/calls/{call_id:path}"): Role.ADMIN,
+    ("POST", "/v1/mutes"): Role.OPERATOR,
 }
 _METHOD_PATTERNS = tuple((m, compile_path(path)[0], path) for m, path in METHODS)
 _PATTERNS = tuple((compile_path(path)[0], path) for path in ROLES)

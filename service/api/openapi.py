@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from service.api.access import ROLES, route_of
 from service.api.problem import RETRY_AFTER_S
-from service.store.views import AlertView, CallErased, CallView, ReadingView
+from service.store.views import AlertView, CallErased, CallView, MutesView, ReadingView
 
 DESCRIPTION = """How callers sound, while they are still talking.
 
@@ -20,6 +20,7 @@ Where access is closed: `Authorization: Bearer TOKEN`, with a token of `kanjo to
 
 TAGS = [
     {"name": "calls", "description": "Calls, readings and alerts, and their events as they come."},
+    {"name": "alerts", "description": "What people do with alerts."},
     {"name": "classify", "description": "How the speaker of a recording sounds."},
     {"name": "audit", "description": "Who did what to calls and alerts."},
     {"name": "health", "description": "For supervisors: alive, ready, degraded, metrics."},
@@ -50,11 +51,17 @@ WITH_INPUT = {400: "a parameter or the body can't be used"}
 OF_CALLS = {503: "Redis, from which this is read, is away"}
 UNKNOWN_CALL = {404: "no such call"}
 ENDED_CALL = {409: "the call has ended"}
+OF_ALERTS = {
+    404: "no such alert",
+    409: "not done, for the `reason`: perhaps somebody else (`by`) has the alert, which is `alert`",
+}
+TOO_MANY_MUTES = {409: "as many mutes as are allowed"}
 
 EVENTS: Mapping[str, type[BaseModel]] = {
     "call_started": CallView,
     "reading": ReadingView,
     "alert": AlertView,
+    "mutes": MutesView,
     "call_ended": CallView,
     "call_erased": CallErased,
 }
@@ -109,6 +116,10 @@ def _correct(path: str, operation: dict[str, Any]) -> None:
         errors |= UNKNOWN_CALL
     if path.endswith("/consent"):
         errors |= ENDED_CALL
+    if path.startswith("/v1/alerts/{alert_id}/"):
+        errors |= OF_ALERTS
+    if path == "/v1/mutes" and "requestBody" in operation:
+        errors |= TOO_MANY_MUTES
     for status, text in errors.items():
         responses.setdefault(str(status), {"description": text, "content": {PROBLEM_TYPE: {}}})
     for status, response in responses.items():

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from service.access.errors import AccessUnusable
-from service.store.errors import BadCursor, DiskFailed, StoreUnavailable
+from service.store.errors import BadCursor, DiskFailed, StoreUnavailable, TooManyMutes
 
 log = structlog.get_logger()
 
@@ -30,12 +30,14 @@ class HttpProblem(Exception):
         got: str,
         expected: str,
         headers: Mapping[str, str] | None = None,
+        **members: Any,
     ) -> None:
         super().__init__(status, got, expected)
         self.status = status
         self.got = got
         self.expected = expected
         self.headers = headers
+        self.members = members  # further ones of the body
 
 
 def install(app: FastAPI) -> None:
@@ -46,6 +48,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(BadCursor, _handle_bad_cursor)
     app.add_exception_handler(StoreUnavailable, _handle_store_unavailable)
     app.add_exception_handler(DiskFailed, _handle_store_unavailable)
+    app.add_exception_handler(TooManyMutes, _handle_too_many_mutes)
     app.add_exception_handler(AccessUnusable, _handle_access_unusable)
     app.add_exception_handler(Exception, _handle_failure)
 
@@ -69,7 +72,9 @@ def response_to(problem: HttpProblem) -> JSONResponse:
     """Returns the response to a request that ends with this problem."""
     got, expected = problem.got, problem.expected
     detail = f"got {got}, expected {expected}"
-    return problem_response(problem.status, detail, problem.headers, got=got, expected=expected)
+    return problem_response(
+        problem.status, detail, problem.headers, got=got, expected=expected, **problem.members
+    )
 
 
 async def _handle_problem(_: Request, error: Exception) -> JSONResponse:
@@ -97,6 +102,10 @@ async def _handle_bad_cursor(_: Request, error: Exception) -> JSONResponse:
 
 async def _handle_store_unavailable(_: Request, error: Exception) -> JSONResponse:
     return problem_response(503, str(error))
+
+
+async def _handle_too_many_mutes(_: Request, error: Exception) -> JSONResponse:
+    return problem_response(409, str(error))
 
 
 async def _handle_access_unusable(_: Request, error: Exception) -> JSONResponse:

@@ -11,6 +11,7 @@ import structlog
 from model.speaker_baseline import SpeakerBaseline
 from service.alerts.policy import AlertPolicy
 from service.calls.context import CallContext
+from service.calls.queue import queue_of
 from service.calls.windows import Window
 from service.events import (
     AlertState,
@@ -284,7 +285,10 @@ class Call:
         for transition in transitions:
             self._fired += transition.state is AlertState.FIRING
             receipt = self._context.store.transition(
-                self.session, transition, self._context.wall_clock()
+                self.session,
+                transition,
+                self._context.wall_clock(),
+                queue=queue_of(self._started.metadata),
             )
             steps.append(Step(transition, receipt))
             self._context.metrics.alert_transitions.labels(

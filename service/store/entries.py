@@ -173,10 +173,14 @@ class TransitionEntry:
     session: str
     transition: Transition
     at: float
+    queue: str | None = None
+    policy_until: float | None = None  # until when the policy file mutes the alert
 
     def arguments(self) -> Mapping[str, object]:
         step = {field.name: getattr(self.transition, field.name) for field in fields(Transition)}
-        return {"session": self.session, "at": self.at, **step}
+        more = {"queue": self.queue, "policy_until": self.policy_until}
+        known = {name: value for name, value in more.items() if value is not None}
+        return {"session": self.session, "at": self.at, **step, **known}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 KanjoError
 ├── StoreUnavailable   Redis does not reply
+├── TooManyMutes       no more alerts can be muted
 ├── BadCursor          a text from which no list goes on
 ├── UnusableRedisUrl   an address that can't be one of Redis
 ├── OutboxInUse        another process has the outbox file open
@@ -23,6 +24,17 @@ class StoreUnavailable(KanjoError):
 
     def __str__(self) -> str:
         return f"got no answer from Redis ({self.problem}); try again later"
+
+
+class TooManyMutes(KanjoError):
+    """There are as many mutes as are allowed at the same time."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"got one more mute than {self.limit}, expected that one ends first"
 
 
 class BadCursor(KanjoError):

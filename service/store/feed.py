@@ -14,7 +14,7 @@ from service.store.errors import StoreUnavailable
 from service.store.keys import EVENTS
 from service.store.reader import last_event_id
 from service.store.redis_client import REDIS_FAILURES, RedisClient, replies_required
-from service.store.views import AlertView, CallView, StreamEvent
+from service.store.views import AlertView, CallView, MutesView, StreamEvent
 
 log = structlog.get_logger()
 
@@ -160,7 +160,7 @@ class Feed:
 
 
 def _parse(id: str, fields: Mapping[str, str]) -> StreamEvent | None:
-    """Returns one entry of the stream; logs and returns None if write.lua did not write it."""
+    """Returns one entry of the stream; logs and returns None if no script of ours wrote it."""
     kind = fields.get("kind")
     try:
         match kind:
@@ -172,6 +172,9 @@ def _parse(id: str, fields: Mapping[str, str]) -> StreamEvent | None:
                 return StreamEvent(id, kind, json.dumps({"session": fields["session"]}))
             case "reading":
                 return StreamEvent(id, kind, fields["data"])
+            case "mutes":
+                mutes = MutesView.model_validate({"mutes": json.loads(fields["data"])})
+                return StreamEvent(id, kind, mutes.model_dump_json())
     except ValidationError as exc:
         # Without the values, which may be those of a call.
         wrong = {".".join(map(str, error["loc"])) for error in exc.errors(include_input=False)}

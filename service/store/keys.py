@@ -3,6 +3,7 @@
 ALERTS = "kanjo:alerts"  # stream: every transition of every alert
 AUDIT = "kanjo:audit"  # stream: who did what, never deleted with a call
 EVENTS = "kanjo:events"  # stream: what subscribers are sent
+MUTES = "kanjo:mutes"  # hash: the mutes that people set, as JSON by their ids
 DATA = "kanjo:data"  # string: a random id, another one after Redis has lost its data
 
 # The scores of the sorted sets are times of Redis's clock, which is one for all services.
@@ -15,6 +16,11 @@ CALLS_LIVE_BY_TIME = "kanjo:calls:live:by-time"  # sorted set: ids of live calls
 def alert_key(alert_id: str) -> str:
     """Returns the key of the hash that holds an alert's present state."""
     return f"kanjo:alert:{alert_id}"
+
+
+def actions_key(alert_id: str) -> str:
+    """Returns the key of the hash that holds what people did with an alert, by the action's id."""
+    return f"kanjo:alert:{alert_id}:actions"
 
 
 def call_key(call_id: str) -> str:

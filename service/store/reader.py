@@ -131,6 +131,12 @@ class Reader:
             next=ids[limit - 1] if len(ids) > limit else None,
         )
 
+    async def alert(self, alert_id: str) -> AlertView | None:
+        """Returns one alert, also if it has not fired; None if unknown."""
+        with replies_required():
+            found = await self._redis.hgetall(alert_key(alert_id))
+        return AlertView.from_hash(found) if found else None
+
     async def cursor(self) -> str:
         """Returns the id of the last event: later reads show the effect of all events up to it."""
         with replies_required():

@@ -11,6 +11,8 @@ import structlog
 
 from service.events import CallStarted, Consent, Reading, Transition
 from service.store import redis_client
+from service.store.act_script import ActScript
+from service.store.actions import Actions
 from service.store.audit import AuditLog
 from service.store.availability import Availability
 from service.store.disk import Disk
@@ -19,6 +21,7 @@ from service.store.errors import DiskFailed, StoreUnavailable
 from service.store.eviction import EvictionWatch
 from service.store.feed import SUBSCRIBER_LIMIT, Feed
 from service.store.live import LiveCalls
+from service.store.mutes import Mutes
 from service.store.outbox import DeadLetter, Outbox
 from service.store.problems import Problem
 from service.store.reader import READINGS_PAGE, Reader
@@ -36,6 +39,8 @@ OUTBOX_LIMIT = 1_500_000  # entries that are not yet in Redis: two hours of 200 
 
 class Store:
     """Joins writer, reader and feed. Writes neither wait nor fail; reads raise StoreUnavailable.
+
+    What people do (`actions`, `mutes`) is written at once, and raises StoreUnavailable too.
 
     The owner of the store runs `run` as a task, and calls `close` after it has ended.
 
@@ -94,6 +99,9 @@ class Store:
         self._eviction = EvictionWatch(redis, wall_clock=wall_clock)
         self.reader = Reader(redis)
         self.audit = AuditLog(redis)
+        acting = ActScript(redis, events_limit=events_limit)
+        self.actions = Actions(redis, acting)
+        self.mutes = Mutes(redis, acting)
         self.feed = Feed(redis, self._availability, subscriber_limit=subscriber_limit)
 
     @classmethod
@@ -225,9 +233,22 @@ class Store:
         """Adds a reading to a session."""
         self.writer.reading(session, reading, at)
 
-    def transition(self, session: str, transition: Transition, at: float) -> Receipt:
-        """Adds a step of an alert to a session; returns a receipt that tells when it is kept."""
-        return self.writer.transition(session, transition, at)
+    def transition(
+        self,
+        session: str,
+        transition: Transition,
+        at: float,
+        *,
+        queue: str | None = None,
+        policy_until: float | None = None,
+    ) -> Receipt:
+        """Adds a step of an alert to a session; returns a receipt that tells when it is kept.
+
+        `queue` is the call's, `policy_until` until when the policy file mutes the alert.
+        """
+        return self.writer.transition(
+            session, transition, at, queue=queue, policy_until=policy_until
+        )
 
     def call_ended(
         self, session: str, call_id: str, reason: str, duration_s: float, at: float

@@ -1,13 +1,14 @@
 """What the store returns: the bodies of HTTP responses and of the events sent to live pages."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field, computed_field
 
 from model.labels import Emotion, sounds
+from service.alerts.lifecycle import HANDLING, Handling, Why
 from service.events import AlertState, CallFacts, Consent, Track
 
 CALL_ALERTS_LIMIT = 200  # of one call, that its view holds
@@ -26,12 +27,38 @@ class ReadingView(BaseModel, frozen=True):
     at: float  # wall clock, epoch seconds
 
 
+class TakenView(BaseModel, frozen=True):
+    """Who has an alert."""
+
+    by: str
+    at: float  # wall clock, epoch seconds
+    handed_over_by: str | None = None
+
+
+class NoteView(BaseModel, frozen=True):
+    """The last note about an alert."""
+
+    text: str
+    by: str
+    at: float  # wall clock, epoch seconds
+
+
+class DismissedView(BaseModel, frozen=True):
+    """Who dismissed an alert, and why."""
+
+    why: Why
+    by: str
+    at: float  # wall clock, epoch seconds
+
+
 class AlertView(BaseModel, frozen=True):
-    """The present state of one alert."""
+    """The present state of one alert: what the voice did, and what people did."""
 
     alert_id: str
+    version: int = 0  # grows with every change
     session: str | None = None  # of its call
     call_id: str
+    queue: str | None = None
     track: Track
     emotion: Emotion
     state: AlertState
@@ -41,6 +68,10 @@ class AlertView(BaseModel, frozen=True):
     at: float | None = None  # wall clock, epoch seconds, when it fired
     peak: float  # the highest smoothed probability of the episode so far
     probability: float  # smoothed, at the last transition
+    taken: TakenView | None = None
+    note: NoteView | None = None
+    dismissed: DismissedView | None = None
+    muted_until: float | None = None  # epoch seconds; None: it never was. Until then it is no alarm
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -51,7 +82,42 @@ class AlertView(BaseModel, frozen=True):
     @classmethod
     def from_hash(cls, fields: Mapping[str, str]) -> Self:
         """Builds the view from the fields of the hash in Redis."""
-        return cls.model_validate({**fields, "at": fields.get("fired_at")})
+        did = Handling.from_fields(fields)
+        return cls.model_validate(
+            {
+                **{name: fields[name] for name in fields.keys() - HANDLING},
+                "at": fields.get("fired_at"),
+                "taken": did.taken_by
+                and {"by": did.taken_by, "at": did.taken_at, "handed_over_by": did.handed_over_by},
+                "note": did.noted_by and {"text": did.note, "by": did.noted_by, "at": did.noted_at},
+                "dismissed": did.dismissed_by
+                and {"why": did.dismissed_why, "by": did.dismissed_by, "at": did.dismissed_at},
+            }
+        )
+
+
+class MuteView(BaseModel, frozen=True):
+    """Alerts that are recorded but no alarms until a time: those that match all that is named."""
+
+    mute_id: str
+    session: str | None = None
+    queue: str | None = None
+    emotion: Emotion | None = None
+    until: float  # wall clock, epoch seconds
+    by: str
+    at: float  # wall clock, epoch seconds, when it was set
+
+
+class MutesView(BaseModel, frozen=True):
+    """All mutes that have not ended, the first to end first."""
+
+    mutes: list[MuteView]
+
+    @classmethod
+    def at(cls, mutes: Iterable[MuteView], now: float) -> Self:
+        """Returns those of the mutes that have not ended."""
+        there = [mute for mute in mutes if mute.until > now]
+        return cls(mutes=sorted(there, key=lambda mute: (mute.until, mute.mute_id)))
 
 
 class AlertPage(BaseModel, frozen=True):
@@ -130,5 +196,7 @@ class StreamEvent:
     """
 
     id: str
-    kind: Literal["call_started", "reading", "alert", "call_ended", "call_erased", "resync"]
-    data: str  # JSON: a CallView, ReadingView, AlertView, CallView, CallErased, {}
+    kind: Literal[
+        "call_started", "reading", "alert", "mutes", "call_ended", "call_erased", "resync"
+    ]
+    data: str  # JSON: a CallView, ReadingView, AlertView, MutesView, CallView, CallErased, {}

@@ -1,4 +1,5 @@
--- Applies a batch of commands in order and stops at the first that fails.
+-- Applies a batch of commands in order and stops at the first that fails. mutes.lua comes before
+-- this text.
 -- Every command is idempotent: to apply it again changes nothing.
 --
 -- KEYS: none. The keys follow from the arguments, so all of them must be on one Redis, not a cluster.
@@ -219,7 +220,8 @@ function command.reading(f)
 end
 
 -- Takes an alert one step further.
--- f: session, and the fields that TRANSITION lists
+-- f: session, the fields that TRANSITION lists, and of a service that knows them: queue, and until
+-- when its policy file mutes the alert (policy_until)
 function command.transition(f)
   -- Do nothing if the step is stored already, or the alert is closed.
   local alert = alert_key(f.alert_id)
@@ -247,6 +249,11 @@ function command.transition(f)
     redis.call('HSET', alert, 'resolved_at_s', f.at_s)
   end
   redis.call('HSET', alert, 'session', f.session, unpack(step))
+  if f.queue then redis.call('HSET', alert, 'queue', f.queue) end
+  if f.policy_until then redis.call('HSET', alert, 'policy_until', f.policy_until) end
+  local until_s = muted_until(f, now_s)
+  if until_s then redis.call('HSET', alert, 'muted_until', until_s) end
+  redis.call('HINCRBY', alert, 'version', 1)
   expire(alert)
   publish('alert', redis.call('HGETALL', alert))
 end

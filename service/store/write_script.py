@@ -16,7 +16,9 @@ from service.store.redis_client import RedisClient, raise_if_cancelled
 
 log = structlog.get_logger()
 
-SOURCE = Path(__file__).with_name("write.lua").read_text()
+HERE = Path(__file__).parent
+MUTES = (HERE / "mutes.lua").read_text()  # what act.lua and write.lua share
+SOURCE = MUTES + (HERE / "write.lua").read_text()
 
 EVENTS_LIMIT = 10_000  # of kanjo:events: how far back a subscriber can catch up
 READINGS_LIMIT = 7_200  # of one call: two hours at one a second

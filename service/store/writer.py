@@ -167,9 +167,21 @@ class Writer:
         )
         self._write(ReadingEntry(session, view))
 
-    def transition(self, session: str, transition: Transition, at: float) -> Receipt:
-        """Adds a step of an alert to a session; returns a receipt that tells when it is kept."""
-        entry, receipt = TransitionEntry(session, transition, at), Receipt()
+    def transition(
+        self,
+        session: str,
+        transition: Transition,
+        at: float,
+        *,
+        queue: str | None = None,
+        policy_until: float | None = None,
+    ) -> Receipt:
+        """Adds a step of an alert to a session; returns a receipt that tells when it is kept.
+
+        `queue` is the call's, `policy_until` until when the policy file mutes the alert.
+        """
+        entry = TransitionEntry(session, transition, at, queue, policy_until)
+        receipt = Receipt()
         self._live.step(entry)
         self._write(entry, receipt)
         return receipt

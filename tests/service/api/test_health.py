@@ -225,6 +225,12 @@ def test_the_api_is_documented_by_openapi(service: Running) -> None:
         "/metrics",
         "/v1/outbox",
         "/v1/audit",
+        *(
+            f"/v1/alerts/{{alert_id}}/{action}"
+            for action in ("take", "hand-over", "note", "dismiss", "undo")
+        ),
+        "/v1/mutes",
+        "/v1/mutes/{mute_id}",
     }
     classify = paths["/classify"]["post"]["responses"]
     assert {"200", "400", "413", "415", "503"} <= set(classify)

@@ -37,7 +37,15 @@ def check(described: Json, path: str, response: httpx.Response, method: str = "g
 
 def test_what_routes_return_is_described(service: Running, described: Json) -> None:
     call(service, "described")
-    for path in ("/v1/calls", "/v1/alerts", "/v1/audit", "/v1/outbox", "/healthz", "/readyz"):
+    for path in (
+        "/v1/calls",
+        "/v1/alerts",
+        "/v1/audit",
+        "/v1/mutes",
+        "/v1/outbox",
+        "/healthz",
+        "/readyz",
+    ):
         check(described, path, service.get(path))
     check(described, "/v1/calls/{call_id}", service.get("/v1/calls/described"))
 
