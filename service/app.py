@@ -42,6 +42,7 @@ from service.api import (
     problem,
     session,
     single_sign_on,
+    summary,
 )
 from service.api.access import AccessMiddleware
 from service.api.audiosocket import AudioSocketServer
@@ -253,6 +254,7 @@ def create_app(settings: Settings) -> FastAPI:
     for routes in (
         calls,
         alerts,
+        summary,
         mutes,
         events,
         classify,

@@ -40,6 +40,7 @@ ROLES: Mapping[str, Role | None] = {
     "/v1/alerts/{alert_id}/note": Role.OPERATOR,
     "/v1/alerts/{alert_id}/dismiss": Role.OPERATOR,
     "/v1/alerts/{alert_id}/undo": Role.OPERATOR,
+    "/v1/alerts/summary": Role.VIEWER,
     "/v1/mutes": Role.VIEWER,
     "/v1/mutes/{mute_id}": Role.OPERATOR,
     "/v1/events": Role.VIEWER,

@@ -14,7 +14,13 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from service.access.errors import AccessUnusable
-from service.store.errors import BadCursor, DiskFailed, StoreUnavailable, TooManyMutes
+from service.store.errors import (
+    BadCursor,
+    DiskFailed,
+    StoreUnavailable,
+    TooManyAlerts,
+    TooManyMutes,
+)
 
 log = structlog.get_logger()
 
@@ -45,9 +51,10 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HttpProblem, _handle_problem)
     app.add_exception_handler(HTTPException, _handle_http_exception)
     app.add_exception_handler(RequestValidationError, _handle_invalid_request)
-    app.add_exception_handler(BadCursor, _handle_bad_cursor)
+    app.add_exception_handler(BadCursor, _handle_bad_request)
     app.add_exception_handler(StoreUnavailable, _handle_store_unavailable)
     app.add_exception_handler(DiskFailed, _handle_store_unavailable)
+    app.add_exception_handler(TooManyAlerts, _handle_bad_request)
     app.add_exception_handler(TooManyMutes, _handle_too_many_mutes)
     app.add_exception_handler(AccessUnusable, _handle_access_unusable)
     app.add_exception_handler(Exception, _handle_failure)
@@ -96,7 +103,7 @@ async def _handle_invalid_request(_: Request, error: Exception) -> JSONResponse:
     return problem_response(400, f"got {got}: {expected}", got=got, expected=expected)
 
 
-async def _handle_bad_cursor(_: Request, error: Exception) -> JSONResponse:
+async def _handle_bad_request(_: Request, error: Exception) -> JSONResponse:
     return problem_response(400, str(error))
 
 

@@ -3,6 +3,7 @@
 KanjoError
 ├── StoreUnavailable   Redis does not reply
 ├── TooManyMutes       no more alerts can be muted
+├── TooManyAlerts      more alerts than one summary counts
 ├── BadCursor          a text from which no list goes on
 ├── UnusableRedisUrl   an address that can't be one of Redis
 ├── OutboxInUse        another process has the outbox file open
@@ -35,6 +36,17 @@ class TooManyMutes(KanjoError):
 
     def __str__(self) -> str:
         return f"got one more mute than {self.limit}, expected that one ends first"
+
+
+class TooManyAlerts(KanjoError):
+    """More alerts than one summary counts."""
+
+    def __init__(self, longest: int) -> None:
+        super().__init__(longest)
+        self.longest = longest
+
+    def __str__(self) -> str:
+        return f"got a span with more than {self.longest} alerts, expected a shorter one"
 
 
 class BadCursor(KanjoError):

@@ -27,6 +27,7 @@ from service.store.problems import Problem
 from service.store.reader import READINGS_PAGE, Reader
 from service.store.receipt import Receipt
 from service.store.redis_client import RedisClient, endless_retry
+from service.store.summary import Summaries
 from service.store.views import AlertPage, CallDetail, CallPage, StreamEvent
 from service.store.write_script import EVENTS_LIMIT, READINGS_LIMIT, WriteScript
 from service.store.writer import HEARTBEAT_S, LOST_AFTER_S, MEMORY_LIMIT, Writer
@@ -99,6 +100,7 @@ class Store:
         self._eviction = EvictionWatch(redis, wall_clock=wall_clock)
         self.reader = Reader(redis)
         self.audit = AuditLog(redis)
+        self.summaries = Summaries(redis)
         acting = ActScript(redis, events_limit=events_limit)
         self.actions = Actions(redis, acting)
         self.mutes = Mutes(redis, acting)

@@ -224,3 +224,31 @@ def test_without_redis_nothing_is_muted(tmp_path: Path) -> None:
     with running(redis_url="redis://127.0.0.1:1/0", state_dir=tmp_path) as server:
         assert mute(server, queue="q").status_code == 503
         assert server.get("/v1/mutes").status_code == 503
+
+
+# Counts.
+
+
+def test_dismissals_are_counted_by_day_and_queue(service: Running) -> None:
+    call(service, "counted", metadata={"queue": "counted"})
+    until(lambda: service.get("/v1/calls/counted").json()["state"] == "ended")
+    for alert in service.get("/v1/calls/counted").json()["alerts"]:
+        if alert["emotion"] == "anger":
+            do(service, alert, "dismiss", why="not_angry")
+    counts = service.get("/v1/alerts/summary", params={"zone": "Asia/Tokyo"}).json()["counts"]
+    own = {count["emotion"]: count for count in counts if count["queue"] == "counted"}
+    assert own["anger"]["fired"] == own["anger"]["dismissed"]["not_angry"] == 1
+    assert own["anger"]["false_alarm_share"] == 1
+    assert own["happiness"]["false_alarm_share"] == 0
+    past = {"from": "2020-01-01T00:00:00Z", "to": "2020-02-01T00:00:00+09:00"}
+    assert service.get("/v1/alerts/summary", params=past).json() == {"counts": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("zone", "Nowhere"), ("zone", "../etc/passwd"), ("from", "2020-01-01"), ("to", "later")],
+)
+def test_a_span_that_cannot_be_is_refused(service: Running, name: str, value: str) -> None:
+    response = service.get("/v1/alerts/summary", params={name: value})
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"

@@ -229,6 +229,7 @@ def test_the_api_is_documented_by_openapi(service: Running) -> None:
             f"/v1/alerts/{{alert_id}}/{action}"
             for action in ("take", "hand-over", "note", "dismiss", "undo")
         ),
+        "/v1/alerts/summary",
         "/v1/mutes",
         "/v1/mutes/{mute_id}",
     }

@@ -42,6 +42,7 @@ def test_what_routes_return_is_described(service: Running, described: Json) -> N
         "/v1/alerts",
         "/v1/audit",
         "/v1/mutes",
+        "/v1/alerts/summary",
         "/v1/outbox",
         "/healthz",
         "/readyz",
