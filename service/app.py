@@ -50,6 +50,7 @@ from service.api.headers import StrictHeaders
 from service.api.numbers import Numbers
 from service.api.origin import OriginCheck
 from service.api.services import Services
+from service.api.heartbeat import Heartbeat
 from service.api.telephony import create_router
 from service.calls.context import CallContext
 from service.calls.registry import CallRegistry
@@ -184,6 +185,7 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
             settings.max_connections,
             settings.max_connections_per_address,
             settings.head_within_s,
+        heartbeat=Heartbeat(store, live),
         ),
     )
 
@@ -230,6 +232,7 @@ def create_app(settings: Settings) -> FastAPI:
                 services.stopping.set()
                 await services.store.flush(FLUSH_S)
                 for task in owned:
+            services.heartbeat.run,
                     task.cancel()
         finally:
             await services.store.close()

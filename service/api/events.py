@@ -1,7 +1,7 @@
 """The route that streams what happens in calls, as server-sent events."""
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
@@ -11,7 +11,6 @@ from sse_starlette.sse import AppStatus
 from service.access.roles import Role
 from service.api.access import presented_by
 from service.api.services import ServicesDep
-from service.store.errors import StoreUnavailable
 
 router = APIRouter(prefix="/v1", tags=["calls"])
 
@@ -29,28 +28,26 @@ async def events(
     after: Annotated[str | None, Query(description="`cursor` of GET /v1/calls")] = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> EventSourceResponse:
-    """Streams call_started, reading, alert, call_ended and call_erased events.
+    """Streams call_started, reading, alert, mutes, call_ended, call_erased and heartbeat events.
 
-    `resync` stands where events are missing: the client must load everything again. The stream ends
-    before the first event that its client may not read any more.
+    `resync` stands where events are missing: the client must load everything again. A heartbeat
+    comes at once and then every 5 s, also while Redis is away and so nothing else comes. The stream
+    ends before the first event that its client may not read any more.
     """
     presented = presented_by(request)
-    # These two raise before the response begins, while its status can still be an error.
+    # Raises before the response begins, while its status can still be an error.
     stream = services.store.events(last_event_id or after)
-    if not services.store.redis_up:
-        raise StoreUnavailable("it is away")
 
     async def messages() -> AsyncIterator[ServerSentEvent]:
-        # If the store fails the response just ends; the client reconnects with its Last-Event-ID.
-        with suppress(StoreUnavailable):
-            async with aclosing(stream):
-                async for event in stream:
-                    identity = services.access.identify(
-                        presented.headers, presented.cookies, presented.peer
-                    )
-                    if not identity.may(Role.VIEWER):
-                        return
-                    data = services.numbers.event(identity, event)
-                    yield ServerSentEvent(data, event=event.kind, id=event.id)
+        yield ServerSentEvent(services.heartbeat.now().model_dump_json(), event="heartbeat")
+        async with aclosing(stream):
+            async for event in stream:
+                identity = services.access.identify(
+                    presented.headers, presented.cookies, presented.peer
+                )
+                if not identity.may(Role.VIEWER):
+                    return
+                data = services.numbers.event(identity, event)
+                yield ServerSentEvent(data, event=event.kind, id=event.id or None)
 
     return EventSourceResponse(messages(), ping=PING_S)

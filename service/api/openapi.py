@@ -9,7 +9,14 @@ from pydantic import BaseModel, Field
 
 from service.api.access import ROLES, route_of
 from service.api.problem import RETRY_AFTER_S
-from service.store.views import AlertView, CallErased, CallView, MutesView, ReadingView
+from service.store.views import (
+    AlertView,
+    CallErased,
+    CallView,
+    HeartbeatView,
+    MutesView,
+    ReadingView,
+)
 
 DESCRIPTION = """How callers sound, while they are still talking.
 
@@ -64,6 +71,7 @@ EVENTS: Mapping[str, type[BaseModel]] = {
     "mutes": MutesView,
     "call_ended": CallView,
     "call_erased": CallErased,
+    "heartbeat": HeartbeatView,
 }
 
 
@@ -110,7 +118,7 @@ def _correct(path: str, operation: dict[str, Any]) -> None:
         errors |= WITH_ROLE
     if has_input:
         errors |= WITH_INPUT
-    if path.startswith("/v1/") and path != "/v1/outbox":
+    if path.startswith("/v1/") and path not in ("/v1/outbox", "/v1/events"):
         errors |= OF_CALLS
     if path.startswith("/v1/calls/{call_id}"):
         errors |= UNKNOWN_CALL

@@ -14,6 +14,7 @@ from service.access.login import Logins
 from service.access.nonces import KeptNonces
 from service.access.oidc import SingleSignOn
 from service.access.roles import Role
+from service.api.heartbeat import Heartbeat
 from service.api.numbers import Numbers
 from service.api.problem import HttpProblem
 from service.api.uploads import Uploads
@@ -53,6 +54,7 @@ class Services:
     access: Access
     logins: Logins
     nonces: KeptNonces  # of handshakes that were accepted
+    heartbeat: Heartbeat
     single_sign_on: SingleSignOn | None = None
     numbers: Numbers = field(default_factory=lambda: Numbers(Role.OPERATOR))
     facts: FactReader = field(default_factory=FactReader)  # from metadata

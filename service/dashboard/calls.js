@@ -70,7 +70,8 @@ function drawRow(call, { node, ribbons, visible }) {
   const element = (name) => node.querySelector(`.${name}`);
   const firing = call.state === "live" ? firingAlert(call) : undefined;
   const about = [call.bridge, ...Object.entries(call.metadata).map(([key, value]) => `${key} ${value}`)].join(" · ");
-  node.className = ["call", call.state, firing && `firing ${firing.emotion}`].filter(Boolean).join(" ");
+  const unconfirmed = call.state === "live" && state.unconfirmed.has(call.session);
+  node.className = ["call", call.state, unconfirmed && "unconfirmed", firing && `firing ${firing.emotion}`].filter(Boolean).join(" ");
   write(element("id"), call.call_id);
   element("id").title = call.call_id;
   write(element("about"), about);
@@ -78,7 +79,7 @@ function drawRow(call, { node, ribbons, visible }) {
   write(element("who"), who(call));
   setLink(element("open"), call.facts?.call_url);
   write(element("time"), duration(callNow(call)));
-  write(element("sounds"), sounds(call, firing));
+  write(element("sounds"), unconfirmed ? "no sign of its service" : sounds(call, firing));
   for (const track of call.tracks.keys()) {
     if (ribbons.has(track)) continue;
     if (track !== "caller") {

@@ -1,8 +1,8 @@
 // The connection to the service: a snapshot, every event after it, and both again when the events break off.
 
+import { heard, limit_s, lost } from "./liveness.js";
 import { MAX_ALERTS, MAX_CALLS, SPAN_S, applyAlert, applyCall, applyErased, applyReading, applySnapshot, calls, on, state } from "./state.js";
 
-const QUIET_S = 30; // without an event, before the snapshot is fetched again
 const ANSWER_WITHIN_MS = 10_000;
 const PAGE = 1000; // readings of a call that are fetched at once
 const MAX_FETCHES = 4; // a browser opens six connections to a host, and the events take one
@@ -15,21 +15,14 @@ export async function follow() {
     try {
       const snapshot = await fetchSnapshot();
       applySnapshot(snapshot);
-      await listen(snapshot.cursor, () => {
-        failures = 0;
-        state.lostAt = null;
-        state.lostBecause = "";
-        on.changed();
-      });
+      await listen(snapshot.cursor, () => (failures = 0));
     } catch (error) {
       if (error instanceof LoginNeeded) {
         await on.loginNeeded();
         failures = 0;
         continue;
       }
-      state.lostAt ??= Date.now() / 1000;
-      state.lostBecause = error.message;
-      on.changed();
+      lost(error.message);
       const wait_ms = Math.min(10_000, 500 * 2 ** failures++);
       await sleep(wait_ms * (0.5 + Math.random() / 2));
     }
@@ -50,28 +43,32 @@ async function fetchSnapshot() {
 async function get(path) {
   const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
   if (response.status === 401) throw new LoginNeeded();
-  if (!response.ok) throw new Error(`/${path.split("?")[0]} answered ${response.status}, expected 200`);
+  const asked = `/${path.split("?")[0]}`;
+  const type = response.headers.get("Content-Type") ?? "nothing";
+  if (type.startsWith("application/problem+json")) throw new Error((await response.json()).detail);
+  if (!response.ok) throw new Error(`${asked} answered ${response.status}, expected 200`);
+  if (!type.startsWith("application/json")) throw new Error(`${asked} answered ${type}, expected JSON`);
   return { body: await response.json(), servedAt: Date.parse(response.headers.get("Date")) / 1000 };
 }
 
 // Resolves when the snapshot should be fetched again, rejects when the events are lost.
-function listen(cursor, onOpen) {
+function listen(cursor, onHeard) {
   return new Promise((resolve, reject) => {
     const source = new EventSource(`v1/events?after=${encodeURIComponent(cursor)}`);
     let timer;
+    const wait = () => {
+      clearTimeout(timer);
+      const silent = () => end(reject, new Error(`nothing heard from the service for ${limit_s()} s`));
+      timer = setTimeout(silent, limit_s() * 1000);
+    };
     const end = (settle, value) => {
       clearTimeout(timer);
       source.close();
       settle(value);
     };
-    const restartTimer = () => {
-      clearTimeout(timer);
-      timer = setTimeout(rejoin, QUIET_S * 1000);
-    };
     rejoin = () => end(resolve);
     const apply = (name, to) =>
       source.addEventListener(name, (event) => {
-        restartTimer();
         to(JSON.parse(event.data));
         on.changed();
       });
@@ -80,13 +77,14 @@ function listen(cursor, onOpen) {
     apply("call_erased", applyErased);
     apply("reading", applyReading);
     apply("alert", (alert) => applyAlert(alert));
+    apply("heartbeat", (beat) => {
+      onHeard();
+      wait();
+      if (heard(beat)) rejoin();
+    });
     source.addEventListener("resync", () => sleep(500).then(rejoin));
-    source.onopen = () => {
-      restartTimer();
-      onOpen();
-    };
     source.onerror = () => end(reject, new Error("the events broke off"));
-    restartTimer();
+    wait();
   });
 }
 

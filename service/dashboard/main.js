@@ -4,14 +4,15 @@ import { announce, drawAlerts } from "./alerts.js";
 import { addRow, drawCalls, removeRow, wantVisibleReadings } from "./calls.js";
 import { follow, rejoin } from "./feed.js";
 import { askForLogin, logInByLink, offerLogout } from "./login.js";
+import { checkHeard } from "./liveness.js";
 import { $, write } from "./page.js";
 import { followProblems } from "./problems.js";
 import { readPalette } from "./ribbon.js";
-import { MAX_CALLS, alerts, calls, on, state, tick } from "./state.js";
+import { MAX_CALLS, alerts, calls, clock, on, state, tick } from "./state.js";
 import { drawTip, hideTip } from "./tip.js";
 import { wallTime } from "./words.js";
 
-const STALE_AFTER_S = 15; // without the service, before the page calls itself stale
+const RESTART_TOLD_S = 60; // after which calls that were lost with the service have been ended
 
 let drawing = false;
 
@@ -39,6 +40,10 @@ function drawHeader() {
   const title = firing ? `(${firing}) Kanjo` : "Kanjo";
   if (document.title !== title) document.title = title;
 
+  const restarted = state.restartedAt !== null && clock() - state.restartedAt < RESTART_TOLD_S;
+  $("restarted").hidden = !restarted;
+  if (restarted) write($("restarted"), `The service started again at ${wallTime(state.restartedAt)}. Calls that it does not confirm are dimmed.`);
+
   const [connection, words] = connectionState();
   document.body.dataset.connection = connection;
   write($("connection"), words);
@@ -47,10 +52,9 @@ function drawHeader() {
 function connectionState() {
   if (!$("login").hidden) return ["connecting", "Not logged in"];
   if (state.lostAt === null) return ["live", "Live"];
-  const lost_s = Date.now() / 1000 - state.lostAt;
-  if (lost_s < STALE_AFTER_S) return state.joined ? ["reconnecting", "Reconnecting"] : ["connecting", "Connecting"];
-  const what = state.joined ? `Stale: as of ${wallTime(state.lostAt)}` : "No answer";
-  return ["stale", `${what} (${state.lostBecause})`];
+  if (!state.heard && !state.lostBecause) return ["connecting", "Connecting"];
+  const what = state.heard ? `As of ${wallTime(state.lostAt)}` : "No answer";
+  return ["stale", `${what}: ${state.lostBecause}`];
 }
 
 Object.assign(on, { changed: draw, snapshotApplied: wantVisibleReadings, callAdded: addRow, callRemoved: removeRow, alertFired: announce, loginNeeded: askForLogin });
@@ -58,11 +62,16 @@ readPalette();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", readPalette);
 addEventListener("scroll", hideTip, { passive: true });
 setInterval(() => {
+  checkHeard();
   tick();
   if (state.callsLeftOut && calls.size < MAX_CALLS * 0.9) rejoin();
   drawHeader(); // a tab in the background draws no frames, but its title still counts
   draw();
 }, 1000);
+document.addEventListener("visibilitychange", () => {
+  checkHeard(); // the timers of a hidden page may have slept
+  draw();
+});
 await logInByLink();
 offerLogout();
 follow();

@@ -16,8 +16,11 @@ export const outdated = new Set(); // calls that must be drawn again
 export const state = {
   joined: false, // a snapshot has been shown
   embedded: false, // the service keeps nothing after a restart
-  lostAt: Date.now() / 1000, // browser's clock; null while events arrive
+  heard: null, // the last heartbeat with which what is shown was true, see liveness.js
+  lostAt: Date.now() / 1000, // browser's clock: what is shown was true then; null while it is true now
   lostBecause: "",
+  restartedAt: null, // service's clock, when the page has seen the service start again
+  unconfirmed: new Set(), // sessions of live calls that no service confirms
   skew_s: 0, // the service's clock minus the browser's
   callsLeftOut: false, // more calls are live than MAX_CALLS
   alertsChanged: true,
@@ -26,7 +29,7 @@ export const state = {
 // What the views do when something changes; main.js sets them.
 export const on = { changed() {}, snapshotApplied() {}, callAdded() {}, callRemoved() {}, alertFired() {}, async loginNeeded() {} };
 
-// The service's clock, which stands still while the service does not answer.
+// The service's clock, which stands still while it is not known whether what is shown is true.
 export function clock() {
   return (state.lostAt ?? Date.now() / 1000) + state.skew_s;
 }

@@ -20,8 +20,9 @@ log = structlog.get_logger()
 
 SUBSCRIBER_LIMIT = 256  # events by which a subscriber may lag
 BLOCK_S = 1.0  # how long Redis holds one XREAD open; shorter than the timeout of replies
-FOLLOW_TIMEOUT_S = 2.0  # how long a new subscriber waits for a Redis that is away
+CATCH_UP_RETRY_S = 0.5  # after a catch-up that Redis did not answer
 READ_BATCH = 500  # events read at once
+FOLLOWING = StreamEvent("", "heartbeat", "")  # stands for: events are being read; never yielded
 
 
 class Feed:
@@ -34,7 +35,6 @@ class Feed:
         *,
         subscriber_limit: int = SUBSCRIBER_LIMIT,
         block_s: float = BLOCK_S,
-        follow_timeout_s: float = FOLLOW_TIMEOUT_S,
     ) -> None:
         self.position: str | None = None  # the id of the last event given to subscribers
         # Is told the kind and the fields of each event that the stream of events has.
@@ -43,7 +43,6 @@ class Feed:
         self._availability = availability
         self._subscriber_limit = subscriber_limit
         self._block_s = block_s
-        self._follow_timeout_s = follow_timeout_s
         self._following = asyncio.Event()
         self._subscribers: set[asyncio.Queue[StreamEvent | None]] = set()
 
@@ -67,41 +66,73 @@ class Feed:
         for queue in self._subscribers:
             _replace(queue, None)
 
+    def beat(self, data: str) -> None:
+        """Gives a heartbeat to every subscriber, also while Redis is away.
+
+        A subscriber that lags as far as it may misses this one.
+        """
+        for queue in self._subscribers:
+            if not queue.full():
+                queue.put_nowait(StreamEvent("", "heartbeat", data))
+
     def events(self, after: str | None) -> AsyncGenerator[StreamEvent, None]:
         """Yields what happens from now on, or after the event `after`, until the store stops.
 
         A subscriber that lags by more than `subscriber_limit` events, or resumes after events that
-        are gone, gets one `resync` in place of what it missed.
+        are gone, gets one `resync` in place of what it missed. While Redis is away there are
+        heartbeats only; once it is back, the events from `after` on.
 
         Raises:
             BadCursor: `after` is not the id of an event; raised at the call.
-            StoreUnavailable: Redis is away; raised by the generator.
         """
         return self._subscription(after, event_order("0-0" if after is None else after))
 
     async def _subscription(
         self, after: str | None, seen: tuple[int, int]
     ) -> AsyncGenerator[StreamEvent, None]:
+        # New events are queued while earlier ones are read, so none is missed; `seen` removes
+        # duplicates.
         queue: asyncio.Queue[StreamEvent | None] = asyncio.Queue(self._subscriber_limit)
         self._subscribers.add(queue)
         try:
-            try:
-                async with asyncio.timeout(self._follow_timeout_s):
-                    await self._following.wait()
-            except TimeoutError:
-                raise StoreUnavailable("the stream of events is not being followed") from None
-            if after is not None:
-                # New events are queued meanwhile, so none is missed; `seen` removes duplicates.
-                async for event in self._catch_up(after):
-                    seen = event_order(event.id)
-                    yield event
-            while (event_or_end := await queue.get()) is not None:
-                # After a loss of data ids may restart from 0-0, so a resync always passes.
-                if event_or_end.kind == "resync" or event_order(event_or_end.id) > seen:
+            while True:
+                if after is not None and self._following.is_set():
+                    try:
+                        async for event in self._catch_up(after):
+                            seen = event_order(event.id)
+                            after = event.id
+                            yield event
+                        after = None
+                    except StoreUnavailable:
+                        await asyncio.sleep(CATCH_UP_RETRY_S)
+                    continue
+                event_or_end = await (queue.get() if after is None else self._next(queue))
+                if event_or_end is FOLLOWING:
+                    continue
+                if event_or_end is None:
+                    return
+                if event_or_end.kind == "resync":
+                    # After a loss of data ids may restart from 0-0, so a resync always passes.
+                    after = None
+                elif event_or_end.kind != "heartbeat" and event_order(event_or_end.id) <= seen:
+                    continue
+                if event_or_end.id:
                     seen = event_order(event_or_end.id)
-                    yield event_or_end
+                yield event_or_end
         finally:
             self._subscribers.discard(queue)
+
+    async def _next(self, queue: asyncio.Queue[StreamEvent | None]) -> StreamEvent | None:
+        """Returns what comes first: an item of the queue, or `FOLLOWING` once events are read."""
+        item = asyncio.ensure_future(queue.get())
+        following = asyncio.ensure_future(self._following.wait())
+        try:
+            await asyncio.wait((item, following), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            following.cancel()
+            if not item.done():
+                item.cancel()  # loses nothing: a queue takes an item out only for who still waits
+        return FOLLOWING if item.cancelling() else item.result()
 
     async def _catch_up(self, after: str) -> AsyncIterator[StreamEvent]:
         """Yields the events from `after` up to the last one, or one `resync` if some are gone."""

@@ -6,6 +6,7 @@ from service.store.cursors import NEXT, CallsCursor, Section, event_order
 from service.store.keys import (
     ALERTS_BY_TIME,
     CALLS_BY_TIME,
+    CALLS_LIVE,
     CALLS_LIVE_BY_TIME,
     EVENTS,
     alert_key,
@@ -136,6 +137,15 @@ class Reader:
         with replies_required():
             found = await self._redis.hgetall(alert_key(alert_id))
         return AlertView.from_hash(found) if found else None
+
+    async def unconfirmed(self, after_s: float, limit: int = 500) -> list[str]:
+        """Returns live sessions whose last heartbeat is older than `after_s`, the oldest first."""
+        with replies_required():
+            seconds, _ = await self._redis.time()
+            found: list[str] = await self._redis.zrangebyscore(
+                CALLS_LIVE, "-inf", seconds - after_s, start=0, num=limit
+            )
+        return found
 
     async def cursor(self) -> str:
         """Returns the id of the last event: later reads show the effect of all events up to it."""

@@ -96,6 +96,19 @@ class AlertView(BaseModel, frozen=True):
         )
 
 
+class HeartbeatView(BaseModel, frozen=True):
+    """That a service lives, and how well it knows what happens in calls."""
+
+    at: float  # wall clock of the service, epoch seconds
+    every_s: float  # how often it is sent
+    start_id: str  # another one after each start of the service
+    started_at: float  # wall clock, epoch seconds
+    redis: Literal["up", "away"]  # away: no event comes, whatever happens in calls
+    oldest_waiting_write_s: float  # 0: Redis has received everything
+    live_calls: int  # of this service
+    unconfirmed: list[str]  # sessions of live calls of which no service says that they still are
+
+
 class MuteView(BaseModel, frozen=True):
     """Alerts that are recorded but no alarms until a time: those that match all that is named."""
 
@@ -192,11 +205,20 @@ class CallErased(BaseModel, frozen=True):
 class StreamEvent:
     """Something that a live page shows.
 
-    `resync` stands where events are missing: the page must load everything again.
+    `resync` stands where events are missing: the page must load everything again. A `heartbeat` has
+    no id, and says that the service lives.
     """
 
     id: str
     kind: Literal[
-        "call_started", "reading", "alert", "mutes", "call_ended", "call_erased", "resync"
+        "call_started",
+        "reading",
+        "alert",
+        "mutes",
+        "call_ended",
+        "call_erased",
+        "resync",
+        "heartbeat",
     ]
-    data: str  # JSON: a CallView, ReadingView, AlertView, MutesView, CallView, CallErased, {}
+    # JSON: a CallView, ReadingView, AlertView, MutesView, CallView, CallErased, {}, HeartbeatView
+    data: str

@@ -1,5 +1,6 @@
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +9,16 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.redis_server import RedisServer
 from tests.service.api.conftest import (
+    STOP,
     Running,
     call,
     readings,
+    ready,
+    receive_until,
     running,
+    start,
     until,
 )
 
@@ -41,7 +47,7 @@ def subscribed(
     ):
         assert response.status_code == 200, response.read()
         assert response.headers["content-type"].startswith("text/event-stream")
-        yield parsed(response.iter_lines())
+        yield (event for event in parsed(response.iter_lines()) if event.kind != "heartbeat")
 
 
 def parsed(lines: Iterator[str]) -> Iterator[Event]:
@@ -51,7 +57,7 @@ def parsed(lines: Iterator[str]) -> Iterator[Event]:
             name, _, value = line.partition(": ")
             fields[name] = value
         elif not line and fields:
-            yield Event(fields["id"], fields["event"], json.loads(fields["data"]))
+            yield Event(fields.get("id", ""), fields["event"], json.loads(fields["data"]))
             fields = {}
 
 
@@ -158,10 +164,53 @@ def test_a_subscriber_that_never_reads_delays_no_other(service: Running) -> None
             assert own[0].kind == "call_started"
 
 
-def test_without_redis_a_subscription_is_a_problem_that_names_redis(tmp_path: Path) -> None:
-    with running(redis_url="redis://127.0.0.1:1/0", state_dir=tmp_path) as server:
-        response = server.get("/v1/events")
-    assert response.status_code == 503
-    assert response.headers["retry-after"] == "5"
-    assert response.headers["content-type"] == "application/problem+json"
-    assert "Redis" in response.json()["detail"]
+@contextlib.contextmanager
+def heartbeats(server: Running, **params: str) -> Iterator[Iterator[Event]]:
+    """Yields all events of a subscription, the heartbeats too."""
+    with (
+        httpx.Client(base_url=f"http://{server.address}", trust_env=False, timeout=20) as client,
+        client.stream("GET", "/v1/events", params=params) as response,
+    ):
+        assert response.status_code == 200, response.read()
+        yield parsed(response.iter_lines())
+
+
+def test_a_heartbeat_says_how_true_the_events_are(service: Running) -> None:
+    with service.socket() as socket:
+        socket.send(start("beating"))
+        receive_until(socket, "started")
+        with heartbeats(service) as events:
+            first = next(events)
+        socket.send(STOP)
+        receive_until(socket)
+    assert (first.id, first.kind) == ("", "heartbeat")
+    beat = first.data
+    assert (beat["redis"], beat["live_calls"], beat["every_s"]) == ("up", 1, 5)
+    assert beat["started_at"] < beat["at"] <= time.time()
+    assert beat["oldest_waiting_write_s"] < 5
+    assert beat["unconfirmed"] == []
+    with heartbeats(service) as events:
+        assert next(events).data["start_id"] == beat["start_id"]
+
+
+def test_while_redis_is_away_heartbeats_go_on_and_nothing_is_missed_after_it(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    with running(redis_url=redis_server.url, state_dir=tmp_path) as server:
+        ready(server)
+        until(lambda: server.get("/v1/calls").status_code == 200)
+        after = cursor(server)
+        with heartbeats(server, after=after) as open_since_before:
+            assert next(open_since_before).data["redis"] == "up"
+            redis_server.stop()
+            until(lambda: not server.services.store.redis_up)
+            call(server, "meanwhile")
+            with heartbeats(server, after=after) as events:
+                beat = next(events).data
+                assert (beat["redis"], beat["live_calls"]) == ("away", 0)
+                assert next(events).data["redis"] == "away", "the first of those every 5 s"
+                assert next(e for e in open_since_before if e.kind == "heartbeat")
+                redis_server.start()
+                for told in (events, open_since_before):
+                    own = until_end_of((e for e in told if e.kind != "heartbeat"), "meanwhile")
+                    assert own[0].kind == "call_started"

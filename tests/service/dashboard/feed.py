@@ -13,8 +13,11 @@ import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import service
+
+BEAT_S = 0.3
 
 PAGE = Path(service.__file__).parent / "dashboard"
 
@@ -45,6 +48,16 @@ class Feed:
         self.after_calls: Callable[[], None] = lambda: None
         self.mute = False  # connected, but no event comes through
         self.pages_read = 0  # of readings
+        self.beat = {  # the heartbeat, sent more often than it says
+            "every_s": 5.0,
+            "start_id": "first",
+            "started_at": time.time() - 3600,
+            "redis": "up",
+            "oldest_waiting_write_s": 0.0,
+            "live_calls": 0,
+            "unconfirmed": [],
+        }
+        self.proxy_html = False  # a proxy in between answers everything with its own page
 
     def now(self) -> float:
         return time.time() + self.ahead_s
@@ -139,6 +152,7 @@ class Feed:
 
 def app_of(feed: Feed, server: "Server") -> FastAPI:
     app = FastAPI()
+
     app.mount("/dashboard", StaticFiles(directory=PAGE))
 
     @app.get("/")
@@ -188,7 +202,12 @@ def app_of(feed: Feed, server: "Server") -> FastAPI:
         async def stream() -> AsyncIterator[str]:
             sent = after
             yield ": hello\n\n"
+            beat_at = 0.0
             while not server.should_exit and not await request.is_disconnected():
+                if not feed.mute and time.monotonic() >= beat_at:
+                    beat_at = time.monotonic() + BEAT_S
+                    beat = json.dumps({"at": feed.now(), **feed.beat})
+                    yield f"event: heartbeat\ndata: {beat}\n\n"
                 for name, data in [] if feed.mute else feed.events[sent:]:
                     sent += 1
                     yield f"id: {sent}\nevent: {name}\ndata: {json.dumps(data)}\n\n"
@@ -199,13 +218,30 @@ def app_of(feed: Feed, server: "Server") -> FastAPI:
     return app
 
 
+def behind_a_proxy(app: ASGIApp, feed: Feed) -> ASGIApp:
+    """Returns the app behind a proxy that answers with a page of its own if it is told to."""
+
+    async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
+        if feed.proxy_html and scope.get("path", "").startswith("/v1/"):
+            page = Response("<html>Bad gateway</html>", 502, media_type="text/html")
+            await page(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return proxy
+
+
 class Server(uvicorn.Server):
     """The page's service in a thread of its own; it can be stopped and started on the same port."""
 
     def __init__(self, feed: Feed, port: int = 0) -> None:
         super().__init__(
             uvicorn.Config(
-                app_of(feed, self), port=port, log_level="warning", ws="none", date_header=False
+                behind_a_proxy(app_of(feed, self), feed),
+                port=port,
+                log_level="warning",
+                ws="none",
+                date_header=False,
             )
         )
         self.thread = threading.Thread(target=self.run)

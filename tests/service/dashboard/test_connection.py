@@ -1,5 +1,7 @@
 """The connection to the service: joining, losing it, and finding it again."""
 
+import time
+
 from tests.service.dashboard.feed import ANGRY, HAPPY, Feed, Server, wait_until
 from tests.service.dashboard.page import Page, is_orange
 
@@ -49,7 +51,7 @@ def test_the_page_outlives_the_service(page: Page, feed: Feed) -> None:
         page.open(first)
         page.shows(".call .id", "CA-1")
         page.shows(".alert .where", "CA-1")
-    wait_until(lambda: page.connection == "Reconnecting")
+    wait_until(lambda: page.connection.startswith("As of "))
     assert page.texts(".call .id") == ["CA-1"]
 
     afresh = Feed()
@@ -64,29 +66,87 @@ def test_the_page_outlives_the_service(page: Page, feed: Feed) -> None:
         page.browser.get("about:blank")
 
 
-def test_a_page_long_without_its_service_is_marked_stale(page: Page, feed: Feed) -> None:
+def test_a_page_without_its_service_says_at_once_as_of_when_it_is_true(
+    page: Page, feed: Feed
+) -> None:
     feed.start("CA-1", ago_s=50)
     with Server(feed) as server:
         page.open(server)
         page.shows(".call .id", "CA-1")
-    wait_until(lambda: page.connection == "Reconnecting")
+    wait_until(lambda: page.connection.startswith("As of "))
     frozen = page.text(".call .time")
-    wait_until(lambda: page.connection.startswith("Stale: as of "), within_s=20)
+    dimmed = "return getComputedStyle(document.querySelector('main')).opacity"
+    assert float(page.browser.execute_script(dimmed)) < 1
+    wait_until(lambda: ": /v1/calls" in page.connection or "fetch" in page.connection.lower())
     assert page.text(".call .time") == frozen, "the call may have ended since"
 
 
-def test_a_connection_without_events_is_made_again(page: Page, feed: Feed, server: Server) -> None:
-    script = """
-        const real = setTimeout;
-        window.setTimeout = (call, ms, ...more) => real(call, ms / 20, ...more);
-    """
-    hurry = "Page.addScriptToEvaluateOnNewDocument"
-    added = page.browser.execute_cdp_cmd(hurry, {"source": script})
+def test_a_stalled_stream_is_told_with_the_time_last_heard_and_joined_again(
+    page: Page, feed: Feed, server: Server
+) -> None:
+    feed.beat["every_s"] = 0.5
     page.open(server)
-    page.browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
     feed.mute = True
+    last_heard = time.time()
+    wait_until(lambda: "nothing heard from the service for 1 s" in page.connection)
+    as_of = page.connection.removeprefix("As of ")[:8]
+    near = [time.strftime("%H:%M:%S", time.localtime(last_heard - ago)) for ago in (-1, 0, 1)]
+    assert as_of in near
     feed.start("CA-1")
-    page.shows(".call .id", "CA-1")
+    page.shows(".call .id", "CA-1")  # of the snapshot, which comes through
+    assert page.connection != "Live"
+    feed.mute = False
+    wait_until(lambda: page.connection == "Live")
+
+
+def test_a_redis_that_is_away_is_told_while_the_service_lives(
+    page: Page, feed: Feed, server: Server
+) -> None:
+    feed.start("CA-1", ago_s=50)
+    page.open(server)
+    feed.beat["redis"] = "away"
+    wait_until(lambda: page.connection.endswith(": Redis is away"))
+    assert page.connection.startswith("As of ")
+    feed.beat["redis"] = "up"
+    wait_until(lambda: page.connection == "Live")
+
+
+def test_a_proxys_own_page_is_told(page: Page, feed: Feed, server: Server) -> None:
+    feed.start("CA-1", ago_s=50)
+    page.open(server)
+    feed.proxy_html = True
+    feed.emit("resync", {})  # makes the page ask again
+    wait_until(lambda: "/v1/calls answered 502, expected 200" in page.connection)
+    assert page.connection.startswith("As of ")
+    feed.proxy_html = False
+    wait_until(lambda: page.connection == "Live")
+    page.browser.get_log("browser")  # the browser's own complaint of the status
+
+
+def test_events_that_come_late_are_told(page: Page, feed: Feed, server: Server) -> None:
+    page.open(server)
+    feed.beat["at"] = time.time() - 30
+    wait_until(lambda: "the events come 3" in page.connection)
+    del feed.beat["at"]
+    wait_until(lambda: page.connection == "Live")
+
+
+def test_a_restarted_service_is_told_and_its_ghost_calls_are_dimmed(
+    page: Page, feed: Feed, server: Server
+) -> None:
+    feed.start("CA-1", ago_s=50, session="ghost")
+    feed.start("CA-2", ago_s=40, session="alive")
+    page.open(server)
+    assert not page.all("#restarted")[0].is_displayed()
+    feed.calls["CA-2"]["metadata"] = {"fetched": "again"}
+    feed.beat |= {"start_id": "second", "started_at": time.time(), "unconfirmed": ["ghost"]}
+    page.shows("#restarted", "The service started again at")
+    page.shows(".call .about", "fetched again")
+    wait_until(lambda: len(page.all(".call.unconfirmed")) == 1)
+    assert page.texts(".call.unconfirmed .id") == ["CA-1"]
+    assert page.text(".call.unconfirmed .sounds") == "no sign of its service"
+    feed.beat["unconfirmed"] = []
+    wait_until(lambda: page.all(".call.unconfirmed") == [])
     assert page.connection == "Live"
 
 

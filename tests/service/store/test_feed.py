@@ -1,5 +1,6 @@
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -214,3 +215,54 @@ async def test_an_event_that_cannot_be_read_is_logged_without_its_content(
     told = "".join(capfd.readouterr())
     assert told.count("event_unreadable") == 4
     assert number not in told
+
+
+async def test_a_subscriber_gets_heartbeats_while_redis_is_away_and_then_what_it_missed(
+    real: Backend,
+) -> None:
+    assert real.server is not None
+    async with running(real.store()) as store:
+        store.call_started("s1", started(), NOW)
+        await delivered(store)
+        cursor = await store.cursor()
+        store.reading("s1", reading(1), NOW)
+        await delivered(store)
+        real.server.stop()
+        await until(lambda: not store.feed.following)
+        events = store.events(cursor)
+        for number in range(2):
+            told = asyncio.create_task(take(events, 1))
+            await until(lambda: store.feed.subscribers == 1)
+            store.feed.beat(f"beat {number}")
+            [event] = await told
+            assert (event.id, event.kind, event.data) == ("", "heartbeat", f"beat {number}")
+        real.server.start()
+        store.reading("s1", reading(2), NOW)
+        got = await take(events, 2)
+        assert [json.loads(event.data)["number"] for event in got] == [1, 2]
+        await events.aclose()
+
+
+async def test_a_heartbeat_takes_no_room_from_events(backend: Backend) -> None:
+    async with running(backend.store(subscriber_limit=2)) as store:
+        await until(lambda: store.feed.following)
+        events = store.events(None)
+        first = asyncio.create_task(take(events, 1))
+        await until(lambda: store.feed.subscribers == 1)
+        for _ in range(5):
+            store.feed.beat("{}")
+        await first
+        assert [event.kind for event in await take(events, 1)] == ["heartbeat"]
+        store.call_started("s1", started(), NOW)
+        assert [event.kind for event in await take(events, 1)] == ["call_started"]
+
+
+async def test_live_calls_without_a_sign_of_their_service_are_unconfirmed(
+    backend: Backend,
+) -> None:
+    async with running(backend.store()) as store:
+        store.call_started("s1", started(), NOW)
+        store.call_started("s2", started("call-2"), NOW)
+        await delivered(store)
+        await backend.redis.zadd(keys.CALLS_LIVE, {"s1": time.time() - 20})
+        assert await store.reader.unconfirmed(8.0) == ["s1"]
