@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -26,6 +27,7 @@ from service.access.origin import OwnAddresses
 from service.access.roles import Role
 from service.access.setup import AccessParts, first_link, set_up
 from service.alerts.policy import AlertRule
+from service.alerts.policy_watch import PolicyWatch
 from service.api import (
     alerts,
     audiosocket,
@@ -47,10 +49,10 @@ from service.api import (
 from service.api.access import AccessMiddleware
 from service.api.audiosocket import AudioSocketServer
 from service.api.headers import StrictHeaders
+from service.api.heartbeat import Heartbeat
 from service.api.numbers import Numbers
 from service.api.origin import OriginCheck
 from service.api.services import Services
-from service.api.heartbeat import Heartbeat
 from service.api.telephony import create_router
 from service.calls.context import CallContext
 from service.calls.registry import CallRegistry
@@ -115,6 +117,10 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
         outbox_path=settings.state_dir / FILE_NAME,
         retention_s=settings.retention_days * DAY_S,
     )
+    policy = None
+    if settings.policy is not None:
+        record = partial(store.audit.add, "service", "policy_loaded", session=None)
+        policy = PolicyWatch(settings.policy, lambda version: record(detail=version))
     serving = scorer.meta.serving.override(settings.first_s, settings.hop_s)
     context = CallContext(
         meta=scorer.meta,
@@ -128,6 +134,7 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
         check=shipped_check(scorer.meta.features),
         keep_within_s=settings.keep_within_ms / 1000,
         consent_required=settings.consent == "required",
+        policy=policy,
     )
     live = CallRegistry(context, settings.max_calls)
     store.feed.listener = live.heard
@@ -158,10 +165,9 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
     metrics.oldest_pending_write.set_function(lambda: store.oldest_pending_s)
     metrics.superseded_readings.set_function(lambda: store.superseded_readings)
     metrics.dead_letters.set_function(lambda: len(store.dead_letters))
-    metrics.problems.set_function(lambda: len(store.problems))
     metrics.outbox_failing.set_function(lambda: store.outbox_failing)
     metrics.redis_up.set_function(lambda: store.redis_up)
-    return Services(
+    services = Services(
         settings,
         scorer,
         batcher,
@@ -179,15 +185,18 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
             settings.facts or {},
             UrlTemplate(settings.call_url) if settings.call_url else None,
         ),
+        heartbeat=Heartbeat(store, live),
         rejections=rejections,
         limits=Connections(
             rejections,
             settings.max_connections,
             settings.max_connections_per_address,
             settings.head_within_s,
-        heartbeat=Heartbeat(store, live),
         ),
+        policy=policy,
     )
+    metrics.problems.set_function(lambda: len(services.problems))
+    return services
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -196,6 +205,7 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         ArtifactError: the model can't be used.
         NoSuchDevice: the device of the settings is not available.
+        PolicyError: the policy file can't be used.
         OutboxInUse: another service uses the state folder.
         CantListen: a port for AudioSocket is in use.
         AccessUnusable: the file of tokens and sessions can't be used.
@@ -222,7 +232,9 @@ def create_app(settings: Settings) -> FastAPI:
             memory.keep_giving_back,
             parts.book.run,
             services.nonces.run,
+            services.heartbeat.run,
             partial(_warm_up, services),
+            *([partial(follow_policy, services.policy)] if services.policy else []),
             *(server.run for server in audiosocket_servers),
         ]
         try:
@@ -232,7 +244,6 @@ def create_app(settings: Settings) -> FastAPI:
                 services.stopping.set()
                 await services.store.flush(FLUSH_S)
                 for task in owned:
-            services.heartbeat.run,
                     task.cancel()
         finally:
             await services.store.close()
@@ -339,6 +350,19 @@ async def _require(run: Callable[[], Awaitable[None]], services: Services) -> No
         services.failed.set()
         services.stopping.set()
         signal.raise_signal(signal.SIGTERM)
+
+
+async def follow_policy(policy: PolicyWatch) -> None:
+    """Follows the policy file; SIGHUP reads it at once."""
+    loop = asyncio.get_running_loop()
+    in_main_thread = threading.current_thread() is threading.main_thread()  # else no signals here
+    if in_main_thread:
+        loop.add_signal_handler(signal.SIGHUP, policy.reload)
+    try:
+        await policy.run()
+    finally:
+        if in_main_thread:
+            loop.remove_signal_handler(signal.SIGHUP)
 
 
 async def _warm_up(services: Services) -> None:

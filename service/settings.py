@@ -202,6 +202,11 @@ class ServiceSettings(BaseModel):
         4.0, ge=0, description="time below the second probability before it resolves"
     )
     smooth_s: float = Field(0.75, ge=0, description="speech over which probabilities are smoothed")
+    policy: Path | None = Field(
+        None,
+        description="file of thresholds and mutes by queue and emotion (`docs/alerts.md`); read "
+        "again when it changes",
+    )
 
     # Storage
     redis_url: str | None = Field(

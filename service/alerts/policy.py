@@ -50,15 +50,33 @@ class AlertPolicy:
     """
 
     def __init__(self, session: str, call_id: str, rules: Sequence[AlertRule]) -> None:
-        emotions = [rule.emotion for rule in rules]
-        if len(set(emotions)) < len(emotions):
-            raise ValueError(f"got rules for {', '.join(emotions)}, expected one rule an emotion")
+        _check_rules(rules)
         self.session = session
         self.call_id = call_id
         self.rules = tuple(rules)
         self._machines: dict[Track, list[_AlertMachine]] = {}
         self._read_to_s: dict[Track, float] = {}
         self._ended = False
+
+    def use(self, rules: Sequence[AlertRule]) -> None:
+        """Goes on with other rules for the same emotions, from the next reading on.
+
+        Open alerts stay open until a reading, or time, ends them by the new rules.
+
+        Raises:
+            ValueError: the rules are for other emotions.
+        """
+        _check_rules(rules)
+        by_emotion = {rule.emotion: rule for rule in rules}
+        if set(by_emotion) != {rule.emotion for rule in self.rules}:
+            raise ValueError(
+                f"got rules for {', '.join(by_emotion) or 'nothing'}, "
+                f"expected them for {', '.join(rule.emotion for rule in self.rules) or 'nothing'}"
+            )
+        self.rules = tuple(by_emotion[rule.emotion] for rule in self.rules)
+        for machines in self._machines.values():
+            for machine in machines:
+                machine.use(by_emotion[machine.rule.emotion])
 
     def update(self, reading: Reading) -> list[Transition]:
         """Returns the transitions that a reading causes; none after `end`.
@@ -133,6 +151,12 @@ class AlertPolicy:
             )
 
 
+def _check_rules(rules: Sequence[AlertRule]) -> None:
+    emotions = [rule.emotion for rule in rules]
+    if len(set(emotions)) < len(emotions):
+        raise ValueError(f"got rules for {', '.join(emotions)}, expected one rule an emotion")
+
+
 class _Average:
     """A weighted mean of probabilities.
 
@@ -182,6 +206,10 @@ class _AlertMachine:
         self._average = _Average(rule.smooth_s)
         self._alerts = 0
         self._open: _OpenAlert | None = None
+
+    def use(self, rule: AlertRule) -> None:
+        self.rule = rule
+        self._average.smooth_s = rule.smooth_s
 
     def update(self, probability: float, heard_s: float, end_s: float) -> Iterator[Transition]:
         if not heard_s:

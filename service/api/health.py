@@ -44,7 +44,7 @@ async def readyz(services: ServicesDep, identity: IdentityDep) -> JSONResponse:
     ready = all(checks.values())
     if not identity.may(Role.VIEWER):
         return JSONResponse({"ready": ready}, 200 if ready else 503)
-    degraded = [asdict(problem) for problem in services.store.problems]
+    degraded = [asdict(problem) for problem in services.problems]
     return JSONResponse({"ready": ready, **checks, "degraded": degraded}, 200 if ready else 503)
 
 

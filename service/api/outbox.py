@@ -15,7 +15,7 @@ class OutboxState(BaseModel, frozen=True):
 
     pending_writes: int
     oldest_pending_s: float  # how long the oldest of them has waited
-    problems: list[Problem]  # of the store, as in /readyz
+    problems: list[Problem]  # of store and policy file, as in /readyz
     dead_letters: list[DeadLetter]  # oldest first
 
 
@@ -26,6 +26,6 @@ async def outbox(services: ServicesDep) -> OutboxState:
     return OutboxState(
         pending_writes=store.pending_writes,
         oldest_pending_s=store.oldest_pending_s,
-        problems=store.problems,
+        problems=services.problems,
         dead_letters=list(store.dead_letters),
     )

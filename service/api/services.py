@@ -14,6 +14,7 @@ from service.access.login import Logins
 from service.access.nonces import KeptNonces
 from service.access.oidc import SingleSignOn
 from service.access.roles import Role
+from service.alerts.policy_watch import PolicyWatch
 from service.api.heartbeat import Heartbeat
 from service.api.numbers import Numbers
 from service.api.problem import HttpProblem
@@ -25,6 +26,7 @@ from service.metrics import Metrics
 from service.scoring.batcher import Batcher
 from service.scoring.torch_scorer import TorchScorer
 from service.settings import Settings
+from service.store.problems import Problem
 from service.store.store import Store
 from service.telephony.shared.authenticator import Authenticator
 from service.telephony.shared.facts import FactReader
@@ -67,10 +69,19 @@ class Services:
     warm: asyncio.Event = field(default_factory=asyncio.Event)  # the model is warmed up
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # no new calls are admitted
     failed: asyncio.Event = field(default_factory=asyncio.Event)  # a required task has failed
+    policy: PolicyWatch | None = None
     rejections: EntryLimit = field(default_factory=EntryLimit)  # of connections, in the log
     limits: Connections = field(default_factory=Connections)  # of open connections
     last_replies_s: float = 3.0  # for a client to read its last replies and the close
     upload_within_s: float = 300.0  # for the whole body of an upload
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What is wrong now, of the store and of the policy file; empty if everything works."""
+        found = self.store.problems
+        if self.policy and (problem := self.policy.problem):
+            found.append(Problem(problem.what, problem.since))
+        return found
 
     def require_open(self) -> None:
         """Raises HttpProblem 503 before the model is warmed up and while the service stops."""

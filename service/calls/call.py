@@ -8,8 +8,10 @@ from uuid import uuid4
 
 import structlog
 
+from model.labels import Emotion
 from model.speaker_baseline import SpeakerBaseline
 from service.alerts.policy import AlertPolicy
+from service.alerts.policy_file import Policy
 from service.calls.context import CallContext
 from service.calls.queue import queue_of
 from service.calls.windows import Window
@@ -79,6 +81,7 @@ class Call:
         self._baselines = baselines
         self._streams: list[AttachedStream] = []
         self._policy = AlertPolicy(self.session, started.call_id, context.rules)
+        self._followed: tuple[Policy | None, str | None] = (None, None)  # of which rules are in use
         self._readings = self._fired = self._dropped = 0
         self._speech_s = 0.0  # of streams that have detached
         self._positions_s: dict[Track, float] = {}  # where the tracks of those streams ended
@@ -212,6 +215,7 @@ class Call:
             heard_s=window.heard_s,
             probabilities=posterior.emotion,
         )
+        self._follow_policy()
         self._context.store.reading(self.session, reading, self._context.wall_clock())
         self._context.metrics.readings.labels(track).inc()
         return reading, self._record(self._policy.update(reading))
@@ -280,6 +284,26 @@ class Call:
     def _duration_s(self) -> float:
         return max(self._positions_s.values(), default=0.0)
 
+    @property
+    def _queue(self) -> str | None:
+        return queue_of(self._started.metadata)
+
+    def _follow_policy(self) -> None:
+        """Takes over the rules of the policy file if it, or the call's queue, has changed."""
+        source = self._context.policy
+        if source is None:
+            return
+        policy, queue = source.current, self._queue
+        if policy is not self._followed[0] or queue != self._followed[1]:
+            self._followed = (policy, queue)
+            self._policy.use(policy.rules(self._context.rules, queue))
+
+    def _muted_until(self, emotion: Emotion) -> float | None:
+        source = self._context.policy
+        if source is None:
+            return None
+        return source.current.muted_until(self._queue, emotion, self._context.wall_clock())
+
     def _record(self, transitions: list[Transition]) -> list[Step]:
         steps = []
         for transition in transitions:
@@ -288,7 +312,8 @@ class Call:
                 self.session,
                 transition,
                 self._context.wall_clock(),
-                queue=queue_of(self._started.metadata),
+                queue=self._queue,
+                policy_until=self._muted_until(transition.emotion),
             )
             steps.append(Step(transition, receipt))
             self._context.metrics.alert_transitions.labels(

@@ -3,13 +3,23 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from model.artifact import ArtifactMeta
 from model.speech_check import SpeechCheck
 from service.alerts.policy import AlertRule
+from service.alerts.policy_file import Policy
 from service.metrics import Metrics
 from service.scoring.batcher import Batcher
 from service.store.store import Store
+
+
+class PolicySource(Protocol):
+    """Where the policy in use comes from; another object after each change."""
+
+    @property
+    def current(self) -> Policy:
+        """The policy in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +40,4 @@ class CallContext:
     clock: Callable[[], float] = time.monotonic  # for durations
     max_in_flight: int = 64  # windows of one stream that are queued or being scored
     keep_within_s: float = 0.25  # how long a step of an alert may wait to be kept until it is told
+    policy: PolicySource | None = None  # of the policy file; None: there is none

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from service.cli.check_policy import check_policy
 from service.cli.classify import classify
 from service.cli.console import fail
 from service.cli.corpus import corpus
@@ -83,6 +84,7 @@ for command in (
     outbox,
     speech_check,
     encoder,
+    check_policy,
 ):
     app.command()(command)
 app.add_typer(token, name="token")

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import signal
 import threading
 import time
@@ -16,8 +17,9 @@ from model import SHIPPED
 from model.artifact import ArtifactError, load
 from model.labels import Emotion
 from model.speaker_baseline import ModelInput, SpeakerBaseline
+from service.alerts.policy_watch import PolicyWatch
 from service.api.services import Services
-from service.app import alert_rules, create_app
+from service.app import alert_rules, create_app, follow_policy
 from service.scoring.torch_scorer import NoSuchDevice, TorchScorer
 from service.settings import Settings
 from service.store.errors import OutboxInUse
@@ -165,3 +167,21 @@ def test_alert_thresholds_are_those_of_the_settings_or_else_of_the_model() -> No
     assert (happiness.fire_at, happiness.clear_at) == (own.fire_at, own.clear_at)
     for rule in (anger, happiness):
         assert (rule.hold_s, rule.release_s, rule.smooth_s) == (2, 5, 1)
+
+
+async def test_sighup_reads_the_policy_file_at_once(tmp_path: Path) -> None:
+    async def record(version: str) -> None:
+        pass
+
+    path = tmp_path / "policy.toml"
+    path.write_text("[anger]\nhold_s = 1")
+    watch = PolicyWatch(path, record, poll_s=3600)
+    following = asyncio.create_task(follow_policy(watch))
+    await until(lambda: signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL)
+    path.write_text("[anger]\nhold_s = 2")
+    signal.raise_signal(signal.SIGHUP)
+    await until(lambda: watch.current.anger.hold_s == 2)
+    following.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await following
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL

@@ -339,3 +339,31 @@ def test_every_alert_has_legal_transitions_and_ends(rules, events) -> None:
 @given(st.lists(rules, min_size=1, max_size=2, unique_by=lambda r: r.emotion), events)
 def test_the_same_events_give_the_same_transitions(rules, events) -> None:
     assert run(rules, events)[:2] == run(rules, events)[:2]
+
+
+def test_other_rules_are_followed_from_the_next_reading_on() -> None:
+    alerts = policy(rule(fire_at=0.9, clear_at=0.8, hold_s=1))
+    assert alerts.update(reading(1, 0.85)) == []
+    alerts.use([rule(fire_at=0.8, clear_at=0.6, hold_s=1)])
+    assert [t.state for t in alerts.update(reading(2, 0.85))] == [PENDING, FIRING]
+    alerts.use([rule(fire_at=0.99, clear_at=0.95, release_s=1)])
+    assert alerts.update(reading(3, 0.85)) == []
+    assert [t.state for t in alerts.update(reading(4, 0.85))] == [RESOLVED]
+
+
+def test_rules_for_other_emotions_are_refused() -> None:
+    alerts = policy(rule())
+    for others in ([], [rule(HAPPINESS)], [rule(), rule(HAPPINESS)], [rule(), rule()]):
+        with pytest.raises(ValueError, match="got rules for"):
+            alerts.use(others)
+
+
+@given(st.lists(rules, min_size=1, max_size=2, unique_by=lambda r: r.emotion), events)
+def test_the_same_rules_again_change_nothing(rules, events) -> None:
+    once, again = AlertPolicy("s", "call-1", rules), AlertPolicy("s", "call-1", rules)
+    now_s = 0.0
+    for _, track, passed_s, heard_s, anger in events:
+        now_s += passed_s
+        it = reading(now_s, anger, heard_s, happiness=(1 - anger) / 2, track=track)
+        again.use([*reversed(rules)])
+        assert once.update(it) == again.update(it)

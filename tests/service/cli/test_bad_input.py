@@ -44,6 +44,7 @@ COMMANDS = [
     "report GARBAGE",
     "evaluate-alerts --corpora GARBAGE",
     "evaluate-alerts --corpora . --model GARBAGE --out runs",
+    "check-policy GARBAGE",
     "speech-check --corpora GARBAGE --out check.npz",
     "encoder GARBAGE --out encoder.safetensors",
     "corpus callcentre . --labels GARBAGE --out corpora",

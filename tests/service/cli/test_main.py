@@ -9,7 +9,7 @@ from tests.service.cli.command import invoke
 COMMANDS = [
     "serve", "classify", "replay", "demo", "evaluate-alerts",
     "corpus", "train", "study", "report", "export", "outbox",
-    "speech-check", "login-link", "encoder",
+    "speech-check", "login-link", "encoder", "check-policy",
 ]  # fmt: skip
 
 
