@@ -13,7 +13,6 @@ from model.speaker_baseline import SpeakerBaseline
 from service.alerts.policy import AlertPolicy
 from service.alerts.policy_file import Policy
 from service.calls.context import CallContext
-from service.calls.queue import queue_of
 from service.calls.windows import Window
 from service.events import (
     AlertState,
@@ -286,7 +285,7 @@ class Call:
 
     @property
     def _queue(self) -> str | None:
-        return queue_of(self._started.metadata)
+        return self._started.facts.queue
 
     def _follow_policy(self) -> None:
         """Takes over the rules of the policy file if it, or the call's queue, has changed."""

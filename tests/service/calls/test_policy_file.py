@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from service.alerts.policy_file import Policy, parse_policy
 from service.calls.registry import CallRegistry
-from service.events import CallStarted
+from service.events import CallFacts, CallStarted
 from tests.service.calls.harness import (
     CALLER,
     ENOUGH_S,
@@ -26,7 +26,8 @@ class Source:
 
 
 def in_queue(queue: str) -> CallStarted:
-    return CallStarted(f"call-{queue}", "native", (CALLER,), SAMPLE_RATE, {"queue": queue})
+    facts = CallFacts(queue=queue)
+    return CallStarted(f"call-{queue}", "native", (CALLER,), SAMPLE_RATE, facts=facts)
 
 
 async def test_a_running_call_goes_on_by_the_rules_of_its_queue_as_they_are_now() -> None:
