@@ -53,10 +53,15 @@ async function offerSingleSignOn() {
   $("single-sign-on").hidden = !(response?.ok && (await response.json()).single_sign_on);
 }
 
-// Shows the button if a session can be ended; while access is open there is none.
+// Shows the button if a session can be ended; while access is open there is none. Learns who uses the page.
 export async function offerLogout() {
   const response = await fetch("session", { cache: "no-store" }).catch(() => undefined);
-  $("log-out").hidden = !(response?.ok && (await response.json()).can_log_out);
+  const session = response?.ok ? await response.json() : {};
+  $("log-out").hidden = !session.can_log_out;
+  state.name = session.name ?? "";
+  state.mayAct = ["operator", "admin"].includes(session.role);
+  state.alertsChanged = true;
+  on.changed();
   $("log-out").onclick = async () => {
     await fetch("logout", { method: "POST" });
     location.reload();

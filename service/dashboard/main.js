@@ -8,7 +8,7 @@ import { checkHeard } from "./liveness.js";
 import { $, write } from "./page.js";
 import { followProblems } from "./problems.js";
 import { readPalette } from "./ribbon.js";
-import { MAX_CALLS, alerts, calls, clock, on, state, tick } from "./state.js";
+import { MAX_CALLS, alerts, calls, clock, isAlarm, on, state, tick } from "./state.js";
 import { drawTip, hideTip } from "./tip.js";
 import { wallTime } from "./words.js";
 
@@ -30,7 +30,7 @@ function draw() {
 
 function drawHeader() {
   const live = [...calls.values()].filter((call) => call.state === "live").length;
-  const firing = [...alerts.values()].filter((alert) => alert.state === "firing").length;
+  const firing = [...alerts.values()].filter(isAlarm).length;
   write($("live-count"), state.callsLeftOut ? `${live}+` : live);
   write($("live-word"), live === 1 ? "live call" : "live calls");
   write($("firing-count"), firing);

@@ -24,6 +24,8 @@ export const state = {
   skew_s: 0, // the service's clock minus the browser's
   callsLeftOut: false, // more calls are live than MAX_CALLS
   alertsChanged: true,
+  name: "", // of who uses the page
+  mayAct: false, // whether they may take and dismiss alerts
 };
 
 // What the views do when something changes; main.js sets them.
@@ -39,8 +41,17 @@ export function callNow(call) {
   return Math.max(0, clock() - call.started_at, call.analysedTo_s);
 }
 
+// Whether an alert calls for somebody: those that are muted or dismissed are recorded only.
+export function isAlarm(alert) {
+  return alert.state === "firing" && !alert.dismissed && !isMuted(alert);
+}
+
+export function isMuted(alert) {
+  return (alert.muted_until ?? 0) > clock();
+}
+
 export function firingAlert(call) {
-  return [...call.alerts.values()].findLast((alert) => alert.state === "firing");
+  return [...call.alerts.values()].findLast(isAlarm);
 }
 
 export function readingsOf(call, track) {
@@ -123,7 +134,7 @@ export function applyReading(reading) {
 export function applyAlert(alert, announced = true) {
   const call = calls.get(alert.call_id);
   const known = alerts.get(alert.alert_id) ?? call?.alerts.get(alert.alert_id);
-  if (known && RANKS[alert.state] < RANKS[known.state]) return;
+  if (known && (RANKS[alert.state] < RANKS[known.state] || (alert.version ?? 0) < (known.version ?? 0))) return;
   if (alert.fired_at_s !== null) alert.since_at = alert.at - (alert.fired_at_s - alert.since_s);
   else alert.since_at = call ? call.started_at + alert.since_s : clock();
   alerts.set(alert.alert_id, alert);
@@ -134,7 +145,7 @@ export function applyAlert(alert, announced = true) {
     if (call.alerts.size > MAX_CALL_ALERTS) call.alerts.delete(call.alerts.keys().next().value);
     outdated.add(call);
   }
-  if (announced && alert.state === "firing" && known?.state !== "firing") on.alertFired(alert);
+  if (announced && isAlarm(alert) && known?.state !== "firing") on.alertFired(alert);
 }
 
 // Once a second: live calls grow by a second, and ended ones leave after ENDED_STAYS_S.

@@ -151,7 +151,7 @@ def test_no_route_tells_a_number_to_those_who_may_not_see_it(
                     client.stream("GET", url, headers=headers[role]) as told_events,
                 ):
                     lines = told_events.iter_lines()
-                    told_start = next(line for line in lines if line.startswith("data: {"))
+                    told_start = next(line for line in lines if line.startswith('data: {"call_id"'))
                 shown = json.loads(told_start.removeprefix("data: "))
                 assert bool(SECRET.search(json.dumps(shown))) is whole
                 assert shown["facts"]["queue"] == "billing"

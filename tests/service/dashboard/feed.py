@@ -11,7 +11,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -57,6 +57,9 @@ class Feed:
             "live_calls": 0,
             "unconfirmed": [],
         }
+        self.role = "admin"
+        self.acts: list[Json] = []  # what the page asked to do with alerts
+        self.refusal: Json | None = None  # the answer to it, instead of doing it
         self.proxy_html = False  # a proxy in between answers everything with its own page
 
     def now(self) -> float:
@@ -149,6 +152,13 @@ class Feed:
         self.emit("alert", alert)
         return alert
 
+    def did(self, alert_id: str, **fields: Any) -> Json:
+        """Changes an alert by what people do, and returns it."""
+        alert = self.alerts[alert_id]
+        alert |= {"version": alert.get("version", 0) + 1, **fields}
+        self.emit("alert", alert)
+        return alert
+
 
 def app_of(feed: Feed, server: "Server") -> FastAPI:
     app = FastAPI()
@@ -163,7 +173,7 @@ def app_of(feed: Feed, server: "Server") -> FastAPI:
     async def session() -> Json:
         return {
             "name": "local",
-            "role": "admin",
+            "role": feed.role,
             "can_log_out": False,
             "single_sign_on": False,
         }
@@ -192,6 +202,21 @@ def app_of(feed: Feed, server: "Server") -> FastAPI:
     @app.get("/v1/alerts")
     async def alerts(limit: int) -> Json:
         return {"alerts": list(feed.alerts.values())[-limit:][::-1], "next": None}
+
+    @app.post("/v1/alerts/{alert_id}/{action}")
+    async def act(alert_id: str, action: str, body: Json) -> Response:
+        feed.acts.append({"action": action, **body})
+        if feed.refusal:
+            return JSONResponse(feed.refusal, 409, media_type="application/problem+json")
+        by = {"by": "local", "at": feed.now()}
+        match action:
+            case "take":
+                done = {"taken": by}
+            case "dismiss":
+                done = {"dismissed": {"why": body["why"], **by}}
+            case _:
+                done = {"taken": None, "dismissed": None}
+        return JSONResponse(feed.did(alert_id, **done))
 
     @app.get("/v1/outbox")
     async def outbox() -> Json:
