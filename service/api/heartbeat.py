@@ -23,6 +23,7 @@ class Heartbeat:
         every_s: how often.
         confirmed_within_s: how old the last sign of a live call's service may be.
         wall_clock: epoch seconds.
+        clock: for durations.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Heartbeat:
         every_s: float = EVERY_S,
         confirmed_within_s: float = CONFIRMED_WITHIN_S,
         wall_clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._calls = calls
@@ -41,12 +43,14 @@ class Heartbeat:
         self._wall_clock = wall_clock
         self._start_id = uuid4().hex
         self._started_at = wall_clock()
+        self._clock = clock
         self._unconfirmed: list[str] = []
+        self._outage_at: float | None = None  # when Redis was last found to be away
 
     async def run(self) -> None:
         """Sends a heartbeat every `every_s` until cancelled, also while Redis is away."""
         while True:
-            replied = await self._ask_redis()
+            replied = await self.ask_redis()
             self._store.feed.beat(self.now(replied=replied).model_dump_json())
             await asyncio.sleep(self._every_s)
 
@@ -65,11 +69,20 @@ class Heartbeat:
             unconfirmed=self._unconfirmed,
         )
 
-    async def _ask_redis(self) -> bool:
+    async def ask_redis(self) -> bool:
         """Asks which calls are not confirmed; returns False if Redis did not reply in time."""
         try:
             async with asyncio.timeout(REDIS_WITHIN_S):
-                self._unconfirmed = await self._store.reader.unconfirmed(self._confirmed_within_s)
+                found = await self._store.reader.unconfirmed(self._confirmed_within_s)
         except (StoreUnavailable, TimeoutError):
+            self._outage_at = self._clock()
+            self._unconfirmed = []
             return False
+        # Just after an outage no service has confirmed its calls again, but those here are live.
+        is_early = (
+            self._outage_at is not None
+            and self._clock() - self._outage_at < self._confirmed_within_s
+        )
+        own = self._calls.sessions
+        self._unconfirmed = [] if is_early else [one for one in found if one not in own]
         return True

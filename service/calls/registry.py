@@ -23,6 +23,11 @@ class CallRegistry:
         return len(self._live)
 
     @property
+    def sessions(self) -> frozenset[str]:
+        """The sessions of the live calls."""
+        return frozenset(call.session for call in self._live.values())
+
+    @property
     def is_full(self) -> bool:
         """Whether a new call would be refused."""
         return len(self._live) >= self._max_calls

@@ -60,6 +60,9 @@ def test_the_page_shows_the_calls_and_that_one_caller_sounds_angry(
             assert any("sounds angry" in wording for wording in texts(browser, ".alert .wording"))
             assert any("firing" in state for state in texts(browser, ".alert .state"))
             assert any("sounds angry" in text for text in texts(browser, ".call .sounds"))
+            if not SCREENSHOT:
+                browser.find_element("css selector", ".alert.firing .take").click()
+                wait(browser, 10, lambda page: "taken by local" in str(texts(page, ".handling")))
             if SCREENSHOT:
                 wait(browser, 40, lambda _: summary.played_s > len(names) * PICTURE_AT_S)
                 browser.save_screenshot(SCREENSHOT)

@@ -72,6 +72,16 @@ def test_errors_of_input_are_described(
     check(described, path, response)
 
 
+def test_errors_of_actions_are_described(service: Running, described: Json) -> None:
+    with service.client() as client:
+        for body, status in (({"id": "openapi-1"}, 404), ({"id": "short"}, 400)):
+            response = client.post("/v1/alerts/nobody/take", json=body)
+            assert response.status_code == status
+            check(described, "/v1/alerts/{alert_id}/take", response, "post")
+    conflict = described["paths"]["/v1/alerts/{alert_id}/take"]["post"]["responses"]["409"]
+    assert "application/problem+json" in conflict["content"]
+
+
 def test_every_route_describes_refusals_of_foreign_pages(service: Running, described: Json) -> None:
     for path, operations in described["paths"].items():
         target = path.replace("{call_id}", "c1")
