@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from service.cli.console import INTERRUPTED, fail, out
+from service.cli.dismissals import evaluate_dismissals
 from service.cli.environment import settings_from_environment
-from service.cli.options import Corpora
+from service.cli.options import OptionalCorpora
 from service.cli.training_extra import needs_training
 
 
 def evaluate_alerts(
-    corpora: Corpora,
+    corpora: OptionalCorpora = None,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -38,6 +39,14 @@ def evaluate_alerts(
     write: Annotated[
         bool, typer.Option("--write", help="Write the recommended thresholds into the model.")
     ] = False,
+    from_redis: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Instead: what other thresholds would have done to the alerts that people took "
+            "or dismissed, as Redis has them.",
+        ),
+    ] = None,
 ) -> None:
     """Count caught, late and false alerts on simulated calls of held-out speakers.
 
@@ -47,8 +56,16 @@ def evaluate_alerts(
     and tried once on test speakers. An interrupted evaluation goes on when the command is given
     again (needs the extra `training`).
 
+    With --from-redis no call is simulated: recorded readings are run through the alert policy again
+    with other thresholds, and compared with what people made of the alerts.
+
     Example: kanjo evaluate-alerts --model mine.pt --out runs/alerts --write
     """
+    if from_redis is not None:
+        evaluate_dismissals(from_redis)
+        return
+    if corpora is None:
+        fail("got neither --corpora nor --from-redis, expected one of them", code=2)
     with needs_training():
         from model import SHIPPED, artifact
         from model.artifact import ArtifactError

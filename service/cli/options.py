@@ -25,6 +25,15 @@ Corpora = Annotated[
         help="Folder of prepared corpora, a folder with a manifest.csv each.",
     ),
 ]
+OptionalCorpora = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="KANJO_CORPORA",
+        file_okay=False,
+        exists=True,
+        help="Folder of prepared corpora, a folder with a manifest.csv each.",
+    ),
+]
 Cache = Annotated[
     Path, typer.Option(help="Folder of computed features; later runs on the same corpora use them.")
 ]

@@ -43,6 +43,7 @@ COMMANDS = [
     "study SMOKE --corpora GARBAGE --out runs",
     "report GARBAGE",
     "evaluate-alerts --corpora GARBAGE",
+    "evaluate-alerts --from-redis GARBAGE",
     "evaluate-alerts --corpora . --model GARBAGE --out runs",
     "check-policy GARBAGE",
     "speech-check --corpora GARBAGE --out check.npz",
