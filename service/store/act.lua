@@ -8,7 +8,7 @@
 -- ARGV[4] = the entry of the audit, a JSON object
 -- ARGV[5+] = the arguments of the command
 --
--- Returns 'done', or why nothing was changed: 'changed', 'known', 'full'.
+-- Returns 'done', or why nothing was changed: 'changed', 'known', 'full', 'gone'.
 
 local EVENTS, ALERTS, AUDIT = 'kanjo:events', 'kanjo:alerts', 'kanjo:audit'
 local CALLS_LIVE = 'kanjo:calls:live'
@@ -90,7 +90,8 @@ local command = {}
 -- [11] = the fields after the action, [12] = those of the step for kanjo:alerts, as JSON objects
 function command.act()
   local key, actions = 'kanjo:alert:' .. ARGV[5], 'kanjo:alert:' .. ARGV[5] .. ':actions'
-  if redis.call('EXISTS', key) == 0 then return 'changed' end
+  local session = redis.call('HGET', key, 'session')
+  if not session or redis.call('EXISTS', 'kanjo:erased:' .. session) == 1 then return 'gone' end
   if redis.call('HEXISTS', actions, ARGV[7]) == 1 then return 'known' end
   if tonumber(redis.call('HGET', key, 'version') or 0) ~= tonumber(ARGV[6]) then return 'changed' end
   if redis.call('HLEN', actions) >= tonumber(ARGV[9]) then return 'full' end

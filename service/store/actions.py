@@ -152,6 +152,8 @@ class Actions:
                 json.dumps(after),
                 json.dumps(_step(found, action, now)),
             )
+            if outcome == "gone":
+                return None
             if outcome == "full":
                 got = f"an alert with {self._actions_limit} actions"
                 return IdInUse(got, "one with fewer", alert)

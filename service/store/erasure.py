@@ -15,6 +15,7 @@ from service.store.keys import (
     CALLS_LIVE,
     CALLS_LIVE_BY_TIME,
     EVENTS,
+    actions_key,
     alert_key,
     call_key,
     erased_key,
@@ -118,7 +119,7 @@ class Eraser:
             )
             async with self._redis.pipeline(transaction=True) as pipeline:
                 for alert_id in alert_ids:
-                    pipeline.delete(alert_key(alert_id))
+                    pipeline.delete(alert_key(alert_id), actions_key(alert_id))
                     pipeline.zrem(ALERTS_BY_TIME, alert_id)
                 for session in sessions:
                     pipeline.delete(session_key(session), session_alerts_key(session))

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from service.alerts.lifecycle import Action, ActionKind
 from service.events import CallFacts, Consent
 from service.store import keys
 from service.store.audit import AuditLog
 from service.store.entries import CallStartedEntry, serialize
+from service.store.erasure import Eraser
 from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
 from service.store.store import Store
@@ -166,3 +168,19 @@ async def test_subscribers_are_told_by_the_session_alone(backend: Backend) -> No
         while told.kind != "call_erased":
             (told,) = await take(events, 1)
         assert json.loads(told.data) == {"session": "s3"}
+
+
+async def test_what_people_did_is_erased_too_and_nothing_comes_after_it(backend: Backend) -> None:
+    async with running(backend.store()) as store:
+        live_call(store, "s1")
+        await delivered(store)
+        note = Action("note-1", ActionKind.NOTE, "Ada", text=f"asked for {SECRET}")
+        assert await store.actions.act("s1-caller-anger-1", note) is not None
+        assert SECRET in await traces(backend)
+        await Eraser(backend.redis, 60.0).mark(["s1"])
+        late = Action("note-2", ActionKind.NOTE, "Ada", text=SECRET)
+        assert await store.actions.act("s1-caller-anger-1", late) is None
+        await store.erase(CALL, ["s1"], "Ada", "purged")
+        left = await traces(backend)
+        assert SECRET not in left
+        assert "note-1" not in left
