@@ -6,6 +6,7 @@ Each response must be one that the description has: its status, its type, its bo
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.service.api.conftest import Running, call
 
@@ -18,7 +19,18 @@ OPERATIONS = (
     ("/v1/alerts", "GET"),
     ("/v1/outbox", "GET"),
     ("/v1/audit", "GET"),
+    ("/v1/alerts/summary", "GET"),
+    ("/v1/alerts/{alert_id}/take", "POST"),
+    ("/v1/alerts/{alert_id}/hand-over", "POST"),
+    ("/v1/alerts/{alert_id}/note", "POST"),
+    ("/v1/alerts/{alert_id}/dismiss", "POST"),
+    ("/v1/alerts/{alert_id}/undo", "POST"),
+    ("/v1/mutes", "GET"),
+    ("/v1/mutes", "POST"),
+    ("/v1/mutes/{mute_id}", "DELETE"),
 )
+# Those that refuse what a schema can't say: unknown zones, times that are past.
+LOOSE = (("/v1/alerts/summary", "GET"), ("/v1/mutes", "POST"))
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +52,7 @@ def test_every_response_is_described(
     modes = [schemathesis.GenerationMode.POSITIVE]
     if parameters and method != "DELETE":  # which takes any text as an id
         modes = [*schemathesis.GenerationMode]
+    excluded = [positive_data_acceptance] if (path, method) in LOOSE else []
     for mode in modes:
 
         @settings(
@@ -47,6 +60,6 @@ def test_every_response_is_described(
         )
         @given(case=described[path][method].as_strategy(generation_mode=mode))
         def check(case: schemathesis.Case) -> None:
-            case.call_and_validate()
+            case.call_and_validate(excluded_checks=excluded)
 
         check()
