@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from service.api.access import IdentityDep
 from service.api.problem import HttpProblem
 from service.api.services import ServicesDep
-from service.store.cursors import CALLS_PATTERN, EVENT_PATTERN
+from service.store.cursors import CALLS_PATTERN, ENTRY_PATTERN
 from service.store.reader import READINGS_PAGE
 from service.store.views import AlertPage, CallDetail, CallPage
 
@@ -25,7 +25,7 @@ def before(pattern: str) -> Any:
 
 
 BeforeCall = Annotated[str | None, before(CALLS_PATTERN)]
-BeforeReading = Annotated[str | None, before(EVENT_PATTERN)]
+BeforeReading = Annotated[str | None, before(ENTRY_PATTERN)]
 
 
 class CallsAsOf(CallPage, frozen=True):

@@ -10,6 +10,7 @@ from service.store.errors import BadCursor
 NEXT = "`next` of an earlier page"
 EVENT = "the id of an event, like 1700000000000-0"
 CALLS_PATTERN = r"(live|ended):([0-9]{1,20}(?:\.[0-9]{1,20})?):([\s\S]+)"
+ENTRY_PATTERN = r"([1-9][0-9]{0,18})-([0-9]{1,19})"  # of a stream; it may be the end of a range
 EVENT_PATTERN = r"([0-9]{1,19})-([0-9]{1,19})"  # each number below 2 ** 64
 
 
@@ -49,3 +50,10 @@ def event_order(id: str, expected: str = EVENT) -> tuple[int, int]:
     if not match:
         raise BadCursor(id, expected)
     return int(match[1]), int(match[2])
+
+
+def before_entry(id: str) -> str:
+    """Returns the end of a stream's range that ends before an entry. Raises BadCursor."""
+    if not re.fullmatch(ENTRY_PATTERN, id):
+        raise BadCursor(id, NEXT)
+    return f"({id}"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.store.cursors import NEXT, CallsCursor, Section, event_order
+from service.store.cursors import CallsCursor, Section, before_entry
 from service.store.keys import (
     ALERTS_BY_TIME,
     CALLS_BY_TIME,
@@ -103,15 +103,12 @@ class Reader:
             BadCursor: `before` is no such `next`.
         """
         _check_limit(limit)
-        if before is not None:
-            event_order(before, NEXT)
+        newest = "+" if before is None else before_entry(before)
         with replies_required():
             found = await self._redis.hgetall(call_key(call_id))
             if not found:
                 return None
-            readings = await self._redis.xrevrange(
-                readings_key(call_id), "+" if before is None else f"({before}", count=limit + 1
-            )
+            readings = await self._redis.xrevrange(readings_key(call_id), newest, count=limit + 1)
             alerts = await self._last_alerts(found["session"])
         page = readings[:limit]
         return CallDetail(
