@@ -1,4 +1,6 @@
-"""Reads audio files of any kind, block by block, to int16 at 8 kHz: the reader of every door.
+"""Reads audio files of any kind, block by block, to int16 at 8 kHz.
+
+Uploads, commands and corpora are all read here.
 
 At most BLOCK_FRAMES are held undecoded; what is kept is 16 kB a second and channel. A recording
 is read whole or refused with what is wrong.

@@ -137,7 +137,7 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
         policy=policy,
     )
     live = CallRegistry(context, settings.max_calls)
-    store.feed.listener = live.heard
+    store.feed.listener = live.on_event
     store.writer.on_erased = live.refuse
     rejections = EntryLimit()
     by_bridge = authenticators(

@@ -173,9 +173,9 @@ class Metrics:
             "1 if the outbox's disk takes no writes, so that Redis and memory alone keep them.",
             registry=registry,
         )
-        self.alerts_told_unkept = Counter(
-            "kanjo_alerts_told_unkept",
-            "Steps of alerts that were told on the wire before Redis or the disk had them.",
+        self.alerts_sent_unkept = Counter(
+            "kanjo_alerts_sent_unkept",
+            "Steps of alerts that were sent to the provider before Redis or the disk had them.",
             registry=registry,
         )
         self.problems = Gauge(

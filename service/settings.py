@@ -221,7 +221,7 @@ class ServiceSettings(BaseModel):
         250,
         ge=0,
         description="longest a step of an alert waits for Redis or the outbox to have it before it "
-        "is told on the call's connection",
+        "is sent on the call's connection",
     )
     retention_days: float = Field(30, gt=0, description="how long calls and alerts are kept")
 

@@ -97,7 +97,7 @@ class Connection:
                 stream = self._stream
                 self._abandon_stream()
                 if stream:
-                    await stream.told()
+                    await stream.results_passed_on()
                 self._bridge.failed()
                 self._state = ConnectionState.ENDING
                 self._to_send.set()
@@ -276,7 +276,7 @@ class Connection:
                 summary = await stream.end(reason)
         except TimeoutError:
             summary = stream.abandon(reason)
-            await stream.told()
+            await stream.results_passed_on()
         self._stream = None
         self._state = ConnectionState.ENDING
         self._bridge.stopped(reason, summary)

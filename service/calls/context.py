@@ -39,5 +39,5 @@ class CallContext:
     wall_clock: Callable[[], float] = time.time  # Unix time, for the store
     clock: Callable[[], float] = time.monotonic  # for durations
     max_in_flight: int = 64  # windows of one stream that are queued or being scored
-    keep_within_s: float = 0.25  # how long a step of an alert may wait to be kept until it is told
+    keep_within_s: float = 0.25  # how long a step of an alert waits to be kept before it is sent
     policy: PolicySource | None = None  # of the policy file; None: there is none

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 
 from service.calls.call import Call
 from service.calls.context import CallContext
+from service.calls.result_queue import ResultListener
 from service.calls.stream import CallStream
-from service.calls.teller import ResultListener
 from service.errors import CallExists, Overloaded
 from service.events import CallStarted, Consent
 from service.store.erasure import CALL_ERASED
@@ -84,8 +84,8 @@ class CallRegistry:
         if call := self._of_session(session):
             call.refuse()
 
-    def heard(self, kind: str, fields: Mapping[str, str]) -> None:
-        """Acts on an event of the store: another process may have been told of this one's call."""
+    def on_event(self, kind: str, fields: Mapping[str, str]) -> None:
+        """Acts on an event of the store, such as a request about a call that another process took."""
         session = fields.get("session", "")
         if kind == CALL_ERASED:
             self.refuse(session)

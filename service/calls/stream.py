@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from service.calls.call import Call, Step
 from service.calls.context import CallContext
-from service.calls.teller import ResultListener, Teller
+from service.calls.result_queue import ResultListener, ResultQueue
 from service.calls.track import TrackPipeline
 from service.calls.windows import Window
 from service.events import Audio, CallStarted, CallSummary, Gap, Track
@@ -59,10 +59,10 @@ class CallStream:
         self._in_flight: deque[_SubmittedWindow] = deque()
         self._any_in_flight = asyncio.Event()
         self._none_in_flight = asyncio.Event()
-        self._teller = Teller(
+        self._results = ResultQueue(
             listener,
             context.keep_within_s,
-            unkept=context.metrics.alerts_told_unkept.inc,
+            unkept=context.metrics.alerts_sent_unkept.inc,
             failed=self._any_in_flight.set,
         )
         self._none_in_flight.set()
@@ -119,7 +119,7 @@ class CallStream:
         """Publishes each window's score in order; runs until cancelled."""
         while True:
             await self._any_in_flight.wait()
-            self._teller.raise_failure()
+            self._results.raise_failure()
             if not self._in_flight:
                 self._any_in_flight.clear()
                 continue
@@ -137,7 +137,7 @@ class CallStream:
                 self._none_in_flight.set()
 
     async def end(self, reason: str) -> CallSummary:
-        """Waits until all audio received so far is scored and told, then ends.
+        """Waits until all audio received so far is scored and passed on, then ends.
 
         `run` must be running.
         """
@@ -146,12 +146,12 @@ class CallStream:
                 self._submit(track, pipeline.flush(), self._context.clock())
             await self._none_in_flight.wait()
         summary = self.abandon(reason)
-        await self.told()
+        await self.results_passed_on()
         return summary
 
-    async def told(self) -> None:
-        """Returns when all results are told, in at most `context.keep_within_s`."""
-        await self._teller.told()
+    async def results_passed_on(self) -> None:
+        """Returns when all results are passed on, in at most `context.keep_within_s`."""
+        await self._results.emptied()
 
     def abandon(self, reason: str) -> CallSummary:
         """Ends at once and drops the windows in flight; does nothing if the stream has ended.
@@ -175,7 +175,7 @@ class CallStream:
         """Drops all audio, windows and results that are under way."""
         self._drop_in_flight()
         self._pipelines.clear()
-        self._teller.forget()
+        self._results.forget()
 
     def _drop_in_flight(self) -> None:
         for submitted in self._in_flight:
@@ -227,14 +227,14 @@ class CallStream:
 
     def _publish(self, submitted: _SubmittedWindow, posterior: Posterior) -> None:
         reading, steps = self._call.add_reading(submitted.track, submitted.window, posterior)
-        self._teller.reading(reading)
+        self._results.reading(reading)
         lateness_s = self._context.clock() - submitted.arrived_at
         self._context.metrics.reading_lateness.observe(lateness_s)
         self._publish_steps(steps)
 
     def _publish_steps(self, steps: Sequence[Step]) -> None:
         for step in steps:
-            self._teller.transition(step.transition, step.receipt)
+            self._results.transition(step.transition, step.receipt)
 
 
 def _slice_samples(samples: int, most: int) -> int:

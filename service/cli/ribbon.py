@@ -42,10 +42,10 @@ def answer_table(answer: "Classification") -> Table:
 def summary(answer: "Classification") -> str:
     """Returns the answer about a whole recording in one line."""
     if answer.emotion is None or answer.probabilities is None:
-        heard = "no speech found"
+        verdict = "no speech found"
     else:
-        heard = sounds(answer.emotion, answer.probabilities[answer.emotion])
-    return f"{heard:22}  {answer.speech_s:6.1f} s of speech in {answer.duration_s:6.1f} s"
+        verdict = sounds(answer.emotion, answer.probabilities[answer.emotion])
+    return f"{verdict:22}  {answer.speech_s:6.1f} s of speech in {answer.duration_s:6.1f} s"
 
 
 def ribbon(windows: "Sequence[WindowAnswer]", duration_s: float, columns: int) -> list[Text]:

@@ -1,6 +1,6 @@
 // The connection to the service: a snapshot, every event after it, and both again when the events break off.
 
-import { heard, limit_s, lost } from "./liveness.js";
+import { received, limit_s, lost } from "./liveness.js";
 import { MAX_ALERTS, MAX_CALLS, SPAN_S, applyAlert, applyCall, applyErased, applyReading, applySnapshot, calls, on, state } from "./state.js";
 
 const ANSWER_WITHIN_MS = 10_000;
@@ -58,7 +58,7 @@ function listen(cursor, onHeard) {
     let timer;
     const wait = () => {
       clearTimeout(timer);
-      const silent = () => end(reject, new Error(`nothing heard from the service for ${limit_s()} s`));
+      const silent = () => end(reject, new Error(`nothing came from the service for ${limit_s()} s`));
       timer = setTimeout(silent, limit_s() * 1000);
     };
     const end = (settle, value) => {
@@ -80,7 +80,7 @@ function listen(cursor, onHeard) {
     apply("heartbeat", (beat) => {
       onHeard();
       wait();
-      if (heard(beat)) rejoin();
+      if (received(beat)) rejoin();
     });
     source.addEventListener("resync", () => sleep(500).then(rejoin));
     source.onerror = () => end(reject, new Error("the events broke off"));

@@ -13,7 +13,7 @@ export const limit_s = () => Math.min(LIMIT_S, 2 * every_s);
 
 // Takes a heartbeat in; returns whether everything should be fetched again, because another service
 // sent it than the one before, or because it came late.
-export function heard(beat) {
+export function received(beat) {
   const now = Date.now() / 1000;
   every_s = beat.every_s;
   const restarted = startId !== null && startId !== beat.start_id;
@@ -27,7 +27,7 @@ export function heard(beat) {
   if (beat.redis !== "up") lost("Redis is away");
   else if (late) lost(`the events come ${Math.round(delay_s)} s late`);
   else {
-    state.heard = { at: now, tick: performance.now() / 1000 };
+    state.confirmed = { at: now, tick: performance.now() / 1000 };
     state.lostAt = null;
     state.lostBecause = "";
   }
@@ -37,15 +37,15 @@ export function heard(beat) {
 
 // Says from now on that what is shown may not be true any more; it was at the last heartbeat that said so.
 export function lost(because) {
-  state.lostAt ??= state.heard?.at ?? Date.now() / 1000;
+  state.lostAt ??= state.confirmed?.at ?? Date.now() / 1000;
   state.lostBecause = because;
   on.changed();
 }
 
-// Looks whether heartbeats have stopped; to be called every second.
-export function checkHeard() {
+// Checks whether heartbeats have stopped; to be called every second.
+export function checkLiveness() {
   if (state.lostAt !== null) return;
   // Two clocks: one stops while the computer sleeps, the other may be set.
-  const silent_s = Math.max(Date.now() / 1000 - state.heard.at, performance.now() / 1000 - state.heard.tick);
-  if (silent_s > limit_s()) lost(`nothing heard from the service for ${Math.round(silent_s)} s`);
+  const silent_s = Math.max(Date.now() / 1000 - state.confirmed.at, performance.now() / 1000 - state.confirmed.tick);
+  if (silent_s > limit_s()) lost(`nothing came from the service for ${Math.round(silent_s)} s`);
 }

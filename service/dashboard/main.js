@@ -4,7 +4,7 @@ import { announce, drawAlerts } from "./alerts.js";
 import { addRow, drawCalls, removeRow, wantVisibleReadings } from "./calls.js";
 import { follow, rejoin } from "./feed.js";
 import { askForLogin, logInByLink, offerLogout } from "./login.js";
-import { checkHeard } from "./liveness.js";
+import { checkLiveness } from "./liveness.js";
 import { $, write } from "./page.js";
 import { followProblems } from "./problems.js";
 import { readPalette } from "./ribbon.js";
@@ -52,8 +52,8 @@ function drawHeader() {
 function connectionState() {
   if (!$("login").hidden) return ["connecting", "Not logged in"];
   if (state.lostAt === null) return ["live", "Live"];
-  if (!state.heard && !state.lostBecause) return ["connecting", "Connecting"];
-  const what = state.heard ? `As of ${wallTime(state.lostAt)}` : "No answer";
+  if (!state.confirmed && !state.lostBecause) return ["connecting", "Connecting"];
+  const what = state.confirmed ? `As of ${wallTime(state.lostAt)}` : "No answer";
   return ["stale", `${what}: ${state.lostBecause}`];
 }
 
@@ -62,14 +62,14 @@ readPalette();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", readPalette);
 addEventListener("scroll", hideTip, { passive: true });
 setInterval(() => {
-  checkHeard();
+  checkLiveness();
   tick();
   if (state.callsLeftOut && calls.size < MAX_CALLS * 0.9) rejoin();
   drawHeader(); // a tab in the background draws no frames, but its title still counts
   draw();
 }, 1000);
 document.addEventListener("visibilitychange", () => {
-  checkHeard(); // the timers of a hidden page may have slept
+  checkLiveness(); // the timers of a hidden page may have slept
   draw();
 });
 await logInByLink();

@@ -16,7 +16,7 @@ export const outdated = new Set(); // calls that must be drawn again
 export const state = {
   joined: false, // a snapshot has been shown
   embedded: false, // the service keeps nothing after a restart
-  heard: null, // the last heartbeat with which what is shown was true, see liveness.js
+  confirmed: null, // the last heartbeat with which what is shown was true, see liveness.js
   lostAt: Date.now() / 1000, // browser's clock: what is shown was true then; null while it is true now
   lostBecause: "",
   restartedAt: null, // service's clock, when the page has seen the service start again

@@ -2,7 +2,7 @@
 
 The pure `service/alerts/lifecycle.py` decides; act.lua stores the decision if the alert is still as
 it was read, else it is decided again. Nothing of this goes through the outbox: an action that
-waited for Redis might come after somebody else's, and nobody would have been told who has the
+waited for Redis might come after somebody else's, and nobody would know who has the
 alert.
 """
 

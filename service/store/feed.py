@@ -37,7 +37,7 @@ class Feed:
         block_s: float = BLOCK_S,
     ) -> None:
         self.position: str | None = None  # the id of the last event given to subscribers
-        # Is told the kind and the fields of each event that the stream of events has.
+        # Is called with the kind and the fields of each event of the stream.
         self.listener: Callable[[str, Mapping[str, str]], None] = lambda kind, fields: None
         self._redis: Any = redis  # its types leave open whether replies are bytes or text
         self._availability = availability

@@ -1,4 +1,4 @@
-"""The live calls of this process, as far as a Redis that has lost its data must be told again."""
+"""The live calls of this process, to be written again to a Redis that has lost its data."""
 
 from collections.abc import Iterator
 from dataclasses import replace

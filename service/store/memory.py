@@ -119,7 +119,7 @@ class MemoryQueue:
             self._others = deque(record for record in self._others if record not in discarded)
 
     def forget(self, session: str) -> None:
-        """Removes the entries of a session; nobody is told that they are kept."""
+        """Removes the entries of a session; their receipts never say that they are kept."""
         for queue in (self._on_disk, self._others):
             others = [one for one in queue if getattr(one.entry, "session", None) != session]
             queue.clear()

@@ -22,7 +22,7 @@ SOURCE = MUTES + (HERE / "write.lua").read_text()
 
 EVENTS_LIMIT = 10_000  # of kanjo:events: how far back a subscriber can catch up
 READINGS_LIMIT = 7_200  # of one call: two hours at one a second
-RETELL_BATCH = 32  # entries that are told again at once; Redis does nothing else meanwhile
+REWRITE_BATCH = 32  # entries that are written again at once; Redis does nothing else meanwhile
 WARNED_LIMIT = 1_000  # sessions of which a warning is remembered
 
 
@@ -55,7 +55,7 @@ class WriteScript:
         self._live = live
         self._limits = (retention_s, events_limit, readings_limit)
         self._wall_clock = wall_clock
-        self._data = ""  # the id of the data that Redis was told of
+        self._data = ""  # the id of the data that Redis last had
         self._warned: deque[str] = deque(maxlen=WARNED_LIMIT)
 
     async def apply(self, commands: Sequence[Command]) -> BatchResult:
@@ -66,7 +66,7 @@ class WriteScript:
         """
         result, data = await self._apply(commands, self._data)
         if self._data and data != self._data:
-            result = await self._tell_again()
+            result = await self._write_again()
             if result.problem:
                 return BatchResult(0, result.problem)
             self._data = data
@@ -74,12 +74,12 @@ class WriteScript:
         self._data = self._data or data
         return result
 
-    async def _tell_again(self) -> BatchResult:
-        """Tells Redis of all that is live; each part that it knows already changes nothing."""
+    async def _write_again(self) -> BatchResult:
+        """Writes all that is live to Redis; what it has already changes nothing."""
         commands = [serialize(entry) for entry in self._live.everything()]
-        log.warning("redis_lost_its_data", told_again=len(commands))
-        for start in range(0, len(commands), RETELL_BATCH):
-            batch = commands[start : start + RETELL_BATCH]
+        log.warning("redis_lost_its_data", written_again=len(commands))
+        for start in range(0, len(commands), REWRITE_BATCH):
+            batch = commands[start : start + REWRITE_BATCH]
             while batch:
                 result, _ = await self._apply(batch, "")
                 if result.problem and not is_fault_of_write(result.problem):

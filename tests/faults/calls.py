@@ -1,4 +1,4 @@
-"""Replayed calls that remember what the service told them."""
+"""Replayed calls, with a record of what the service sent them."""
 
 import asyncio
 import contextlib

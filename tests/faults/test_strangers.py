@@ -171,21 +171,21 @@ async def attacked(attack: Attack | None, kanjo: Service) -> AsyncIterator[None]
         await asyncio.gather(attacking, return_exceptions=True)
 
 
-async def heard(kanjo: Service, attack: Attack | None) -> int:
+async def readings_of_a_call(kanjo: Service, attack: Attack | None) -> int:
     """Plays the honest calls, beside an attack; returns the readings of one of them."""
     async with attacked(attack, kanjo):
         summary = await replay([recording()], kanjo.ws, calls=CALLS, stopped_within_s=60)
         async with kanjo.client() as client:
             assert (await client.get("/healthz")).status_code == 200
     assert not summary.errors, summary.reasons
-    assert summary.readings % CALLS == 0, "calls were heard differently"
+    assert summary.readings % CALLS == 0, "calls had different readings"
     return summary.readings // CALLS
 
 
 @pytest.fixture(scope="module")
 def alone(kanjo: Service) -> int:
     """The readings of an honest call that nobody disturbs."""
-    return asyncio.run(heard(kanjo, None))
+    return asyncio.run(readings_of_a_call(kanjo, None))
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ async def test_honest_calls_are_complete_beside_an_attack(
     kanjo: Service, alone: int, attack: Attack
 ) -> None:
     before_mb, logged = kanjo.rss_mb, len(kanjo.log)
-    assert await heard(kanjo, attack) == alone > 3
+    assert await readings_of_a_call(kanjo, attack) == alone > 3
     assert kanjo.rss_mb < before_mb + 150
     log = kanjo.log[logged:]
     assert "[error" not in log

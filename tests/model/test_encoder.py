@@ -84,7 +84,7 @@ def test_the_real_encoder_is_the_reference() -> None:
 
 def test_a_chunk_has_the_same_embeddings_in_any_batch(tiny_file: Path) -> None:
     encoder = load_encoder(tiny_file, TINY)
-    batch = torch.randn(3, 40, TINY.n_mels)  # the padding is noise, and must not be heard
+    batch = torch.randn(3, 40, TINY.n_mels)  # the padding is noise, and must not matter
     lengths = torch.tensor([40, 17, 2])
     together = encoder(batch, lengths)
     for row, length in enumerate(lengths.tolist()):

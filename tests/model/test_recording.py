@@ -1,4 +1,4 @@
-"""Recordings as people have them are heard whole, or refused with what is wrong."""
+"""Recordings as people have them are read whole, or refused with what is wrong."""
 
 import io
 import struct
@@ -41,21 +41,21 @@ def without_length(form: str, filled: bool) -> bytes:
     return bytes(data)
 
 
-def heard(data: bytes) -> Pcm:
+def decoded(data: bytes) -> Pcm:
     return decode(io.BytesIO(data))
 
 
 @pytest.mark.parametrize("filled", [False, True], ids=["zero", "all ones"])
 @pytest.mark.parametrize("form", PCM_KINDS)
-def test_a_header_that_does_not_know_its_length_is_heard_whole(form: str, filled: bool) -> None:
-    np.testing.assert_array_equal(heard(without_length(form, filled)), NOISE)
+def test_a_header_that_does_not_know_its_length_is_read_whole(form: str, filled: bool) -> None:
+    np.testing.assert_array_equal(decoded(without_length(form, filled)), NOISE)
 
 
 @pytest.mark.parametrize("form", [*PCM_KINDS, "FLAC", "MP3", "OGG"])
 def test_a_file_that_is_cut_off_is_refused(form: str) -> None:
     data = written(np.tile(NOISE, 5), form)
     with pytest.raises(BadRecording):
-        heard(data[: len(data) // 2])
+        decoded(data[: len(data) // 2])
 
 
 @pytest.mark.parametrize(
@@ -64,15 +64,15 @@ def test_a_file_that_is_cut_off_is_refused(form: str) -> None:
 )
 def test_joined_files_are_heard_whole(form: str, subtype: str) -> None:
     one = written(NOISE, form, subtype)
-    first = heard(one)
+    first = decoded(one)
     assert len(first) == len(NOISE)
-    np.testing.assert_array_equal(heard(one + one), np.tile(first, 2))
+    np.testing.assert_array_equal(decoded(one + one), np.tile(first, 2))
 
 
 def test_joined_wav_files_are_refused() -> None:
     one = written(NOISE, "WAV")
     with pytest.raises(BadRecording, match="a second recording after the first"):
-        heard(one + one)
+        decoded(one + one)
 
 
 def test_joined_files_count_together_for_the_longest_length() -> None:
@@ -91,11 +91,11 @@ def test_joined_files_count_together_for_the_longest_length() -> None:
 )
 def test_float_samples_that_are_no_sound_are_refused(samples: np.ndarray, what: str) -> None:
     with pytest.raises(BadRecording, match=f"got {what}, expected numbers from -1 to 1"):
-        heard(written(samples, "WAV", "FLOAT"))
+        decoded(written(samples, "WAV", "FLOAT"))
 
 
 def test_float_samples_a_little_beyond_one_are_clipped() -> None:
-    pcm = heard(written(np.full(8000, 1.5), "WAV", "FLOAT"))
+    pcm = decoded(written(np.full(8000, 1.5), "WAV", "FLOAT"))
     assert set(pcm.tolist()) == {32767}
 
 
@@ -154,13 +154,13 @@ def test_garbage_is_refused_in_a_sentence(start: bytes) -> None:
     random = np.random.default_rng(1)
     for size in (0, 1, 7, 30, 500, 100_000):
         with pytest.raises(BadRecording, match="^got .*expected "):
-            heard(start + random.bytes(size))
+            decoded(start + random.bytes(size))
 
 
 @pytest.mark.parametrize("filler", [b"\0", b"\xff", b"\xff\xfb\x90"])
 def test_a_search_for_mp3_frames_ends(filler: bytes) -> None:
     with pytest.raises(BadRecording, match="^got .*expected "):
-        heard(b"ID3" + bytes(7) + filler * (3_000_000 // len(filler)))
+        decoded(b"ID3" + bytes(7) + filler * (3_000_000 // len(filler)))
 
 
 def ogg_page(flags: int = 0) -> bytes:

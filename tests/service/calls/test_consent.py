@@ -113,11 +113,11 @@ async def test_a_call_that_is_refused_from_its_start_is_never_kept() -> None:
 
 async def test_another_process_may_erase_or_consent_to_a_call_that_is_live_here() -> None:
     async with service(LoudnessScorer(), consent_required=True) as calls:
-        calls.context.store.feed.listener = calls.heard
+        calls.context.store.feed.listener = calls.on_event
         async with LiveStream(calls, started()) as live:
             session = live.stream.session
             await until(lambda: calls.context.store.feed.following)
-            calls.heard("call_started", {"session": session, "consent": "given"})
+            calls.on_event("call_started", {"session": session, "consent": "given"})
             await live.send(speech(3))
             await until(lambda: len(live.readings) > 0)
             assert await kept(calls) == ["given"]

@@ -81,14 +81,14 @@ def test_a_page_without_its_service_says_at_once_as_of_when_it_is_true(
     assert page.text(".call .time") == frozen, "the call may have ended since"
 
 
-def test_a_stalled_stream_is_told_with_the_time_last_heard_and_joined_again(
+def test_a_stalled_stream_is_told_with_the_time_of_the_last_heartbeat_and_joined_again(
     page: Page, feed: Feed, server: Server
 ) -> None:
     feed.beat["every_s"] = 0.5
     page.open(server)
     feed.mute = True
     last_heard = time.time()
-    wait_until(lambda: "nothing heard from the service for 1 s" in page.connection)
+    wait_until(lambda: "nothing came from the service for 1 s" in page.connection)
     as_of = page.connection.removeprefix("As of ")[:8]
     near = [time.strftime("%H:%M:%S", time.localtime(last_heard - ago)) for ago in (-1, 0, 1)]
     assert as_of in near

@@ -40,7 +40,7 @@ OPEN = [("a-firing", "1", "pending"), ("a-firing", "2", "firing"), ("a-pending",
 
 
 @pytest.mark.parametrize("lose", LOSSES, ids=lambda lose: lose.__name__)
-async def test_live_calls_and_open_alerts_are_told_again_before_anything_else(
+async def test_live_calls_and_open_alerts_are_written_again_before_anything_else(
     real: Backend, lose: Loss
 ) -> None:
     # No heartbeat but the first: the next write alone finds out.
@@ -88,10 +88,10 @@ async def test_an_idle_service_tells_again_at_its_next_heartbeat(real: Backend) 
         await delivered(store)
         await real.redis.flushall()
 
-        async def told_again() -> bool:
+        async def written_again() -> bool:
             return await live_calls(store) == 1 and await real.transition_count() == 1
 
-        await until(told_again)
+        await until(written_again)
 
 
 async def test_every_service_tells_again_of_its_own(real: Backend) -> None:
@@ -107,10 +107,10 @@ async def test_every_service_tells_again_of_its_own(real: Backend) -> None:
         for _ in range(3):
             await real.redis.flushall()
 
-            async def told_again() -> bool:
+            async def written_again() -> bool:
                 return await live_calls(one) == 2 and await real.transition_count() == 2
 
-            await until(told_again)
+            await until(written_again)
 
 
 async def test_what_is_not_yet_delivered_is_neither_lost_nor_doubled(real: Backend) -> None:
@@ -136,7 +136,7 @@ async def test_what_is_not_yet_delivered_is_neither_lost_nor_doubled(real: Backe
         keys.alert_key("s1-caller-anger-1"),
     ],
 )
-async def test_a_part_that_is_lost_alone_is_told_again(real: Backend, lost: str) -> None:
+async def test_a_part_that_is_lost_alone_is_written_again(real: Backend, lost: str) -> None:
     async with running(real.store(heartbeat_s=0.05)) as store:
         store.call_started("s1", started(), NOW)
         store.transition("s1", transition(1, PENDING), NOW)
@@ -145,10 +145,10 @@ async def test_a_part_that_is_lost_alone_is_told_again(real: Backend, lost: str)
         before = await real.everything()
         await real.redis.delete(lost)
 
-        async def told_again() -> bool:
+        async def written_again() -> bool:
             return await real.redis.exists(lost) == 1
 
-        await until(told_again)
+        await until(written_again)
         await delivered(store)
         after = await real.everything()
         for key in (lost, keys.session_alerts_key("s1"), keys.ALERTS_BY_TIME):
@@ -156,7 +156,9 @@ async def test_a_part_that_is_lost_alone_is_told_again(real: Backend, lost: str)
         assert (await store.alerts(None, 10)).alerts[0].state == FIRING
 
 
-async def test_subscribers_get_what_is_told_again_as_states_that_they_have(real: Backend) -> None:
+async def test_subscribers_get_what_is_written_again_as_states_that_they_have(
+    real: Backend,
+) -> None:
     async with running(real.store(heartbeat_s=0.05)) as store:
         await until(lambda: store.feed.following)
         store.call_started("s1", started(), NOW)
@@ -167,16 +169,16 @@ async def test_subscribers_get_what_is_told_again_as_states_that_they_have(real:
         alert = await real.redis.hgetall(keys.alert_key("s1-caller-anger-1"))
         await real.redis.flushall()
 
-        async def told_again() -> bool:
+        async def written_again() -> bool:
             return await real.transition_count() == 2
 
-        await until(told_again)
+        await until(written_again)
         # (alert_id, number) and the state of the alert are those that they were.
         assert await real.transitions() == steps
         assert await real.redis.hgetall(keys.alert_key("s1-caller-anger-1")) == alert
 
 
-async def test_what_is_on_its_way_is_not_told_again(real: Backend) -> None:
+async def test_what_is_on_its_way_is_not_written_again(real: Backend) -> None:
     """Heartbeats that come before the first delivery find nothing of the call in Redis."""
     await real.redis.set(keys.alert_key("bad"), "of another program")
     for n in range(20):

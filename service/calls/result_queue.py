@@ -1,4 +1,4 @@
-"""Tells a stream's listener its results in their order, each step of an alert once it is kept."""
+"""Passes a stream's results to its listener in order, each step of an alert once it is kept."""
 
 import asyncio
 from collections import deque
@@ -13,7 +13,7 @@ ResultListener = Callable[[Reading | Transition], None]
 
 @dataclass(slots=True)
 class _Waiting:
-    """A result that is not told yet."""
+    """A result that was not passed on yet."""
 
     result: Reading | Transition
     receipt: Receipt | None = None
@@ -21,13 +21,13 @@ class _Waiting:
     overdue: bool = False
 
 
-class Teller:
+class ResultQueue:
     """Passes results on in the order in which they are handed in, without blocking.
 
     A transition waits until it is kept, but no longer than `keep_within_s`; later results wait
-    behind it. `unkept` is called for each transition that is told before it is kept. An exception
-    of the listener is raised where the result was handed in if it is told there; else `failed` is
-    called, and `raise_failure` raises it.
+    behind it. `unkept` is called for each transition that is passed on before it is kept. An
+    exception of the listener is raised where the result was handed in if it is passed on there;
+    else `failed` is called, and `raise_failure` raises it.
     """
 
     def __init__(
@@ -43,70 +43,70 @@ class Teller:
         self._unkept = unkept
         self._failed = failed
         self._waiting: deque[_Waiting] = deque()
-        self._all_told = asyncio.Event()
-        self._all_told.set()
+        self._empty = asyncio.Event()
+        self._empty.set()
         self._failure: Exception | None = None  # of the listener, later than its result
 
     def raise_failure(self) -> None:
-        """Raises what the listener raised when it was told something later."""
+        """Raises what the listener raised when it was given a result later."""
         failure, self._failure = self._failure, None
         if failure:
             raise failure
 
     def reading(self, reading: Reading) -> None:
-        """Tells a reading, after all results before it."""
+        """Passes on a reading, after all results before it."""
         if not self._waiting:
             self._listener(reading)
             return
         self._waiting.append(_Waiting(reading))
 
     def transition(self, transition: Transition, receipt: Receipt) -> None:
-        """Tells a transition once its receipt says that it is kept, or the time is over."""
+        """Passes on a transition once its receipt says that it is kept, or the time is over."""
         waiting = _Waiting(transition, receipt)
         self._waiting.append(waiting)
-        self._all_told.clear()
+        self._empty.clear()
         if receipt.kept:
-            self._tell()
+            self._pass_on()
             return
         loop = asyncio.get_running_loop()
-        receipt.when_kept(self._tell_later)
+        receipt.when_kept(self._pass_on_later)
         waiting.timer = loop.call_later(self._keep_within_s, self._expire, waiting)
 
     def forget(self) -> None:
-        """Drops what is not told yet."""
+        """Drops what was not passed on yet."""
         for waiting in self._waiting:
             if waiting.timer:
                 waiting.timer.cancel()
             if waiting.receipt:
                 waiting.receipt.forget()
         self._waiting.clear()
-        self._all_told.set()
+        self._empty.set()
 
-    async def told(self) -> None:
-        """Returns when all results are told, which takes at most `keep_within_s`."""
-        await self._all_told.wait()
+    async def emptied(self) -> None:
+        """Returns when all results are passed on, which takes at most `keep_within_s`."""
+        await self._empty.wait()
 
     def _expire(self, waiting: _Waiting) -> None:
         waiting.overdue = True
-        self._tell_later()
+        self._pass_on_later()
 
-    def _tell_later(self) -> None:
-        """Tells what can be told now; nothing of the listener reaches the caller."""
+    def _pass_on_later(self) -> None:
+        """Passes on what can be now; nothing of the listener reaches the caller."""
         try:
-            self._tell()
+            self._pass_on()
         except Exception as failure:
             self._failure = failure
             self._failed()
 
-    def _tell(self) -> None:
+    def _pass_on(self) -> None:
         try:
-            while self._waiting and _can_be_told(self._waiting[0]):
-                self._tell_first()
+            while self._waiting and _is_due(self._waiting[0]):
+                self._pass_on_first()
         finally:
             if not self._waiting:
-                self._all_told.set()
+                self._empty.set()
 
-    def _tell_first(self) -> None:
+    def _pass_on_first(self) -> None:
         first = self._waiting.popleft()
         if first.timer:
             first.timer.cancel()
@@ -116,5 +116,5 @@ class Teller:
         self._listener(first.result)
 
 
-def _can_be_told(waiting: _Waiting) -> bool:
+def _is_due(waiting: _Waiting) -> bool:
     return waiting.receipt is None or waiting.receipt.kept or waiting.overdue
