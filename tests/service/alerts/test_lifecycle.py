@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.alerts.lifecycle import (
@@ -24,6 +24,8 @@ from service.events import AlertState
 FIRING = AlertState.FIRING
 NAMES = ("Ada", "Ben", "Cem")
 
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 @st.composite
 def actions(draw: st.DrawFn) -> Action:
@@ -43,7 +45,7 @@ def histories(draw: st.DrawFn) -> tuple[AlertState, Handling, LastAction | None,
     """An alert after some actions at growing times."""
     state = draw(st.sampled_from(AlertState))
     handling, last, now = Handling(), None, 1000.0
-    for action in draw(st.lists(actions(), max_size=8)):
+    for action in draw(st.lists(actions(), max_size=6)):
         now += draw(st.floats(0, 10))
         decision = decide(state, handling, last, action, now)
         if isinstance(decision, Decision):
@@ -51,6 +53,7 @@ def histories(draw: st.DrawFn) -> tuple[AlertState, Handling, LastAction | None,
     return state, handling, last, now
 
 
+@patient
 @given(histories(), actions())
 def test_a_holder_loses_an_alert_by_their_own_doing_only(
     history: tuple[AlertState, Handling, LastAction | None, float], action: Action
@@ -65,6 +68,7 @@ def test_a_holder_loses_an_alert_by_their_own_doing_only(
         assert decision.handling.dismissed_by == handling.dismissed_by or is_undo
 
 
+@patient
 @given(histories(), st.sampled_from(NAMES))
 def test_who_takes_has_it_or_is_told_who_does(
     history: tuple[AlertState, Handling, LastAction | None, float], name: str
@@ -87,6 +91,7 @@ def test_who_takes_has_it_or_is_told_who_does(
     assert decision.by is None or decision.by in decision.got
 
 
+@patient
 @given(histories(), actions(), st.floats(0, UNDO_WITHIN_S))
 def test_an_action_undone_at_once_leaves_what_was_there_before(
     history: tuple[AlertState, Handling, LastAction | None, float], action: Action, later_s: float
@@ -111,6 +116,7 @@ def test_an_action_undone_at_once_leaves_what_was_there_before(
     assert late.reason is Reason.TOO_LATE
 
 
+@patient
 @given(histories())
 def test_a_handling_survives_its_storing(
     history: tuple[AlertState, Handling, LastAction | None, float],
