@@ -85,7 +85,7 @@ class CallRegistry:
             call.refuse()
 
     def on_event(self, kind: str, fields: Mapping[str, str]) -> None:
-        """Acts on an event of the store, such as a request about a call that another process took."""
+        """Acts on an event of the store: another process may be asked about a call of this one."""
         session = fields.get("session", "")
         if kind == CALL_ERASED:
             self.refuse(session)

@@ -88,7 +88,7 @@ def test_a_stalled_stream_is_told_with_the_time_of_the_last_heartbeat_and_joined
     page.open(server)
     feed.mute = True
     last_heard = time.time()
-    wait_until(lambda: "nothing came from the service for 1 s" in page.connection)
+    wait_until(lambda: "nothing came from the service for " in page.connection)
     as_of = page.connection.removeprefix("As of ")[:8]
     near = [time.strftime("%H:%M:%S", time.localtime(last_heard - ago)) for ago in (-1, 0, 1)]
     assert as_of in near
