@@ -52,7 +52,7 @@ async function get(path) {
 }
 
 // Resolves when the snapshot should be fetched again, rejects when the events are lost.
-function listen(cursor, onHeard) {
+function listen(cursor, onBeat) {
   return new Promise((resolve, reject) => {
     const source = new EventSource(`v1/events?after=${encodeURIComponent(cursor)}`);
     let timer;
@@ -78,9 +78,10 @@ function listen(cursor, onHeard) {
     apply("reading", applyReading);
     apply("alert", (alert) => applyAlert(alert));
     apply("heartbeat", (beat) => {
-      onHeard();
-      wait();
-      if (received(beat)) rejoin();
+      onBeat();
+      const outOfDate = received(beat);
+      wait(); // for as long as this heartbeat says, so after it was taken in
+      if (outOfDate) rejoin();
     });
     source.addEventListener("resync", () => sleep(500).then(rejoin));
     source.onerror = () => end(reject, new Error("the events broke off"));
