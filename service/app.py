@@ -45,12 +45,13 @@ from service.api import (
     session,
     single_sign_on,
     summary,
+    webhooks,
 )
 from service.api.access import AccessMiddleware
 from service.api.audiosocket import AudioSocketServer
 from service.api.headers import StrictHeaders
 from service.api.heartbeat import Heartbeat
-from service.api.numbers import Numbers
+from service.api.numbers import Numbers, hidden
 from service.api.origin import OriginCheck
 from service.api.services import Services
 from service.api.telephony import create_router
@@ -72,6 +73,8 @@ from service.telephony.shared.facts import FactReader
 from service.telephony.shared.listen_only import MessageProblem
 from service.telephony.shared.no_credentials import AcceptAll
 from service.telephony.shared.nonces import RefusesReplays
+from service.webhooks.spool import FILE as WEBHOOKS
+from service.webhooks.webhooks import Webhooks
 
 log = structlog.get_logger()
 
@@ -121,6 +124,9 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
     if settings.policy is not None:
         record = partial(store.audit.add, "service", "policy_loaded", session=None)
         policy = PolicyWatch(settings.policy, lambda version: record(detail=version))
+    outward = Webhooks(
+        settings.webhooks, settings.state_dir / WEBHOOKS, metrics, hidden, settings.page_url
+    )
     serving = scorer.meta.serving.override(settings.first_s, settings.hop_s)
     context = CallContext(
         meta=scorer.meta,
@@ -135,6 +141,7 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
         keep_within_s=settings.keep_within_ms / 1000,
         consent_required=settings.consent == "required",
         policy=policy,
+        alerts=outward,
     )
     live = CallRegistry(context, settings.max_calls)
     store.feed.listener = live.on_event
@@ -179,6 +186,7 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
         logins=parts.logins,
         single_sign_on=parts.single_sign_on,
         nonces=KeptNonces(settings.state_dir / NONCES, nonces),
+        webhooks=outward,
         numbers=Numbers(Role(settings.numbers_for)),
         facts=FactReader(
             facts_of(settings.providers),
@@ -208,6 +216,7 @@ def create_app(settings: Settings) -> FastAPI:
         PolicyError: the policy file can't be used.
         OutboxInUse: another service uses the state folder.
         CantListen: a port for AudioSocket is in use.
+        WebhooksUnusable: the file of receivers, or that of undelivered notices, can't be used.
         AccessUnusable: the file of tokens and sessions can't be used.
     """
     parts = set_up(settings)
@@ -233,6 +242,7 @@ def create_app(settings: Settings) -> FastAPI:
             parts.book.run,
             services.nonces.run,
             services.heartbeat.run,
+            services.webhooks.run,
             partial(_warm_up, services),
             *([partial(follow_policy, services.policy)] if services.policy else []),
             *(server.run for server in audiosocket_servers),
@@ -242,10 +252,13 @@ def create_app(settings: Settings) -> FastAPI:
                 owned = [tasks.create_task(_require(run, services)) for run in required]
                 yield
                 services.stopping.set()
-                await services.store.flush(FLUSH_S)
+                await asyncio.gather(
+                    services.store.flush(FLUSH_S), services.webhooks.flush(FLUSH_S)
+                )
                 for task in owned:
                     task.cancel()
         finally:
+            await services.webhooks.close()
             await services.store.close()
 
     app = FastAPI(
@@ -278,6 +291,7 @@ def create_app(settings: Settings) -> FastAPI:
         consent,
         session,
         single_sign_on,
+        webhooks,
         old_paths,
     ):
         app.include_router(routes.router)

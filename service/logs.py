@@ -103,6 +103,9 @@ def configure(level: str, form: Literal["text", "json"]) -> None:
             # Access logs of frequent health checks would hide the other entries.
             "loggers": {
                 "uvicorn.access": {"level": "WARNING"},
+                # Addresses of webhooks are secrets, and at debug headers are logged too.
+                "httpx": {"level": "WARNING"},
+                "httpcore": {"level": "WARNING"},
                 # At debug it would log every frame, audio and credentials included.
                 "uvicorn.error": {
                     "level": "INFO" if level == "debug" else level.upper(),

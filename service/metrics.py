@@ -178,6 +178,20 @@ class Metrics:
             "Steps of alerts that were sent to the provider before Redis or the disk had them.",
             registry=registry,
         )
+        self.webhook_attempts = Counter(
+            "kanjo_webhook_deliveries",
+            "Attempts to deliver notices to receivers, and notices that were given up.",
+            ["receiver", "result"],
+            registry=registry,
+        )
+        self.webhooks_waiting = Gauge(
+            "kanjo_webhooks_waiting", "Notices that have not arrived yet.", registry=registry
+        )
+        self.webhook_dead_letters = Gauge(
+            "kanjo_webhook_dead_letters",
+            "Notices that were given up and can be sent again.",
+            registry=registry,
+        )
         self.problems = Gauge(
             "kanjo_problems", "Problems of the store, which /readyz names.", registry=registry
         )

@@ -217,6 +217,9 @@ class ServiceSettings(BaseModel):
     state_dir: Path = Field(
         Path("var"), description="folder of the outbox, which keeps writes while Redis is away"
     )
+    webhooks: Path | None = Field(
+        None, description="TOML file of the receivers that are told of alerts (docs/webhooks.md)"
+    )
     keep_within_ms: float = Field(
         250,
         ge=0,

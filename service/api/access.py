@@ -46,6 +46,8 @@ ROLES: Mapping[str, Role | None] = {
     "/v1/events": Role.VIEWER,
     "/v1/outbox": Role.VIEWER,
     "/v1/audit": Role.ADMIN,
+    "/v1/webhooks": Role.ADMIN,
+    "/v1/webhooks/dead/{id}/retry": Role.ADMIN,
     "/calls": Role.VIEWER,  # these redirect
     "/calls/{call_id:path}": Role.VIEWER,
     "/alerts": Role.VIEWER,

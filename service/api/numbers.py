@@ -1,6 +1,7 @@
 """Telephone numbers in responses: whole for those whose role may see them, masked for others."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TypeVar
@@ -70,14 +71,14 @@ def without_numbers(view: V) -> V:
                 facts,
                 caller_number=facts.caller_number and masked(facts.caller_number),
                 called_number=facts.called_number and masked(facts.called_number),
-                call_url=url if url and _hidden(url, numbers) == url else None,
+                call_url=url if url and hidden(url, numbers) == url else None,
             ),
-            "metadata": {name: _hidden(text, numbers) for name, text in view.metadata.items()},
+            "metadata": {name: hidden(text, numbers) for name, text in view.metadata.items()},
         }
     )
 
 
-def _hidden(text: str, numbers: list[str]) -> str:
+def hidden(text: str, numbers: Sequence[str]) -> str:
     """Returns the text with these numbers masked, however they are spelled, and others with `+`."""
     for number in numbers:
         text = _spelled(number).sub(_masked_match, text)

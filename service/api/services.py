@@ -30,6 +30,7 @@ from service.store.problems import Problem
 from service.store.store import Store
 from service.telephony.shared.authenticator import Authenticator
 from service.telephony.shared.facts import FactReader
+from service.webhooks.webhooks import Webhooks
 
 
 class OpenConnection(Protocol):
@@ -57,6 +58,7 @@ class Services:
     logins: Logins
     nonces: KeptNonces  # of handshakes that were accepted
     heartbeat: Heartbeat
+    webhooks: Webhooks
     single_sign_on: SingleSignOn | None = None
     numbers: Numbers = field(default_factory=lambda: Numbers(Role.OPERATOR))
     facts: FactReader = field(default_factory=FactReader)  # from metadata

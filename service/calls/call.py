@@ -107,6 +107,11 @@ class Call:
         return self._started.bridge
 
     @property
+    def facts(self) -> CallFacts:
+        """What is known of the call; nothing of one whose caller refused."""
+        return self._started.facts
+
+    @property
     def streams(self) -> tuple[AttachedStream, ...]:
         """The streams that are attached now."""
         return tuple(self._streams)

@@ -9,6 +9,7 @@ from model.artifact import ArtifactMeta
 from model.speech_check import SpeechCheck
 from service.alerts.policy import AlertRule
 from service.alerts.policy_file import Policy
+from service.events import CallFacts, Transition
 from service.metrics import Metrics
 from service.scoring.batcher import Batcher
 from service.store.store import Store
@@ -20,6 +21,30 @@ class PolicySource(Protocol):
     @property
     def current(self) -> Policy:
         """The policy in use."""
+
+
+class AlertListener(Protocol):
+    """What gets the steps of all alerts, at the same time as the calls' connections."""
+
+    def on_transition(
+        self, session: str, bridge: str, facts: CallFacts, transition: Transition
+    ) -> None:
+        """Takes a step of an alert; must neither wait nor raise."""
+
+    def forget(self, session: str) -> None:
+        """Forgets a session, which is no longer analysed and is erased."""
+
+
+class NoListener:
+    """Ignores everything."""
+
+    def on_transition(
+        self, session: str, bridge: str, facts: CallFacts, transition: Transition
+    ) -> None:
+        """Ignored."""
+
+    def forget(self, session: str) -> None:
+        """Ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +66,4 @@ class CallContext:
     max_in_flight: int = 64  # windows of one stream that are queued or being scored
     keep_within_s: float = 0.25  # how long a step of an alert waits to be kept before it is sent
     policy: PolicySource | None = None  # of the policy file; None: there is none
+    alerts: AlertListener = NoListener()

@@ -80,7 +80,11 @@ class CallRegistry:
         return call is not None
 
     def refuse(self, session: str) -> None:
-        """Stops the analysis of a session at once, if it is live here (`Call.refuse`)."""
+        """Stops the analysis of a session at once, if it is live here (`Call.refuse`).
+
+        Its alerts are not told to receivers outside any more.
+        """
+        self.context.alerts.forget(session)
         if call := self._of_session(session):
             call.refuse()
 

@@ -10,7 +10,15 @@ from service.calls.context import CallContext
 from service.calls.result_queue import ResultListener, ResultQueue
 from service.calls.track import TrackPipeline
 from service.calls.windows import Window
-from service.events import Audio, CallStarted, CallSummary, Gap, Track
+from service.events import (
+    Audio,
+    CallStarted,
+    CallSummary,
+    Gap,
+    Reading,
+    Track,
+    Transition,
+)
 from service.metrics import HUNG_UP
 from service.scoring.batcher import WindowDropped
 from service.scoring.scorer import Posterior
@@ -59,8 +67,9 @@ class CallStream:
         self._in_flight: deque[_SubmittedWindow] = deque()
         self._any_in_flight = asyncio.Event()
         self._none_in_flight = asyncio.Event()
+        self._listener = listener
         self._results = ResultQueue(
-            listener,
+            self._pass_on,
             context.keep_within_s,
             unkept=context.metrics.alerts_sent_unkept.inc,
             failed=self._any_in_flight.set,
@@ -231,6 +240,12 @@ class CallStream:
         lateness_s = self._context.clock() - submitted.arrived_at
         self._context.metrics.reading_lateness.observe(lateness_s)
         self._publish_steps(steps)
+
+    def _pass_on(self, result: Reading | Transition) -> None:
+        if isinstance(result, Transition):
+            call = self._call
+            self._context.alerts.on_transition(call.session, call.bridge, call.facts, result)
+        self._listener(result)
 
     def _publish_steps(self, steps: Sequence[Step]) -> None:
         for step in steps:
