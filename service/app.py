@@ -73,6 +73,7 @@ from service.telephony.shared.facts import FactReader
 from service.telephony.shared.listen_only import MessageProblem
 from service.telephony.shared.no_credentials import AcceptAll
 from service.telephony.shared.nonces import RefusesReplays
+from service.webhooks.muted import Muted
 from service.webhooks.spool import FILE as WEBHOOKS
 from service.webhooks.webhooks import Webhooks
 
@@ -125,7 +126,12 @@ def _services(settings: Settings, scorer: TorchScorer, parts: AccessParts) -> Se
         record = partial(store.audit.add, "service", "policy_loaded", session=None)
         policy = PolicyWatch(settings.policy, lambda version: record(detail=version))
     outward = Webhooks(
-        settings.webhooks, settings.state_dir / WEBHOOKS, metrics, hidden, settings.page_url
+        settings.webhooks,
+        settings.state_dir / WEBHOOKS,
+        metrics,
+        hidden,
+        settings.page_url,
+        Muted(store.mutes.all, lambda: policy.current if policy else None),
     )
     serving = scorer.meta.serving.override(settings.first_s, settings.hop_s)
     context = CallContext(

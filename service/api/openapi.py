@@ -30,6 +30,7 @@ TAGS = [
     {"name": "alerts", "description": "What people do with alerts."},
     {"name": "classify", "description": "How the speaker of a recording sounds."},
     {"name": "audit", "description": "Who did what to calls and alerts."},
+    {"name": "webhooks", "description": "Receivers outside, and what did not reach them."},
     {"name": "health", "description": "For supervisors: alive, ready, degraded, metrics."},
 ]
 
@@ -62,6 +63,7 @@ OF_ALERTS = {
     404: "no such alert",
     409: "not done, for the `reason`: perhaps somebody else (`by`) has the alert, which is `alert`",
 }
+OF_DEAD_LETTERS = {404: "no such dead letter", 409: "its receiver is stopped or was removed"}
 TOO_MANY_MUTES = {409: "as many mutes as are allowed"}
 
 EVENTS: Mapping[str, type[BaseModel]] = {
@@ -118,7 +120,7 @@ def _correct(path: str, operation: dict[str, Any]) -> None:
         errors |= WITH_ROLE
     if has_input:
         errors |= WITH_INPUT
-    if path.startswith("/v1/") and path not in ("/v1/outbox", "/v1/events"):
+    if path.startswith("/v1/") and path not in ("/v1/outbox", "/v1/events", "/v1/webhooks"):
         errors |= OF_CALLS
     if path.startswith("/v1/calls/{call_id}"):
         errors |= UNKNOWN_CALL
@@ -128,6 +130,8 @@ def _correct(path: str, operation: dict[str, Any]) -> None:
         errors |= OF_ALERTS
     if path == "/v1/mutes" and "requestBody" in operation:
         errors |= TOO_MANY_MUTES
+    if path.startswith("/v1/webhooks/dead/"):
+        errors |= OF_DEAD_LETTERS
     for status, text in errors.items():
         responses.setdefault(str(status), {"description": text, "content": {PROBLEM_TYPE: {}}})
     for status, response in responses.items():

@@ -1,7 +1,5 @@
 """At most one notice of a call in so many seconds."""
 
-from service.webhooks.delivery import Delivery
-
 MOST_CALLS = 10_000  # whose last slot is remembered; then the oldest are forgotten
 
 
@@ -25,10 +23,6 @@ class Spacing:
         while len(self._last) > MOST_CALLS:
             del self._last[next(iter(self._last))]
         return at
-
-    def overtaken(self, waiting: Delivery, now: float) -> bool:
-        """Returns whether a notice waits for its moment, so that the end of its alert voids it."""
-        return bool(self._gap_s) and waiting.attempts == 0 and waiting.not_before > now
 
     def give_back(self, session: str) -> None:
         """Makes the last moment that a call was given free again."""

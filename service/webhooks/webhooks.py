@@ -17,6 +17,7 @@ from service.metrics import Metrics
 from service.webhooks.backoff import Backoff
 from service.webhooks.delivery import DeadLetter, Delivery
 from service.webhooks.errors import NoSuchDeadLetter, ReceiverStopped, WebhooksUnusable
+from service.webhooks.muted import Muted
 from service.webhooks.notice import Hide, Notice
 from service.webhooks.receivers import Receiver, load_receivers
 from service.webhooks.sender import WITHIN_S, Result, Sender
@@ -69,6 +70,7 @@ class Webhooks:
         metrics: counts the attempts.
         hide: masks telephone numbers in a text.
         page_url: address of the dashboard; None: messages have no link.
+        muted: knows which alerts are muted; None: none ever is.
         limits: bounds and times.
         clock: seconds, for waits.
         wall_clock: epoch seconds.
@@ -84,6 +86,7 @@ class Webhooks:
         metrics: Metrics,
         hide: Hide,
         page_url: str | None = None,
+        muted: Muted | None = None,
         *,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -93,6 +96,7 @@ class Webhooks:
         self._metrics = metrics
         self._hide = hide
         self._page_url = page_url
+        self._muted = muted
         self._limits = limits or Limits()
         self._clock = clock
         self._wall_clock = wall_clock
@@ -222,6 +226,8 @@ class Webhooks:
                 self._start(name, worker)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_spooling())
+                if self._path and self._muted:
+                    tasks.create_task(self._muted.run(self._look_again))
                 if self._path:
                     tasks.create_task(self._follow(self._path))
         finally:
@@ -248,6 +254,10 @@ class Webhooks:
 
     def _start(self, name: str, worker: Worker) -> None:
         self._tasks[name] = asyncio.create_task(worker.run(), name=f"webhook {name}")
+
+    def _look_again(self) -> None:
+        for worker in self._workers.values():
+            worker.look_again()
 
     async def _keep_spooling(self) -> None:
         while True:
@@ -347,6 +357,7 @@ class Webhooks:
             sender,
             self,
             limits.backoff,
+            muted_until=self._muted.until if self._muted else lambda notice: None,
             most_waiting=limits.most_waiting,
             clock=self._clock,
             wall_clock=wall_clock,

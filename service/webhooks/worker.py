@@ -67,6 +67,7 @@ class Worker:
         sender: sends one notice.
         book: notes what becomes of the deliveries.
         backoff: when to try again.
+        muted_until: until when (epoch seconds) an alert is muted, or None; its notice waits.
         clock: seconds, for waits.
         wall_clock: epoch seconds.
     """
@@ -79,6 +80,7 @@ class Worker:
         book: Book,
         backoff: Backoff,
         *,
+        muted_until: Callable[[Notice], float | None] = lambda notice: None,
         most_waiting: int = MOST_WAITING,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -90,6 +92,7 @@ class Worker:
         self._sender = sender
         self._book = book
         self._backoff = backoff
+        self._muted_until = muted_until
         self._most_waiting = most_waiting
         self._clock = clock
         self._wall_clock = wall_clock
@@ -120,7 +123,7 @@ class Worker:
             self._give_up(delivery, GONE)
             return
         now, notice = self._clock(), delivery.notice
-        if notice.over and self._void(notice.alert_id, now):
+        if notice.over and self._void(notice.alert_id):
             self._spacing.give_back(notice.session)
             self._book.done(delivery)
             return
@@ -137,6 +140,10 @@ class Worker:
             self._give_up(oldest, problem)
         self._wake.set()
         self._idle.clear()
+
+    def look_again(self) -> None:
+        """Looks again at what waits, because other alerts are muted now."""
+        self._wake.set()
 
     def forget(self, session: str) -> None:
         """Drops the deliveries of a session; one that is being tried may still arrive."""
@@ -177,11 +184,20 @@ class Worker:
         if self._stopped or not firsts:
             return None, None
         now = self._clock()
-        due = [each for each in firsts.values() if each.not_before <= now]
+        waits = {
+            each.id: max(each.not_before - now, self._held_s(each)) for each in firsts.values()
+        }
+        due = [each for each in firsts.values() if waits[each.id] <= 0]
         if now >= self._paused_until and due:
             return min(due, key=lambda each: (each.attempts, each.id)), None
-        earliest = min(each.not_before for each in firsts.values())
-        return None, max(earliest, self._paused_until) - now
+        return None, max(min(waits.values()), self._paused_until - now)
+
+    def _held_s(self, delivery: Delivery) -> float:
+        """Returns how long a notice that was not tried yet waits because its alert is muted."""
+        if delivery.attempts or delivery.notice.over:
+            return 0.0
+        until = self._muted_until(delivery.notice)
+        return 0.0 if until is None else until - self._wall_clock()
 
     async def _try(self, delivery: Delivery) -> None:
         self._current = delivery
@@ -223,10 +239,19 @@ class Worker:
                 self._paused_until = now + max(pause_s, outcome.retry_after_s or 0)
                 self._book.changed(delivery)
 
-    def _void(self, alert_id: str, now: float) -> bool:
-        """Drops the steps of an alert if none was tried yet, because they wait for their moment."""
+    def _void(self, alert_id: str) -> bool:
+        """Drops the steps of an alert if each is held back: the alert ended, and nobody knows it.
+
+        What holds a step back is a mute, or another notice of the call shortly before.
+        """
+        now = self._clock()
         steps = [each for each in self.waiting if each.notice.alert_id == alert_id]
-        if not steps or not all(self._spacing.overtaken(each, now) for each in steps):
+        held = [
+            each
+            for each in steps
+            if each.attempts == 0 and (each.not_before > now or self._held_s(each) > 0)
+        ]
+        if not steps or held != steps:
             return False
         for each in steps:
             self._finish(each)

@@ -19,6 +19,8 @@ OPERATIONS = (
     ("/v1/alerts", "GET"),
     ("/v1/outbox", "GET"),
     ("/v1/audit", "GET"),
+    ("/v1/webhooks", "GET"),
+    ("/v1/webhooks/dead/{id}/retry", "POST"),
     ("/v1/alerts/summary", "GET"),
     ("/v1/alerts/{alert_id}/take", "POST"),
     ("/v1/alerts/{alert_id}/hand-over", "POST"),

@@ -11,6 +11,7 @@ from service.api.numbers import hidden
 from service.events import AlertState
 from service.metrics import Metrics
 from service.webhooks.backoff import Backoff
+from service.webhooks.muted import Muted
 from service.webhooks.spool import FILE
 from service.webhooks.webhooks import Limits, ReceiverState, Webhooks
 from tests.service.webhooks.http_receiver import FACTS, SECRET, HttpReceiver, transition
@@ -47,6 +48,7 @@ async def webhooks(
     text: str | None,
     metrics: Metrics | None = None,
     clocks: Callable[[], float] | None = None,
+    muted: Muted | None = None,
     **changed: Any,
 ) -> AsyncIterator[Webhooks]:
     """Runs webhooks with a receivers' file of this text, or with the one that is there."""
@@ -60,6 +62,7 @@ async def webhooks(
         metrics or Metrics(),
         hidden,
         "https://kanjo.example",
+        muted,
         limits=limits(**changed),
         clock=clocks or time.monotonic,
         wall_clock=clocks or time.time,
