@@ -315,21 +315,30 @@ class Webhooks:
             await self._replace(receivers)
 
     async def _replace(self, receivers: Mapping[str, Receiver]) -> None:
-        """Ends the workers, and starts those of the new receivers with what waited."""
-        running = [*self._tasks.values()]
-        for task in running:
+        """Ends the workers of receivers that changed or are stopped, and starts new ones."""
+        unchanged = {
+            name
+            for name, worker in self._workers.items()
+            if receivers.get(name) == worker.receiver and worker.state != "stopped"
+        }
+        ending = [self._tasks.pop(name) for name in {*self._tasks} - unchanged]
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        waiting = [each for worker in self._workers.values() for each in worker.waiting]
-        self._apply(receivers, waiting)
-        for name, worker in self._workers.items():
-            self._start(name, worker)
+        await asyncio.gather(*ending, return_exceptions=True)
+        ended = [worker for name, worker in self._workers.items() if name not in unchanged]
+        self._workers = {name: self._workers[name] for name in unchanged}
+        self._apply(receivers, [each for worker in ended for each in worker.waiting])
+        for name in self._workers.keys() - unchanged:
+            self._start(name, self._workers[name])
 
     def _apply(self, receivers: Mapping[str, Receiver], waiting: list[Delivery]) -> None:
+        """Makes the workers that are lacking, and gives them what waits for their receivers."""
         if receivers and self._tls is None:
             self._tls = httpx.create_ssl_context(trust_env=False)
-        self._tasks.clear()
-        self._workers = {name: self._worker(name, each) for name, each in receivers.items()}
+        there = self._workers
+        self._workers = {
+            name: there.get(name) or self._worker(name, each) for name, each in receivers.items()
+        }
         for name, worker in self._workers.items():
             worker.take([each for each in waiting if each.receiver == name])
             for result in ("delivered", "failed", "dead"):

@@ -1,6 +1,7 @@
 """Deliveries to real receivers that are down, slow, refuse, redirect; and restarts in between."""
 
 import asyncio
+import shutil
 import threading
 from email.utils import formatdate
 from pathlib import Path
@@ -218,6 +219,41 @@ async def test_a_restart_in_between_loses_none_and_doubles_none(tmp_path: Path) 
             await until(lambda: state_of(hooks).waiting == 0)
             assert hooks.dead_letters == []
     assert sorted(receiver.accepted) == sorted(sent)
+
+
+async def test_a_service_that_is_killed_delivers_after_its_start_what_was_on_disk(
+    tmp_path: Path,
+) -> None:
+    crashed = tmp_path / "crashed"
+    with receiving() as receiver:
+        receiver.answer = lambda request: Answer(503)
+        async with webhooks(tmp_path, toml(one=to(receiver))) as hooks:
+            sent = [fire(hooks, f"s{alert}-caller-1") for alert in range(3)]
+            await until(lambda: all(id.encode() in file(tmp_path) for id in sent))
+            # As a kill leaves it: nothing is closed, the WAL is not merged.
+            shutil.copytree(tmp_path / "state", crashed / "state")
+        receiver.answer = lambda request: Answer()
+        async with webhooks(crashed, toml(one=to(receiver))) as hooks:
+            await until(lambda: state_of(hooks).delivered == 3)
+        async with webhooks(crashed, None) as hooks:
+            await hooks.flush(5)
+    assert sorted(receiver.accepted) == sent
+
+
+async def test_a_change_of_the_file_does_not_disturb_the_other_receivers(tmp_path: Path) -> None:
+    with receiving() as receiver, receiving() as other:
+        release = threading.Event()
+        receiver.answer = lambda request: Answer(release=release)
+        text = toml(one=to(receiver), two=to(other))
+        async with webhooks(tmp_path, text, within_s=20) as hooks:
+            sent = fire(hooks)
+            await until(lambda: receiver.requests)
+            changed = toml(one=to(receiver), two=to(other, queues=["sales"]), three=to(other))
+            (tmp_path / "webhooks.toml").write_text(changed)
+            await until(lambda: len(hooks.receivers) == 3)
+            release.set()
+            await until(lambda: state_of(hooks).delivered == 1)
+    assert receiver.accepted == [sent]
 
 
 async def test_a_call_is_told_of_once_a_minute_if_wanted(tmp_path: Path) -> None:
