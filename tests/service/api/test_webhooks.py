@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
@@ -17,13 +18,13 @@ NUMBER = "+4930123456789"
 
 
 @contextmanager
-def service_with(receiver: HttpReceiver, folder: Path) -> Iterator[Running]:
+def service_with(receiver: HttpReceiver, folder: Path, **more: Any) -> Iterator[Running]:
     """A service in which every call raises an alert of anger, and which tells the receiver."""
     path = folder / "webhooks.toml"
     path.write_text(toml(one=to(receiver)))
     always = {f"{emotion}_{at}": 0 for emotion in EMOTIONS[:2] for at in ("fire_at", "clear_at")}
     state = folder / "state"
-    with running(**always, hold_s=0, webhooks=path, state_dir=state) as server:
+    with running(**always, hold_s=0, webhooks=path, state_dir=state, **more) as server:
         yield ready(server)
 
 
@@ -79,6 +80,18 @@ def test_what_did_not_arrive_before_a_stop_arrives_after_the_start(tmp_path: Pat
             until(lambda: len(receiver.accepted) == 2)
             until(lambda: service.metric("kanjo_webhooks_waiting") == 0)
     assert len({*receiver.accepted}) == 2
+
+
+def test_an_alert_that_the_policy_file_mutes_is_not_told(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[[mutes]]\nqueue = "test calls"\nuntil = 2999-01-01T00:00:00Z\n')
+    with receiving() as receiver:
+        with service_with(receiver, tmp_path, policy=policy) as service:
+            call(service, "muted", metadata={"queue": "test calls"})
+            call(service, "told", metadata={"queue": "sales"})
+            until(lambda: len(receiver.requests) == 2)
+            assert {request.json["data"]["call_id"] for request in receiver.requests} == {"told"}
+            assert service.get("/v1/webhooks").json()["receivers"][0]["waiting"] == 0
 
 
 def test_an_erased_call_leaves_no_notice(tmp_path: Path) -> None:
