@@ -18,6 +18,7 @@ from service.webhooks.spacing import Spacing
 log = structlog.get_logger()
 
 MOST_WAITING = 1_000  # deliveries of one receiver
+MOST_BEGUN = 10_000  # alerts that are remembered as begun; then the oldest are forgotten
 GONE = "got HTTP 410 before: the receiver is stopped until a restart or a change of the file"
 
 State = Literal["at work", "waiting", "stopped"]
@@ -98,6 +99,7 @@ class Worker:
         self._wall_clock = wall_clock
         self._spacing = Spacing(receiver.most_per_call_s)
         self._waiting: dict[int, Delivery] = {}  # by id, oldest first
+        self._begun: dict[str, None] = {}  # alerts of which the receiver may know, and no end
         self._current: Delivery | None = None  # being tried
         self._failures = 0  # in a row
         self._paused_until = 0.0
@@ -201,6 +203,7 @@ class Worker:
 
     async def _try(self, delivery: Delivery) -> None:
         self._current = delivery
+        self._remember(delivery.notice)
         try:
             outcome = await self._sender.send(delivery.notice)
         except Exception as failure:  # our own fault, which must not stop the deliveries
@@ -218,6 +221,14 @@ class Worker:
         self.last_error = LastError(outcome.problem, self._wall_clock())
         if delivery.id in self._waiting:  # else it was forgotten meanwhile
             self._fail(delivery, outcome)
+
+    def _remember(self, notice: Notice) -> None:
+        if notice.over:
+            self._begun.pop(notice.alert_id, None)
+        else:
+            self._begun[notice.alert_id] = None
+            if len(self._begun) > MOST_BEGUN:
+                del self._begun[next(iter(self._begun))]
 
     def _fail(self, delivery: Delivery, outcome: Outcome) -> None:
         delivery.attempts += 1
@@ -251,7 +262,7 @@ class Worker:
             for each in steps
             if each.attempts == 0 and (each.not_before > now or self._held_s(each) > 0)
         ]
-        if not steps or held != steps:
+        if alert_id in self._begun or not steps or held != steps:
             return False
         for each in steps:
             self._finish(each)

@@ -100,7 +100,8 @@ async def test_an_answer_that_is_no_http_is_a_failure() -> None:
     outcome = await attempt({"url": url, "secret": SECRET, "allow_private": True})
     thread.join()
     server.close()
-    assert outcome == Outcome(Result.FAILED, "got no answer: RemoteProtocolError")
+    assert outcome.result is Result.FAILED
+    assert outcome.problem.startswith("got no answer: ")
 
 
 @pytest.mark.parametrize(
