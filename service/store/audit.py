@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from service.store.cursors import NEXT, event_order
 from service.store.keys import AUDIT
-from service.store.redis_client import RedisClient, raise_if_cancelled, replies_required
+from service.store.redis_client import RedisClient, replies_required
 
 AUDIT_LIMIT = 100_000  # entries; older ones are deleted
 
@@ -64,7 +64,6 @@ class AuditLog:
         fields = audit_fields(name, action, session=session, alert_id=alert_id, detail=detail)
         with replies_required():
             await self._redis.xadd(AUDIT, fields, maxlen=self._limit, approximate=True)
-        raise_if_cancelled()
 
     async def page(self, before: str | None, limit: int) -> AuditPage:
         """Returns entries, newest first; `before` is the `next` of an earlier page.

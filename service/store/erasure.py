@@ -23,7 +23,7 @@ from service.store.keys import (
     session_alerts_key,
     session_key,
 )
-from service.store.redis_client import RedisClient, raise_if_cancelled, replies_required
+from service.store.redis_client import RedisClient, replies_required
 
 PAGE = 500  # entries or keys that are looked at in one step
 CALL_ERASED = "call_erased"  # the event that tells of it
@@ -84,7 +84,6 @@ class Eraser:
                     pipeline.set(erased_key(session), 1, px=self._mark_ms)
                     pipeline.zrem(CALLS_LIVE, session)
                 await pipeline.execute()
-        raise_if_cancelled()
 
     async def marked(self, sessions: Sequence[str]) -> set[str]:
         """Returns which of these sessions have been erased. Raises RedisError, OSError."""
@@ -125,7 +124,6 @@ class Eraser:
                     pipeline.delete(session_key(session), session_alerts_key(session))
                     pipeline.xadd(EVENTS, {"kind": CALL_ERASED, "session": session})
                 await pipeline.execute()
-        raise_if_cancelled()
 
     async def _delete_entries(self, stream: str, belongs: Callable[[Fields], bool]) -> None:
         async for page in self._pages(stream):

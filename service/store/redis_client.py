@@ -89,11 +89,16 @@ def endless_retry(
 
 @contextlib.contextmanager
 def replies_required() -> Iterator[None]:
-    """Raises StoreUnavailable where a command in the block fails."""
+    """Raises StoreUnavailable where a command in the block fails.
+
+    A task that was cancelled in the block ends there, also if the library swallowed it.
+    """
     try:
         yield
     except REDIS_FAILURES as exc:
+        raise_if_cancelled()
         raise StoreUnavailable(str(exc)) from exc
+    raise_if_cancelled()
 
 
 def raise_if_cancelled() -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import re
+from contextlib import suppress
 
 import pytest
 
@@ -35,7 +36,7 @@ async def test_a_retry_lets_other_errors_through() -> None:
         await endless_retry((ConnectionError,)).call_with_retry(breaks, failed)
 
 
-def test_a_failure_of_redis_makes_the_store_unavailable() -> None:
+async def test_a_failure_of_redis_makes_the_store_unavailable() -> None:
     with (
         pytest.raises(StoreUnavailable, match=r"got no answer from Redis \(refused\)"),
         replies_required(),
@@ -56,6 +57,24 @@ async def test_a_swallowed_cancellation_is_raised_again() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.parametrize("reply", ["fails", "comes"])
+async def test_a_swallowed_cancellation_ends_the_task_after_the_command(reply: str) -> None:
+    async def endless() -> None:
+        with suppress(StoreUnavailable), replies_required():
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:  # as redis-py does
+                if reply == "fails":
+                    raise ConnectionError from None
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(endless())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 5)
 
 
 @pytest.mark.parametrize(
