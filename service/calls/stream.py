@@ -4,9 +4,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from service.calls.call import Call, Step
-from service.calls.context import CallContext
+from service.calls.context import AlertListener, CallContext
 from service.calls.result_queue import ResultListener, ResultQueue
 from service.calls.track import TrackPipeline
 from service.calls.windows import Window
@@ -67,9 +68,9 @@ class CallStream:
         self._in_flight: deque[_SubmittedWindow] = deque()
         self._any_in_flight = asyncio.Event()
         self._none_in_flight = asyncio.Event()
-        self._listener = listener
         self._results = ResultQueue(
-            self._pass_on,
+            # No method of the stream, which would make a circle of stream and queue.
+            partial(_pass_on, call, context.alerts, listener),
             context.keep_within_s,
             unkept=context.metrics.alerts_sent_unkept.inc,
             failed=self._any_in_flight.set,
@@ -241,15 +242,18 @@ class CallStream:
         self._context.metrics.reading_lateness.observe(lateness_s)
         self._publish_steps(steps)
 
-    def _pass_on(self, result: Reading | Transition) -> None:
-        if isinstance(result, Transition):
-            call = self._call
-            self._context.alerts.on_transition(call.session, call.bridge, call.facts, result)
-        self._listener(result)
-
     def _publish_steps(self, steps: Sequence[Step]) -> None:
         for step in steps:
             self._results.transition(step.transition, step.receipt)
+
+
+def _pass_on(
+    call: Call, alerts: AlertListener, listener: ResultListener, result: Reading | Transition
+) -> None:
+    """Gives a result to the stream's listener, and a transition to that of all alerts first."""
+    if isinstance(result, Transition):
+        alerts.on_transition(call.session, call.bridge, call.facts, result)
+    listener(result)
 
 
 def _slice_samples(samples: int, most: int) -> int:

@@ -16,6 +16,7 @@ from model.audio import mulaw_encode
 from service.access.nonces import FILE, KeptNonces
 from service.access.setup import set_up
 from service.api.connection import Connection, ConnectionState
+from service.api.heartbeat import Heartbeat
 from service.api.services import Services
 from service.api.transport import TransportClosed
 from service.calls.call import Call
@@ -25,6 +26,7 @@ from service.calls.track import TrackPipeline
 from service.events import CallStarted, Event, Track
 from service.settings import Settings
 from service.telephony.native.bridge import NativeBridge
+from service.webhooks.webhooks import Webhooks
 from tests.service.api.conftest import STOP, start
 from tests.service.calls.harness import LoudnessScorer, service, speech, torch_scorer
 
@@ -75,6 +77,8 @@ def made(calls: CallRegistry) -> Services:
         calls,
         context.metrics,
         {},
+        heartbeat=Heartbeat(context.store, calls),
+        webhooks=Webhooks(None, settings.state_dir / "webhooks.sqlite3", context.metrics, str),
         access=parts.access,
         logins=parts.logins,
         nonces=KeptNonces(settings.state_dir / FILE, {}),

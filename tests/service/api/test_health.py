@@ -224,6 +224,8 @@ def test_the_api_is_documented_by_openapi(service: Running) -> None:
         "/readyz",
         "/metrics",
         "/v1/outbox",
+        "/v1/webhooks",
+        "/v1/webhooks/dead/{id}/retry",
         "/v1/audit",
         *(
             f"/v1/alerts/{{alert_id}}/{action}"
