@@ -91,8 +91,9 @@ test: install tools lint ## all tests but those of the containers, after lint
 test-fast: install ## the tests that need no browser, no real time, no training: under a minute
 	$(BIN)/pytest -n 2 -m "not docker and not slow and not campaign" --hypothesis-profile fast
 
-test-faults: install tools ## the whole fault campaign: disks, Redis, strangers, garbage
+test-faults: install tools ## the whole fault campaign: disks, Redis, strangers, garbage; and the longest of all tests
 	$(BIN)/pytest -m "campaign or not campaign" tests/faults tests/service/cli/test_bad_input.py
+	$(BIN)/pytest -m campaign --ignore tests/faults --ignore tests/service/cli/test_bad_input.py
 
 test-docker: install ## build, start and call the containers, with the Docker engine running
 	$(BIN)/pytest -m docker tests/test_compose.py

@@ -252,6 +252,7 @@ async def opened(kanjo: Service, number: int, clients: list[ClientConnection]) -
             return took_s
 
 
+@pytest.mark.campaign
 async def test_200_sessions_at_once_are_all_opened_in_time_while_others_send_audio(
     tmp_path: Path, redis_server: RedisServer
 ) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -197,6 +198,7 @@ async def good_call(kanjo: Service) -> ReplaySummary:
     return await replay([Recording.read(NEUTRAL)], kanjo.ws, speed=8.0)
 
 
+@pytest.mark.campaign
 async def test_bad_clients_affect_no_call_and_leave_nothing_behind(
     tmp_path: Path, redis_server: RedisServer
 ) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from redis.asyncio import Redis
 
 from service.replay.player import Recording, ReplaySummary, replay
@@ -162,6 +163,7 @@ async def survives_kill(server: RedisServer, kanjo: Service) -> None:
     assert call_hash["readings"] == str(len(numbers))
 
 
+@pytest.mark.campaign
 async def test_a_call_goes_on_while_redis_is_away_and_all_of_it_arrives(tmp_path: Path) -> None:
     async def run(name: str, scenario: Callable[[RedisServer, Service], Awaitable[None]]) -> None:
         folder = tmp_path / name

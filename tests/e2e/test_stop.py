@@ -72,6 +72,7 @@ async def test_a_client_that_never_reads_does_not_keep_the_service_from_stopping
             assert time.monotonic() - began < DRAIN_S + STOP_S
 
 
+@pytest.mark.campaign
 async def test_a_stop_without_redis_takes_no_longer_than_allowed(
     tmp_path: Path, redis_server: RedisServer
 ) -> None:

@@ -83,6 +83,7 @@ def test_train_offers_every_recipe() -> None:
     assert set(offered) == set(RECIPES)
 
 
+@pytest.mark.campaign
 def test_train_takes_no_more_threads_than_it_is_given(tmp_path: Path) -> None:
     arguments = ["train", "--corpora", str(tmp_path), "--threads", "1"]
     script = (

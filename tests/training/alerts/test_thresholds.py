@@ -209,6 +209,7 @@ def test_below_every_probability_each_call_has_one_alert(
     assert highest.false_per_hour == Estimate(0.0, 0.0, 0.0)
 
 
+@pytest.mark.campaign
 def test_an_interrupted_evaluation_ends_with_the_same(
     found: Tradeoff, utterances: list[Utterance], model: Path, tmp_path: Path
 ) -> None:

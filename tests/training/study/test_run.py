@@ -264,6 +264,7 @@ def test_a_killed_study_continues_to_the_same_bits(
         assert all(len(dict(curve)) == len(curve) for curve in mine.values())
 
 
+@pytest.mark.campaign
 def test_ctrl_c_stops_all_processes_and_two_of_them_continue_to_the_same_bits(
     script: Path,
     tiny_file: Path,
@@ -288,6 +289,7 @@ def test_ctrl_c_stops_all_processes_and_two_of_them_continue_to_the_same_bits(
     assert_same(tmp_path, whole[0], config)
 
 
+@pytest.mark.campaign
 def test_the_ranks_of_torchrun_share_a_study(
     script: Path,
     tiny_file: Path,
