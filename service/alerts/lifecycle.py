@@ -27,7 +27,7 @@ class ActionKind(StrEnum):
 
 
 class Why(StrEnum):
-    """Why an alert is dismissed."""
+    """The reason that a person gives for dismissing an alert."""
 
     NOT_ANGRY = "not_angry"  # the caller does not sound as the alert says
     NOT_THE_CALLER = "not_the_caller"  # another voice, or none
@@ -126,7 +126,7 @@ class Decision:
 
 
 class Reason(StrEnum):
-    """Why an action is refused."""
+    """The rule by which `decide` refuses an action."""
 
     TAKEN = "taken"  # somebody else has the alert
     NOT_TAKEN = "not_taken"  # nobody has it

@@ -20,7 +20,7 @@ class PolicySource(Protocol):
 
     @property
     def current(self) -> Policy:
-        """The policy in use."""
+        """The policy that is in use now, as the file last had it without a mistake."""
 
 
 class AlertListener(Protocol):
@@ -36,15 +36,15 @@ class AlertListener(Protocol):
 
 
 class NoListener:
-    """Ignores everything."""
+    """An AlertListener for where there are no receivers: it does nothing."""
 
     def on_transition(
         self, session: str, bridge: str, facts: CallFacts, transition: Transition
     ) -> None:
-        """Ignored."""
+        """Does nothing with the step."""
 
     def forget(self, session: str) -> None:
-        """Ignored."""
+        """Does nothing, because nothing was kept."""
 
 
 @dataclass(frozen=True, slots=True)

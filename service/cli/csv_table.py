@@ -13,7 +13,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet takes a t
 
 
 class UnusableTable(KanjoError):
-    """A file can't take the rows."""
+    """A file has other columns or can't be written, so that rows can't be appended to it."""
 
     def __init__(self, path: Path, problem: str) -> None:
         super().__init__(path, problem)

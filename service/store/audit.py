@@ -16,7 +16,7 @@ AUDIT_LIMIT = 100_000  # entries; older ones are deleted
 
 
 class AuditEntry(BaseModel, frozen=True):
-    """One thing that somebody did."""
+    """One entry of the audit stream: who did what, when, and to which session or alert."""
 
     id: str
     at: float  # Redis's clock, epoch seconds

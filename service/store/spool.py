@@ -56,7 +56,7 @@ class Spool:
         self._memory = MemoryQueue(memory_limit, wall_clock)
         self._dead: deque[tuple[Command, bool, str]] = deque()  # dead letters for the disk
         self._dead_dropped = 0
-        self._forgotten: deque[str] = deque(maxlen=FORGOTTEN_LIMIT)  # sessions
+        self._forgotten: dict[str, None] = {}  # sessions, the oldest first
         self._delivered_through = 0  # ids up to here are delivered, or never will be
         self._deleted_through = 0
         self._undeleted = 0  # entries on disk that are delivered
@@ -126,7 +126,9 @@ class Spool:
         Raises:
             DiskFailed: the disk fails; it can be tried again.
         """
-        self._forgotten.append(session)
+        self._forgotten[session] = None
+        if len(self._forgotten) > FORGOTTEN_LIMIT:
+            del self._forgotten[next(iter(self._forgotten))]
         self._memory.forget(session)
         async with self._writing:
             self._memory.forget(session)  # those that were being stored
@@ -182,7 +184,7 @@ class Spool:
     def never_deliverable(self, batch: Batch, i: int, problem: str) -> None:
         """Makes entry `i` of a batch a dead letter; those before it must be delivered."""
         command = batch.commands[i]
-        if not set(self._forgotten).intersection(command.arguments):
+        if self._forgotten.keys().isdisjoint(command.arguments):
             self._dead.append((command, command.kind == ReadingEntry.kind, problem))
         if len(self._dead) > DEAD_LIMIT:
             self._dead.popleft()

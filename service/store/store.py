@@ -334,4 +334,4 @@ class Store:
 
 
 async def _ignore(_: Exception) -> None:
-    """The next attempt comes."""
+    """Does nothing with a failure of an erasure, which is tried again."""

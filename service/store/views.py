@@ -28,7 +28,7 @@ class ReadingView(BaseModel, frozen=True):
 
 
 class TakenView(BaseModel, frozen=True):
-    """Who has an alert."""
+    """Who has taken an alert, since when, and who handed it over to them."""
 
     by: str
     at: float  # wall clock, epoch seconds

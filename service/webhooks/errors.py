@@ -29,7 +29,7 @@ class AddressRefused(KanjoError):
 
 
 class NoSuchDeadLetter(KanjoError):
-    """No dead letter has this id."""
+    """A dead letter was asked for by an id that none has."""
 
     def __init__(self, id: int) -> None:
         super().__init__(id)

@@ -79,5 +79,5 @@ class Notice:
         return datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds")
 
     def fields(self) -> dict[str, Any]:
-        """Returns all fields, by name."""
+        """Returns the values of the notice by the names of its fields, as the spool keeps them."""
         return asdict(self)

@@ -8,7 +8,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import structlog
@@ -112,7 +112,7 @@ class Spool:
 
     @staticmethod
     @contextlib.contextmanager
-    def _transaction(db: sqlite3.Connection):  # type: ignore[no-untyped-def]
+    def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         db.execute("BEGIN IMMEDIATE")
         try:
             yield db
