@@ -1,5 +1,5 @@
 -- What people do: with one alert, or by muting some. One command, applied whole or not at all.
--- mutes.lua comes before this text.
+-- shared.lua comes before this text.
 --
 -- KEYS: none, as in write.lua, which says what the keys are.
 -- ARGV[1] = the command: act, mute, unmute
@@ -25,13 +25,6 @@ local function flat(fields)
     list[#list + 1] = value
   end
   return list
-end
-
--- Returns a table of {name1, value1, ...}, the reply of HGETALL.
-local function table_of(list)
-  local fields = {}
-  for i = 1, #list, 2 do fields[list[i]] = list[i + 1] end
-  return fields
 end
 
 local function publish(kind, list)

@@ -6,9 +6,9 @@ from typing import Any
 
 from service.store.audit import AUDIT_LIMIT
 from service.store.redis_client import RedisClient, raise_if_cancelled
-from service.store.write_script import EVENTS_LIMIT, HERE, MUTES
+from service.store.write_script import EVENTS_LIMIT, HERE, SHARED
 
-SOURCE = MUTES + (HERE / "act.lua").read_text()
+SOURCE = SHARED + (HERE / "act.lua").read_text()
 
 
 class ActScript:

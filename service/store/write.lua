@@ -1,4 +1,4 @@
--- Applies a batch of commands in order and stops at the first that fails. mutes.lua comes before
+-- Applies a batch of commands in order and stops at the first that fails. shared.lua comes before
 -- this text.
 -- Every command is idempotent: to apply it again changes nothing.
 --
@@ -60,13 +60,6 @@ local function list_of(fields, names)
     list[#list + 1] = fields[name]
   end
   return list
-end
-
--- Returns a table of {name1, value1, ...}, the reply of HGETALL.
-local function table_of(list)
-  local fields = {}
-  for i = 1, #list, 2 do fields[list[i]] = list[i + 1] end
-  return fields
 end
 
 -- The count of readings that were replaced or kept out, by session.

@@ -17,8 +17,8 @@ from service.store.redis_client import RedisClient, raise_if_cancelled
 log = structlog.get_logger()
 
 HERE = Path(__file__).parent
-MUTES = (HERE / "mutes.lua").read_text()  # what act.lua and write.lua share
-SOURCE = MUTES + (HERE / "write.lua").read_text()
+SHARED = (HERE / "shared.lua").read_text()  # what act.lua and write.lua share
+SOURCE = SHARED + (HERE / "write.lua").read_text()
 
 EVENTS_LIMIT = 10_000  # of kanjo:events: how far back a subscriber can catch up
 READINGS_LIMIT = 7_200  # of one call: two hours at one a second

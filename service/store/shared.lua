@@ -1,4 +1,11 @@
--- The mutes that people set, for write.lua and act.lua: this text comes before theirs.
+-- What write.lua and act.lua share, the mutes that people set above all: this text comes before theirs.
+
+-- Returns a table of {name1, value1, ...}, the reply of HGETALL.
+local function table_of(list)
+  local fields = {}
+  for i = 1, #list, 2 do fields[list[i]] = list[i + 1] end
+  return fields
+end
 
 local MUTES = 'kanjo:mutes' -- hash: a mute as JSON, by its id; keys.py has the same key
 
