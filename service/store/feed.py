@@ -155,6 +155,9 @@ class Feed:
         first = await self._redis.xrange(EVENTS, count=1)
         if not first:
             return position != "0-0"
+        if position == "0-0":  # before all events: nothing is gone as long as none was removed
+            stream = await self._redis.xinfo_stream(EVENTS)
+            return bool(stream.get("entries-added") != stream["length"])  # Redis 6 has no count
         last = await last_event_id(self._redis)
         return not event_order(first[0][0]) <= event_order(position) <= event_order(last)
 

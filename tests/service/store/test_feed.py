@@ -128,7 +128,24 @@ async def test_a_cursor_of_an_empty_redis_catches_up_or_gets_a_resync(backend: B
         await until(lambda: store.feed.subscribers == 1)
         store.call_started("s1", started(), NOW)
         assert [event.kind for event in await first] == ["call_started"]
+        assert [event.kind for event in await take(store.events("0-0"), 1)] == ["call_started"]
+        await backend.redis.xtrim(keys.EVENTS, maxlen=0)
+        store.call_started("s2", started(), NOW)
+        await delivered(store)
         assert [event.kind for event in await take(store.events("0-0"), 1)] == ["resync"]
+
+
+async def test_what_an_empty_redis_gets_after_an_outage_is_no_gap(real: Backend) -> None:
+    assert real.server is not None
+    async with running(real.store()) as store:
+        await until(lambda: store.feed.following)
+        events = store.events("0-0")
+        first = asyncio.create_task(take(events, 1))
+        real.server.stop()
+        store.call_started("s1", started(), NOW)
+        await until(lambda: not store.redis_up)
+        real.server.start()
+        assert [event.kind for event in await first] == ["call_started"]
 
 
 async def test_subscribers_outlive_an_outage_and_miss_nothing(real: Backend) -> None:
