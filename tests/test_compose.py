@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.limits import ENOUGH_S
 from tests.paths import ROOT, SAMPLES
 
 pytestmark = pytest.mark.docker
@@ -98,7 +99,7 @@ def stack() -> Iterator[Stack]:
         )
         stack.compose("build", "kanjo", timeout_s=900)
         stack.compose("up", "--detach", "redis", "kanjo", timeout_s=120)
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + ENOUGH_S
         while (health := stack.inspect("kanjo", "{{.State.Health.Status}}")) != "healthy":
             assert health == "starting", stack.compose("logs", "--no-color")
             assert time.monotonic() < deadline, stack.compose("logs", "--no-color")
@@ -127,7 +128,7 @@ def test_an_angry_call_reaches_the_redis_of_the_compose_file(stack: Stack) -> No
         kanjo, "replay", "--url", f"ws://127.0.0.1:{stack.port}/calls/native", *calls, timeout_s=300
     )
 
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + ENOUGH_S
     while time.monotonic() < deadline:
         steps = [(step["emotion"], step["state"]) for step in stack.transitions()]
         if ("anger", "firing") in steps:
@@ -147,7 +148,12 @@ def test_without_a_password_nothing_starts_and_a_sentence_says_so(tmp_path: Path
     shutil.copy(ROOT / "docker-compose.yml", tmp_path)  # no .env beside it
     environ = {name: value for name, value in ENVIRON.items() if name != "REDIS_PASSWORD"}
     refused = subprocess.run(
-        [*COMPOSE, "config"], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60
+        [*COMPOSE, "config"],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=ENOUGH_S,
     )
     assert refused.returncode != 0
     assert "put a password for Redis" in refused.stderr
@@ -195,7 +201,7 @@ def test_an_upload_that_goes_through_tmp_is_classified(stack: Stack) -> None:
         f"http://127.0.0.1:{stack.port}/classify",
         files={"file": ("quiet.wav", header + struct.pack("<I", size) + second * 300)},
         headers={"Authorization": f"Bearer {found[0]}"},
-        timeout=60,
+        timeout=ENOUGH_S,
         trust_env=False,
     )
     assert answer.status_code == 200, answer.text

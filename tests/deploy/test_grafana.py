@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from service.metrics import Metrics
+from tests.limits import ENOUGH_S
 from tests.service.api.conftest import Running, ready, running, until
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +114,7 @@ def prometheus(service: Running, folder: Path) -> Iterator[httpx.Client]:
             yield client
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(ENOUGH_S)
 
 
 @pytest.mark.slow
@@ -131,7 +132,7 @@ def test_a_prometheus_loads_the_rules_and_answers_every_panel(tmp_path: Path) ->
             except (httpx.TransportError, ValueError):  # not yet listening, or not yet ready
                 return False
 
-        until(scraped, within_s=30)
+        until(scraped, within_s=ENOUGH_S)
         [rules] = [group["rules"] for group in answer("rules")["groups"]]
         until(lambda: all(rule["health"] == "ok" for rule in answer("rules")["groups"][0]["rules"]))
         for expression in expressions():

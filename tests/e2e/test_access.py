@@ -19,6 +19,7 @@ from service.telephony.shared.client import NO_CREDENTIALS, ClientCredentials, S
 from service.telephony.shared.recording import Recording
 from service.telephony.twilio.client import TwilioClient
 from tests.e2e.service import Service
+from tests.limits import ENOUGH_S
 from tests.redis_server import RedisServer
 
 SESAME = "open-sesame-of-this-test"
@@ -236,7 +237,7 @@ async def opened(kanjo: Service, number: int, clients: list[ClientConnection]) -
         additional_headers=session.headers(),
         compression=None,
         proxy=None,
-        open_timeout=30,
+        open_timeout=ENOUGH_S,
     )
     clients.append(client)
     for message in session.start():

@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from service.replay.player import Recording, ReplaySummary, replay
 from service.settings import Settings
 from tests.e2e.service import Service, until
+from tests.limits import ENOUGH_S
 from tests.paths import SAMPLES
 from tests.redis_server import RedisServer
 
@@ -59,7 +60,7 @@ async def receive_all(client: ClientConnection) -> tuple[list[str], int | None]:
 async def exchange(
     kanjo: Service, *messages: str | bytes, replies: list[str], close_code: int = 1000
 ) -> None:
-    async with asyncio.timeout(120), connected(kanjo) as client:
+    async with asyncio.timeout(ENOUGH_S), connected(kanjo) as client:
         try:
             for message in messages:
                 await client.send(message)
@@ -104,7 +105,7 @@ async def frames_too_large(kanjo: Service, name: str) -> None:
 
 
 async def frames_above_the_websocket_limit(kanjo: Service, name: str) -> None:
-    async with asyncio.timeout(120), connected(kanjo) as client:
+    async with asyncio.timeout(ENOUGH_S), connected(kanjo) as client:
         await client.send(start(name))
         assert json.loads(await client.recv())["type"] == "started"
         with suppress(ConnectionClosed):  # while it is still being sent
@@ -133,7 +134,7 @@ async def connection_reset(kanjo: Service, name: str) -> None:
         writer.write(struct.pack("!BBH", 0x82, 0xFE, 8000) + bytes(4) + bytes(100))
         await writer.drain()
         reset(writer)
-        await until(partial(ended, kanjo, name), within_s=10)  # its id is free again
+        await until(partial(ended, kanjo, name), within_s=ENOUGH_S)  # its id is free again
 
 
 async def never_read(kanjo: Service, name: str) -> None:
@@ -215,7 +216,7 @@ async def test_bad_clients_affect_no_call_and_leave_nothing_behind(
             )
             assert beside.readings == alone.readings
             assert not beside.errors, beside.reasons
-            await until(partial(all_ended, kanjo), within_s=10)
+            await until(partial(all_ended, kanjo), within_s=ENOUGH_S)
             assert await kanjo.metric("kanjo_live_calls") == 0
             costs.append((kanjo.rss_mb, kanjo.threads, kanjo.files))
         print("MB, threads, files:", costs)  # noqa: T201

@@ -20,6 +20,7 @@ from service.telephony.audiohook.client import AudioHookClient
 from service.telephony.shared.client import ProviderClient, StoppedReceived
 from service.telephony.shared.recording import Recording
 from tests.e2e.service import Service, until
+from tests.limits import ENOUGH_S
 from tests.redis_server import RedisServer
 
 STEREO = Recording.read(SAMPLES[0])
@@ -84,7 +85,7 @@ class ConnectedClient:
         """Returns the messages until the close, and its code and reason."""
         messages = []
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(ENOUGH_S):
                 while True:
                     messages.append(json.loads(await self.socket.recv()))
         except ConnectionClosed:
@@ -104,7 +105,7 @@ async def kept(kanjo: Service, call_id: str) -> dict[str, Any]:
     async def ended() -> bool:
         return (await found(kanjo, call_id)).get("state") == "ended"
 
-    await until(ended, within_s=15)
+    await until(ended, within_s=ENOUGH_S)
     return await found(kanjo, call_id)
 
 
@@ -115,7 +116,7 @@ async def live(kanjo: Service, call_id: str) -> None:
         call = await found(kanjo, call_id)
         return call.get("state") == "live" and bool(call["readings"])
 
-    await until(is_live, within_s=15)
+    await until(is_live, within_s=ENOUGH_S)
 
 
 async def test_two_connections_are_one_call(kanjo: Service, redis_server: RedisServer) -> None:
@@ -204,7 +205,7 @@ async def test_a_track_that_connects_again_takes_its_place_in_the_call(kanjo: Se
 
 async def stopped(connection: ConnectedClient) -> None:
     """Receives messages, and so replies to them, until the service's last one."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(ENOUGH_S):
         while StoppedReceived() not in list(
             connection.client.receive(await connection.socket.recv())
         ):

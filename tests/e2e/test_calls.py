@@ -22,6 +22,7 @@ from service.replay.player import Recording, replay
 from service.telephony.shared.client import AlertReceived
 from tests.e2e.sample_calls import call
 from tests.e2e.service import Service, until
+from tests.limits import ENOUGH_S
 from tests.paths import SAMPLES
 from tests.redis_server import RedisServer
 from training.data.manifest import Utterance, read_manifest
@@ -108,7 +109,7 @@ async def all_ended(kanjo: Service, calls: int) -> bool:
 async def settled(kanjo: Service, calls: int) -> dict[str, dict[str, Any]]:
     """Waits until so many calls have ended; returns them by the names of their recordings."""
     async with kanjo.client() as client:
-        await until(partial(all_ended, kanjo, calls), within_s=20)
+        await until(partial(all_ended, kanjo, calls), within_s=ENOUGH_S)
         page = (await client.get("/v1/calls")).json()["calls"]
         stored = [
             (await client.get(f"/v1/calls/{quote(call['call_id'], safe='')}")).json()
@@ -166,7 +167,7 @@ async def test_calls_of_the_test_speakers_of_all_corpora_are_stored_in_order(
     with Service(tmp_path, redis_url=redis_server.url) as kanjo:
         # At eight times the speed the scorer is behind at the end.
         summary = await replay(
-            recordings, kanjo.ws, calls=len(recordings), speed=8.0, stopped_within_s=60
+            recordings, kanjo.ws, calls=len(recordings), speed=8.0, stopped_within_s=ENOUGH_S
         )
         assert not summary.errors, summary.reasons
         calls = await settled(kanjo, len(recordings))

@@ -21,6 +21,7 @@ from service.telephony.audiohook.client import AudioHookClient
 from service.telephony.shared.recording import Recording
 from tests.e2e.service import Service, until
 from tests.e2e.test_bridges import ConnectedClient, found, live
+from tests.limits import ENOUGH_S
 from tests.redis_server import RedisServer
 
 DRAIN_S = 6
@@ -82,13 +83,13 @@ async def test_calls_end_by_themselves_or_reconnect_or_are_ended_by_their_protoc
             async def connected() -> bool:
                 return (await found(kanjo, str(uuid))).get("state") == "live"
 
-            await until(connected, within_s=60)
+            await until(connected, within_s=ENOUGH_S)
 
             began = time.monotonic()
             kanjo.signal(signal.SIGTERM)
 
             # The client that can reconnect elsewhere is asked to, and does.
-            request = json.loads(await asyncio.wait_for(genesys.socket.recv(), 5))
+            request = json.loads(await asyncio.wait_for(genesys.socket.recv(), ENOUGH_S))
             assert request["type"] == "reconnect"
             assert time.monotonic() - began < 1
             await leave(genesys, session, request["seq"])
@@ -110,7 +111,8 @@ async def test_calls_end_by_themselves_or_reconnect_or_are_ended_by_their_protoc
                     assert messages[-1]["reason"] == "service stopping"
                 else:
                     assert reason == "service stopping"
-            while await asyncio.wait_for(reader.read(65_536), 5):  # silence, and then the end
+            # Silence, and then the end.
+            while await asyncio.wait_for(reader.read(65_536), ENOUGH_S):
                 pass
             await asyncio.to_thread(kanjo.stopped)
             assert time.monotonic() - began < DRAIN_S + 6
@@ -131,7 +133,7 @@ async def leave(genesys: ConnectedClient, session: AudioHookClient, serverseq: i
     await genesys.socket.send(json.dumps({**message, "serverseq": serverseq}))
     reply: dict[str, Any] = {}
     while reply.get("type") != "closed":
-        reply = json.loads(await asyncio.wait_for(genesys.socket.recv(), 5))
+        reply = json.loads(await asyncio.wait_for(genesys.socket.recv(), ENOUGH_S))
     await genesys.socket.close()
 
 
@@ -168,7 +170,7 @@ async def test_a_second_interrupt_ends_the_drain(tmp_path: Path) -> None:
         async with ConnectedClient(kanjo, CLIENTS["native"]("patient", STEREO)) as call:
             assert json.loads(await call.socket.recv())["type"] == "started"
             kanjo.signal(signal.SIGINT)
-            await until(partial(draining, kanjo), within_s=5)
+            await until(partial(draining, kanjo), within_s=ENOUGH_S)
             began = time.monotonic()
             kanjo.signal(signal.SIGINT)
             await asyncio.to_thread(kanjo.stopped)

@@ -9,6 +9,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.e2e.service import Service
+from tests.limits import ENOUGH_S
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +38,7 @@ def test_at_debug_no_token_no_number_and_no_audio_is_logged(tmp_path: Path) -> N
             one.send(bytes(range(160)))
             one.send(json.dumps({"type": "nonsense", "caller": NUMBER, "payload": audio}))
             one.send('{"type": "stop"}')
-            while json.loads(one.recv(timeout=20))["type"] != "stopped":
+            while json.loads(one.recv(timeout=ENOUGH_S))["type"] != "stopped":
                 pass
         log = kanjo.log
     assert "handshake_rejected" in log

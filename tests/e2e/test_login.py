@@ -17,6 +17,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.e2e.chromium import MISSING, chromium
 from tests.e2e.service import ROOT, Service
+from tests.limits import ENOUGH_S
 from tests.paths import SAMPLES
 
 ANGRY = str(SAMPLES / "sounds-angry.flac")
@@ -42,7 +43,7 @@ def command(kanjo: Service, state: Path, *arguments: str, **environ: str) -> str
         env={**os.environ, **own, **environ},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=ENOUGH_S,
     )
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout.strip()
@@ -50,7 +51,7 @@ def command(kanjo: Service, state: Path, *arguments: str, **environ: str) -> str
 
 def wait(browser: Chrome, holds: Callable[[Chrome], bool]) -> None:
     gone = (StaleElementReferenceException,)  # the page was loaded anew in between
-    WebDriverWait(browser, 20, poll_frequency=0.1, ignored_exceptions=gone).until(holds)
+    WebDriverWait(browser, ENOUGH_S, poll_frequency=0.1, ignored_exceptions=gone).until(holds)
 
 
 def text(browser: Chrome, selector: str) -> str:

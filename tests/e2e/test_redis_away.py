@@ -19,12 +19,12 @@ from service.replay.player import Recording, ReplaySummary, replay
 from service.store.redis_client import REPLY_TIMEOUT_S
 from service.store.views import ReadingView
 from tests.e2e.service import Service, until
+from tests.limits import ENOUGH_S
 from tests.paths import SAMPLES
 from tests.redis_server import RedisServer
 
 ANGRY = SAMPLES / "sounds-angry.flac"
 AWAY_S = 20.0
-BACK_WITHIN_S = 90.0
 # At twice the natural speed the outage covers all that sounds angry.
 SPEED = 2.0
 # Low thresholds make many transitions; this test is about their storage, not their time.
@@ -118,10 +118,10 @@ async def outlasts_outage(server: RedisServer, kanjo: Service, *, frozen: bool) 
             os.kill(pid, signal.SIGCONT)
         else:
             await asyncio.to_thread(server.start)
-    await until(partial(is_degraded, kanjo, False), BACK_WITHIN_S)
+    await until(partial(is_degraded, kanjo, False), ENOUGH_S)
     await call
     assert not summary.errors, summary.reasons
-    await until(partial(delivered, kanjo), BACK_WITHIN_S)
+    await until(partial(delivered, kanjo), ENOUGH_S)
     call_hash, numbers, transitions = await stored_call(server)
     assert call_hash["state"] == "ended"
     assert call_hash["reason"] == "stop"
@@ -151,11 +151,11 @@ async def survives_kill(server: RedisServer, kanjo: Service) -> None:
     assert summary.errors == {"closed": 1}
 
     await asyncio.to_thread(kanjo.start, "/healthz")
-    await until(partial(is_taking_calls, kanjo), BACK_WITHIN_S)
+    await until(partial(is_taking_calls, kanjo), ENOUGH_S)
     assert await is_degraded(kanjo, True)
     await asyncio.to_thread(server.start)
-    await until(partial(is_degraded, kanjo, False), BACK_WITHIN_S + 10)
-    await until(partial(delivered, kanjo), BACK_WITHIN_S)
+    await until(partial(is_degraded, kanjo, False), ENOUGH_S + 10)
+    await until(partial(delivered, kanjo), ENOUGH_S)
     call_hash, numbers, transitions = await stored_call(server)
     assert len(numbers) >= received
     assert numbers == list(range(1, len(numbers) + 1))

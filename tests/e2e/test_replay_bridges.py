@@ -26,6 +26,7 @@ from service.telephony.shared.client import NO_CREDENTIALS, ClientCredentials
 from service.telephony.shared.interleaved import Encoding
 from service.telephony.shared.recording import Recording
 from tests.e2e.service import Service, until
+from tests.limits import ENOUGH_S
 
 SPEED = 4.0
 FRAMES = 400  # of 20 ms, from another client
@@ -96,7 +97,7 @@ async def kept(kanjo: Service, call_id: str) -> dict[str, Any]:
             found.update((await client.get(f"/v1/calls/{quote(call_id, safe='')}")).json())
         return found.get("state") == "ended"
 
-    await until(ended, within_s=20)
+    await until(ended, within_s=ENOUGH_S)
     return found
 
 
@@ -251,7 +252,7 @@ async def test_a_twilio_connection_that_breaks_ends_its_call(twilio: Service) ->
         for frame in frames(0):
             await socket.send(json.dumps(encoder.media(frame)))
         call_id = start["start"]["callSid"]
-        await until(partial(has_readings, twilio, call_id), within_s=10)
+        await until(partial(has_readings, twilio, call_id), within_s=ENOUGH_S)
         socket.transport.abort()
     call = await kept(twilio, call_id)
     assert call["state"] == "ended"

@@ -9,6 +9,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.e2e.chromium import MISSING, chromium
 from tests.e2e.service import Service
+from tests.limits import ENOUGH_S
 from tests.service.api.oidc_provider import CLIENT, SECRET, providing
 
 
@@ -39,4 +40,4 @@ def test_a_browser_logs_in_at_the_provider(tmp_path: Path) -> None:
 
 
 def wait(browser: Chrome) -> WebDriverWait[Chrome]:
-    return WebDriverWait(browser, 20, poll_frequency=0.1)
+    return WebDriverWait(browser, ENOUGH_S, poll_frequency=0.1)

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.e2e.service import Service, until
 from tests.e2e.test_bad_input import UPGRADE, ended, frame_of, start
+from tests.limits import ENOUGH_S
 from tests.redis_server import RedisServer
 
 DRAIN_S = 2
@@ -86,4 +87,4 @@ async def test_a_stop_without_redis_takes_no_longer_than_allowed(
             assert time.monotonic() - began < DRAIN_S + STOP_S
         redis_server.start()
         await asyncio.to_thread(kanjo.start)
-        await until(partial(ended, kanjo, "kept on disk"), within_s=10)
+        await until(partial(ended, kanjo, "kept on disk"), within_s=ENOUGH_S)

@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from model.audio import SAMPLE_RATE, mulaw_encode
+from tests.limits import ENOUGH_S
 from tests.paths import SAMPLES
 
 FRAME = 160  # samples: 20 ms
@@ -36,7 +37,7 @@ class Told:
     ended: int = 0  # calls that the service ended as it should
     on_step: Callable[[], None] = lambda: None
 
-    async def until(self, condition: Callable[["Told"], bool], within_s: float = 60) -> None:
+    async def until(self, condition: Callable[["Told"], bool], within_s: float = ENOUGH_S) -> None:
         """Returns as soon as the condition holds."""
         async with asyncio.timeout(within_s):
             while not condition(self):  # noqa: ASYNC110
@@ -58,7 +59,7 @@ async def play(url: str, call_id: str, told: Told, *, speed: float) -> None:
             async with asyncio.TaskGroup() as tasks:
                 receiving = tasks.create_task(_receive(socket.recv, call_id, told))
                 await _send(socket.send, speed)
-                await asyncio.wait((receiving,), timeout=30)
+                await asyncio.wait((receiving,), timeout=ENOUGH_S)
                 receiving.cancel()
 
 

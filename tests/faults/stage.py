@@ -12,11 +12,11 @@ from redis.asyncio import Redis
 from service.store.views import ReadingView
 from tests.e2e.service import Service, until
 from tests.faults.calls import Step, Told, play
+from tests.limits import ENOUGH_S
 from tests.redis_server import RedisServer
 from tests.small_disk import SmallDisk
 
 SPEED = 3.0
-DELIVERED_WITHIN_S = 60.0
 # Low thresholds make many steps of alerts; a high speed makes calls short.
 SETTINGS = {
     "anger_fire_at": 0.4,
@@ -57,7 +57,7 @@ class Stage:
         async def none_pending() -> bool:
             return await self.service.metric("kanjo_outbox_pending_writes") == 0
 
-        await until(none_pending, DELIVERED_WITHIN_S)
+        await until(none_pending, ENOUGH_S)
 
     async def works(self) -> None:
         """Returns when the service uses its disk."""
@@ -65,7 +65,7 @@ class Stage:
         async def disk_used() -> bool:
             return await self.service.metric("kanjo_outbox_failing") == 0
 
-        await until(disk_used, DELIVERED_WITHIN_S)
+        await until(disk_used, ENOUGH_S)
 
     async def stored_steps(self) -> list[Step]:
         """Returns all steps of alerts that Redis has, in their order."""

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.service import until
-from tests.faults.stage import DELIVERED_WITHIN_S, Stage
+from tests.faults.stage import Stage
+from tests.limits import ENOUGH_S
 from tests.loop_disk import LoopDisk, loop_disk
 from tests.redis_server import RedisServer
 
@@ -40,7 +41,7 @@ async def whole_calls_without_the_disk(stage: Stage, problem: str) -> None:
 
     async with stage.calls(CALLS) as told:
         await told.until(lambda told: len(told.steps) > 0)
-        await until(degraded, DELIVERED_WITHIN_S)
+        await until(degraded, ENOUGH_S)
         assert any(problem in what for what in await stage.service.degraded())
         assert await stage.service.ready()
     assert stage.told.ended == CALLS, "a call did not end as it should"
@@ -48,7 +49,7 @@ async def whole_calls_without_the_disk(stage: Stage, problem: str) -> None:
     async def kept() -> bool:
         return set(await stage.stored_steps()) == set(stage.told.steps)
 
-    await until(kept, DELIVERED_WITHIN_S)
+    await until(kept, ENOUGH_S)
     await stage.check()
     await stage.check_readings()
 
@@ -59,7 +60,7 @@ async def whole_calls_with_the_disk(stage: Stage) -> None:
     async def well() -> bool:
         return not any(what.startswith("disk: ") for what in await stage.service.degraded())
 
-    await until(well, DELIVERED_WITHIN_S)
+    await until(well, ENOUGH_S)
     async with stage.calls(CALLS):
         pass
     await stage.delivered()

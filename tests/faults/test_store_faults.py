@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.faults.stage import Stage
+from tests.limits import ENOUGH_S
 
 CALLS = 3
 FAULT_S = 5.0
@@ -115,7 +116,7 @@ async def without_redis(stage: Stage) -> None:
 
 async def without_disk(stage: Stage) -> None:
     stage.disk.fill()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(ENOUGH_S):
         while await stage.service.metric("kanjo_outbox_failing") == 0:
             stage.disk.fill()
             await asyncio.sleep(0.05)

@@ -15,6 +15,7 @@ from model.audio import mulaw_encode
 from service.replay.player import replay
 from service.telephony.shared.recording import Recording
 from tests.e2e.service import Service
+from tests.limits import ENOUGH_S
 from tests.paths import SAMPLES
 from tests.service.api.clients import BINARY, TEXT, frame
 
@@ -174,7 +175,7 @@ async def attacked(attack: Attack | None, kanjo: Service) -> AsyncIterator[None]
 async def readings_of_a_call(kanjo: Service, attack: Attack | None) -> int:
     """Plays the honest calls, beside an attack; returns the readings of one of them."""
     async with attacked(attack, kanjo):
-        summary = await replay([recording()], kanjo.ws, calls=CALLS, stopped_within_s=60)
+        summary = await replay([recording()], kanjo.ws, calls=CALLS, stopped_within_s=ENOUGH_S)
         async with kanjo.client() as client:
             assert (await client.get("/healthz")).status_code == 200
     assert not summary.errors, summary.reasons

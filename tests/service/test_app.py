@@ -23,8 +23,7 @@ from service.app import alert_rules, create_app, follow_policy
 from service.scoring.torch_scorer import NoSuchDevice, TorchScorer
 from service.settings import Settings
 from service.store.errors import OutboxInUse
-
-ENOUGH_S = 20.0  # for anything that must happen, however busy the machine
+from tests.limits import ENOUGH_S
 
 
 def quick(**named: Any) -> Settings:

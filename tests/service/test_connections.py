@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from tests.limits import ENOUGH_S
 from tests.service.api.conftest import Running, call, ready, running, until
 
 
@@ -19,7 +20,7 @@ def hasty() -> Iterator[Running]:
 
 def connected(server: Running) -> sockets.socket:
     host, port = server.address.split(":")
-    return sockets.create_connection((host, int(port)), timeout=10)
+    return sockets.create_connection((host, int(port)), timeout=ENOUGH_S)
 
 
 def test_an_endless_header_is_refused_after_a_few_bytes() -> None:
@@ -49,7 +50,7 @@ def test_silent_connections_are_closed_and_calls_go_on(hasty: Running) -> None:
     silent = [connected(hasty) for _ in range(300)]
     try:
         assert call(hasty, "beside")[-1]["type"] == "stopped"
-        until(lambda: len(hasty.connections) == 0, within_s=10)
+        until(lambda: len(hasty.connections) == 0, within_s=ENOUGH_S)
         for client in silent:
             assert client.recv(100).startswith(b"HTTP/1.1 408 ")
     finally:
@@ -79,7 +80,7 @@ def test_an_idle_connection_is_closed_and_an_open_websocket_is_not(hasty: Runnin
         while client.recv(4096):  # until the service closes
             pass
         websocket.send("a text")
-        assert websocket.recv(timeout=10)
+        assert websocket.recv(timeout=ENOUGH_S)
 
 
 @pytest.mark.parametrize("limit", ["max_connections", "max_connections_per_address"])

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.limits import ENOUGH_S
 from tests.paths import ROOT
 from tests.service.api.conftest import ready, running
 
@@ -31,7 +32,7 @@ print(rss_mb() - before)
 
 def kept_mb(mode: str) -> float:
     command = [sys.executable, "-c", PROGRAM, mode]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=ENOUGH_S)
     if done.stderr.strip() == "no glibc":
         pytest.skip("the allocator is not glibc's")
     assert done.returncode == 0, done.stderr

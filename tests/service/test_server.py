@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service import app, server
 from service.settings import Settings
+from tests.limits import ENOUGH_S
 from tests.service.api.conftest import STOP, Running, ready, receive_until, running, start, until
 
 
@@ -37,7 +38,7 @@ def test_a_stop_lets_live_calls_end_and_admits_no_new_ones() -> None:
                 pass
             assert refused.value.response.status_code == 503
             unstarted.send(start("late"))  # on a connection that is open already
-            error = json.loads(unstarted.recv(timeout=10))
+            error = json.loads(unstarted.recv(timeout=ENOUGH_S))
             assert (error["code"], error["fatal"]) == ("stopping", True)
             live.send(STOP)
             assert receive_until(live)[-1]["reason"] == "stop"
@@ -82,7 +83,7 @@ def test_calls_that_are_live_after_drain_s_are_ended_by_their_protocol() -> None
             assert receive_until(idle, "error")[-1]["code"] == "stopping"
             for client, code in ((live, 1000), (idle, 1013)):
                 with pytest.raises(ConnectionClosed) as closed:
-                    client.recv(timeout=10)
+                    client.recv(timeout=ENOUGH_S)
                 assert closed.value.rcvd is not None
                 assert closed.value.rcvd.code == code
             stopping.join()

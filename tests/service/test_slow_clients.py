@@ -10,6 +10,7 @@ import pytest
 
 from service.api.http_protocol import HEAD_BYTES, HEADERS, TARGET_BYTES
 from service.api.uploads import SLOW_AFTER_S, Uploads
+from tests.limits import ENOUGH_S
 from tests.service.api.conftest import Running, ready, running, until
 from tests.service.test_connections import connected
 
@@ -64,7 +65,7 @@ def test_a_body_that_trickles_is_refused_and_its_place_is_free_again(impatient: 
         until(impatient.services.uploads.locked)
         for client in slow:
             client.settimeout(0.05)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + ENOUGH_S
         answers: dict[sockets.socket, bytes] = {}
         while len(answers) < len(slow):
             assert time.monotonic() < deadline, answers
@@ -102,7 +103,7 @@ async def test_the_slowest_upload_gives_way_when_all_places_are_taken() -> None:
         patch.setattr(loop, "time", lambda: now_s() + SLOW_AFTER_S)
         assert uploads.make_place()
         assert not uploads.make_place()  # the others are not slow
-    async with asyncio.timeout(10), uploads.begin(300):
+    async with asyncio.timeout(ENOUGH_S), uploads.begin(300):
         assert outcomes == [0]
     for task in tasks:
         task.cancel()

@@ -19,6 +19,7 @@ from model.features import FeatureSpec
 from model.functionals import functional_count
 from model.labels import EMOTIONS, Emotion
 from model.network import PRESETS, EmotionNetwork, WithSpeakerBaseline
+from tests.limits import ENOUGH_S
 from tests.paths import ROOT
 from tests.training.conftest import TINIES
 from training import checkpoint
@@ -272,7 +273,7 @@ def test_a_killed_training_continues_to_the_same_bits(
     )
     try:
         log = tmp_path / "log.jsonl"
-        until = time.monotonic() + 120
+        until = time.monotonic() + ENOUGH_S
         while training.poll() is None and time.monotonic() < until:
             if log.exists() and log.read_bytes().count(b"\n") >= 2:
                 break

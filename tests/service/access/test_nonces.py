@@ -10,13 +10,14 @@ import pytest
 from service.access.nonces import KeptNonces
 from service.telephony.shared.authenticator import Unauthorized
 from service.telephony.shared.nonces import Nonces
+from tests.limits import ENOUGH_S
 
 NOW = 1_000.0
 
 
 @asynccontextmanager
 async def running(
-    path: Path, settle_within_s: float = 30, **nonces: Nonces
+    path: Path, settle_within_s: float = ENOUGH_S, **nonces: Nonces
 ) -> AsyncIterator[KeptNonces]:
     kept = KeptNonces(
         path, nonces, settle_within_s=settle_within_s, retry_s=0.01, clock=lambda: NOW
@@ -49,7 +50,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(ENOUGH_S):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

@@ -12,6 +12,7 @@ from websockets.sync.client import ClientConnection
 
 from service.api import connection as connection
 from service.api.transport import TransportClosed
+from tests.limits import ENOUGH_S
 from tests.service.api.conftest import Running, until
 
 
@@ -20,7 +21,7 @@ def until_close(socket: ClientConnection) -> tuple[list[dict[str, Any]], int]:
     messages = []
     with contextlib.suppress(ConnectionClosed):
         while True:
-            messages.append(json.loads(socket.recv(timeout=10)))
+            messages.append(json.loads(socket.recv(timeout=ENOUGH_S)))
     assert socket.close_code is not None
     return messages, socket.close_code
 
@@ -42,7 +43,7 @@ def frame(kind: int, data: bytes) -> bytes:
 def raw_connection(server: Running) -> sockets.socket:
     """Opens a TCP connection and sends the upgrade request; the response is not read."""
     host, port = server.address.split(":")
-    socket = sockets.create_connection((host, int(port)), timeout=10)
+    socket = sockets.create_connection((host, int(port)), timeout=ENOUGH_S)
     socket.sendall(UPGRADE)
     return socket
 

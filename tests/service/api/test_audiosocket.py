@@ -13,6 +13,7 @@ from service.api.audiosocket import listeners
 from service.errors import CantListen
 from service.events import Pcm, Track
 from service.settings import Settings
+from tests.limits import ENOUGH_S
 from tests.service.api.conftest import (
     ANGRY,
     STOP,
@@ -53,7 +54,7 @@ def connected(
     service: Running, call_id: UUID, track: Track = Track.CALLER
 ) -> Iterator[sockets.socket]:
     port = getattr(service.services.settings, f"audiosocket_{track}_port")
-    with sockets.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with sockets.create_connection(("127.0.0.1", port), timeout=ENOUGH_S) as connection:
         connection.sendall(message(0x01, call_id.bytes))
         yield connection
 
@@ -128,7 +129,7 @@ def test_two_ports_carry_two_tracks_of_one_call_each_at_its_own_rate(service: Ru
 
 def test_a_connection_without_a_uuid_is_closed_and_counted(service: Running) -> None:
     port = service.services.settings.audiosocket_caller_port
-    with sockets.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with sockets.create_connection(("127.0.0.1", port), timeout=ENOUGH_S) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
         while connection.recv(65_536):
             pass
@@ -138,7 +139,7 @@ def test_a_connection_without_a_uuid_is_closed_and_counted(service: Running) -> 
 
 def test_a_connection_ends_with_a_hang_up_and_no_reset(service: Running) -> None:
     port = service.services.settings.audiosocket_caller_port
-    with sockets.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with sockets.create_connection(("127.0.0.1", port), timeout=ENOUGH_S) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n\r\n" + bytes(2_000_000))
         received = b""
         while data := connection.recv(65_536):  # raises if the connection is reset

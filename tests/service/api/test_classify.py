@@ -16,6 +16,7 @@ import soxr
 from model.audio import SAMPLE_RATE, Pcm
 from model.labels import EMOTIONS
 from service.classification import Classifier
+from tests.limits import ENOUGH_S
 from tests.service.api.conftest import (
     ANGRY,
     SPOKEN,
@@ -264,7 +265,7 @@ def test_a_form_without_a_file_is_refused(service: Running, body: bytes, got: st
 
 
 def test_a_declared_size_too_large_is_refused_before_the_body_is_read(narrow: Running) -> None:
-    with socket.create_connection(narrow.address.split(":"), timeout=10) as client:  # type: ignore[arg-type]
+    with socket.create_connection(narrow.address.split(":"), timeout=ENOUGH_S) as client:  # type: ignore[arg-type]
         client.sendall(
             b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n"
             b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
@@ -281,7 +282,7 @@ def test_chunks_too_large_in_total_are_refused_while_they_arrive(narrow: Running
     """No size is declared, and the upload would not end by itself."""
     chunk = b"%x\r\n%s\r\n" % (10_000, b"x" * 10_000)
     sent = 0
-    with socket.create_connection(narrow.address.split(":"), timeout=10) as client:  # type: ignore[arg-type]
+    with socket.create_connection(narrow.address.split(":"), timeout=ENOUGH_S) as client:  # type: ignore[arg-type]
         client.sendall(
             b"POST /classify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
             b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
@@ -326,7 +327,7 @@ def test_a_header_that_declares_hours_costs_no_memory(narrow: Running) -> None:
 def test_an_upload_that_never_ends_is_refused_after_a_time(service: Running) -> None:
     with (
         service.limits(upload_within_s=0.3),
-        socket.create_connection(service.address.split(":"), timeout=10) as client,  # type: ignore[arg-type]
+        socket.create_connection(service.address.split(":"), timeout=ENOUGH_S) as client,  # type: ignore[arg-type]
     ):
         client.sendall(
             b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
@@ -339,7 +340,7 @@ def test_an_upload_that_never_ends_is_refused_after_a_time(service: Running) -> 
 
 def test_more_uploads_at_once_than_the_limit_are_refused(service: Running) -> None:
     waiting = [
-        socket.create_connection(service.address.split(":"), timeout=10)  # type: ignore[arg-type]
+        socket.create_connection(service.address.split(":"), timeout=ENOUGH_S)  # type: ignore[arg-type]
         for _ in range(16)
     ]
     try:

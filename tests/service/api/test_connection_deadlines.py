@@ -10,6 +10,7 @@ from service.api import connection as connection
 from service.api.connection import Connection
 from service.telephony.audiohook.bridge import AudioHookBridge
 from service.telephony.audiohook.state import DEADLINES, SessionDeadlines
+from tests.limits import ENOUGH_S
 from tests.service.api.audiohook import MEDIA, audiohook_session, hooked, opening
 from tests.service.api.clients import leaves_nothing, until_close
 from tests.service.api.conftest import Running
@@ -45,7 +46,7 @@ def test_a_client_that_opens_too_late_is_asked_to_close_and_then_disconnected(
 def test_a_session_that_lasts_has_no_deadline_until_it_ends(service: Running) -> None:
     with leaves_nothing(service), audiohook_session(service) as session:
         session.open("long")
-        assert json.loads(session.socket.recv(timeout=10))["type"] == "opened"
+        assert json.loads(session.socket.recv(timeout=ENOUGH_S))["type"] == "opened"
         with pytest.raises(TimeoutError):
             session.socket.recv(timeout=1)
         session.send("close", reason="end")

@@ -9,6 +9,7 @@ from service.calls.call import Call
 from service.calls.stream import CallStream
 from service.events import Audio, Gap, Track
 from service.telephony.native.bridge import NativeBridge
+from tests.limits import ENOUGH_S
 from tests.service.api.audiohook import audiohook_session
 from tests.service.api.clients import ScriptedTransport, leaves_nothing, until_close
 from tests.service.api.conftest import (
@@ -105,12 +106,12 @@ def test_a_fault_is_reported_in_a_protocol_that_can_express_it(
     with leaves_nothing(service), audiohook_session(service) as session:
         monkeypatch.setattr(CallStream, "receive", faulty)
         session.open("faulty session")
-        assert json.loads(session.socket.recv(timeout=10))["type"] == "opened"
+        assert json.loads(session.socket.recv(timeout=ENOUGH_S))["type"] == "opened"
         session.socket.send(bytes(1600))
-        message = json.loads(session.socket.recv(timeout=10))
+        message = json.loads(session.socket.recv(timeout=ENOUGH_S))
         assert (message["type"], message["parameters"]["reason"]) == ("disconnect", "error")
         session.send("close", reason="disconnect")
-        assert json.loads(session.socket.recv(timeout=10))["type"] == "closed"
+        assert json.loads(session.socket.recv(timeout=ENOUGH_S))["type"] == "closed"
     assert service.get("/v1/calls/faulty session").json()["reason"] == "failed"
     caplog.clear()
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.redis_server import RedisServer
@@ -42,7 +41,7 @@ def subscribed(
     """Yields the events of a subscription; a stream that is silent for 10 s raises a timeout."""
     headers = {"Last-Event-ID": last} if last else {}
     with (
-        httpx.Client(base_url=f"http://{server.address}", trust_env=False, timeout=10) as client,
+        server.client() as client,
         client.stream("GET", "/v1/events", params=params, headers=headers) as response,
     ):
         assert response.status_code == 200, response.read()
@@ -168,7 +167,7 @@ def test_a_subscriber_that_never_reads_delays_no_other(service: Running) -> None
 def heartbeats(server: Running, **params: str) -> Iterator[Iterator[Event]]:
     """Yields all events of a subscription, the heartbeats too."""
     with (
-        httpx.Client(base_url=f"http://{server.address}", trust_env=False, timeout=20) as client,
+        server.client() as client,
         client.stream("GET", "/v1/events", params=params) as response,
     ):
         assert response.status_code == 200, response.read()

@@ -12,6 +12,7 @@ from websockets.exceptions import InvalidStatus
 from service.api.headers import DATA_POLICY, EVERYWHERE, PAGE_POLICY, PAGES
 from service.app import DOCS
 from tests.e2e.chromium import MISSING, chromium
+from tests.limits import ENOUGH_S
 from tests.service.api.conftest import Running
 from tests.service.api.test_origin import http_routes
 
@@ -62,7 +63,7 @@ def test_a_browser_shows_the_pages_without_a_violation(
 ) -> None:
     browser.get_log("browser")
     browser.get(f"http://{service.address}{path}")
-    WebDriverWait(browser, 60).until(
+    WebDriverWait(browser, ENOUGH_S).until(
         lambda browser: browser.find_elements("css selector", drawn)  # type: ignore[arg-type]
     )
     loaded = browser.execute_script(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.limits import ENOUGH_S
 from tests.service.api.conftest import Running, ready, running
 
 PROXY = "127.0.0.2"  # every address of 127.0.0.0/8 is this machine's
@@ -23,7 +24,7 @@ def ask(
 ) -> httpx.Response:
     transport = httpx.HTTPTransport(local_address=peer)
     with httpx.Client(
-        base_url=f"http://{server.address}", transport=transport, timeout=120
+        base_url=f"http://{server.address}", transport=transport, timeout=ENOUGH_S
     ) as client:
         return client.request(method, path, headers=headers)
 

@@ -12,6 +12,7 @@ from service.settings import Settings
 from service.telephony.providers import PROVIDERS
 from service.telephony.shared.authenticator import Handshake
 from service.telephony.shared.interleaved import Encoding
+from tests.limits import ENOUGH_S
 from tests.service.api.conftest import (
     ANGRY,
     STOP,
@@ -111,10 +112,10 @@ def refused(server: Running, call_id: str) -> tuple[str, str, int]:
     """The error's code and message, and the code that the connection closes with."""
     with server.socket() as socket:
         socket.send(start(call_id))
-        error: dict[str, Any] = json.loads(socket.recv(timeout=10))
+        error: dict[str, Any] = json.loads(socket.recv(timeout=ENOUGH_S))
         assert (error["type"], error["fatal"]) == ("error", True)
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=10)
+            socket.recv(timeout=ENOUGH_S)
     assert closed.value.rcvd is not None
     return error["code"], error["message"], closed.value.rcvd.code
 

@@ -35,13 +35,13 @@ from service.scoring.batcher import Batcher
 from service.scoring.scorer import Posterior, Scorer
 from service.scoring.torch_scorer import TorchScorer
 from service.store.store import Store
+from tests.limits import ENOUGH_S
 from tests.paths import SAMPLES
 
 CALLER, AGENT = Track.CALLER, Track.AGENT
 PENDING, FIRING, RESOLVED = AlertState.PENDING, AlertState.FIRING, AlertState.RESOLVED
 FIRST_S, HOP_S = 1.5, 1.0
 MAX_IN_FLIGHT = 64
-ENOUGH_S = 10.0  # for anything that must happen, however busy the machine
 RULE = AlertRule(Emotion.ANGER, fire_at=0.6, clear_at=0.4, hold_s=1.5, release_s=3.0, smooth_s=1.0)
 LOUD = 10.0  # mean log energy; `speech` has 11 to 13, a tenth as loud 7.5 to 9
 

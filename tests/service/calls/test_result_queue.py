@@ -5,15 +5,14 @@ import pytest
 from service.calls.result_queue import ResultQueue
 from service.events import Reading, Transition
 from service.store.receipt import Receipt
+from tests.limits import ENOUGH_S
 from tests.service.store.facts import FIRING, PENDING, RESOLVED, reading, transition
-
-LONG_S = 60.0
 
 
 class Listener:
     """A queue, what it has passed on, and how many steps of it were not kept."""
 
-    def __init__(self, keep_within_s: float = LONG_S) -> None:
+    def __init__(self, keep_within_s: float = ENOUGH_S) -> None:
         self.received: list[object] = []
         self.unkept = 0
         self.faulty = False
@@ -58,7 +57,7 @@ async def test_after_the_bound_a_step_is_passed_on_all_the_same_counted_and_let_
     listener, receipt = Listener(keep_within_s=0.02), Receipt()
     listener.queue.transition(transition(1, PENDING), receipt)
     listener.queue.reading(reading(1))
-    await asyncio.wait_for(listener.queue.emptied(), LONG_S)
+    await asyncio.wait_for(listener.queue.emptied(), ENOUGH_S)
     assert listener.received == [transition(1, PENDING), reading(1)]
     assert listener.unkept == 1
     receipt.keep()

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from service.cli.main import app
 from service.replay.demo import SAMPLES
+from tests.limits import ENOUGH_S
 
 KANJO = [sys.executable, "-m", "service.cli"]
 ANGRY = str(SAMPLES[0])
@@ -29,7 +30,7 @@ def run(*arguments: object, **environ: object) -> subprocess.CompletedProcess[st
         env={**os.environ, **{name: str(value) for name, value in environ.items()}},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=ENOUGH_S,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from service.cli.main import app
+from tests.limits import ENOUGH_S
 from tests.service.cli.command import ANGRY, invoke
 from training.corpora import READERS
 
@@ -169,7 +170,7 @@ def test_an_unreadable_file_is_a_sentence(tmp_path: Path) -> None:
         [sys.executable, "-c", script, str(tmp_path / "private.wav")],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=ENOUGH_S,
     )
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr

@@ -17,6 +17,7 @@ import soundfile
 
 from model import SHIPPED, artifact
 from service.cli.csv_table import text_cell
+from tests.limits import ENOUGH_S
 from tests.service.cli.command import ANGRY, KANJO, invoke
 
 
@@ -133,28 +134,28 @@ def test_several_recordings_are_classified_by_a_service(
 def test_an_interrupted_command_has_kept_its_answers_and_goes_on(tmp_path: Path) -> None:
     folder, table = tmp_path / "recordings", tmp_path / "answers.csv"
     folder.mkdir()
-    for number in range(60):
+    for number in range(15):
         shutil.copy(ANGRY, folder / f"{number:02}.flac")
     classifying = subprocess.Popen(
         [*KANJO, "classify", str(folder), "--csv", str(table)],
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + ENOUGH_S
     while not table.exists() or len(table.read_text().splitlines()) < 3:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     classifying.send_signal(signal.SIGINT)
-    _, stderr = classifying.communicate(timeout=120)
+    _, stderr = classifying.communicate(timeout=ENOUGH_S)
     assert classifying.returncode == 130
     assert "Traceback" not in stderr
     kept = rows(table)
     assert f"kanjo: interrupted after {len(kept)} recordings; {table} has them" in stderr
-    assert 2 <= len(kept) < 60
+    assert 2 <= len(kept) < 15
 
     result = invoke("classify", folder, "--csv", table)
     assert result.exit_code == 0, result.output
-    assert f"{len(kept)} of 60 are answered already" in result.stderr
+    assert f"{len(kept)} of 15 are answered already" in result.stderr
     assert sorted(row["file"] for row in rows(table)) == sorted(map(str, folder.iterdir()))
 
 
@@ -192,7 +193,7 @@ def test_an_answer_that_can_not_be_kept_ends_the_command(folder: Path, tmp_path:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=ENOUGH_S,
     )
     assert result.returncode == 1, result.stderr
     assert "kanjo: t.csv: File too large" in result.stderr
@@ -207,7 +208,7 @@ def test_answers_reach_a_pipe_while_a_bar_is_on_the_terminal(folder: Path) -> No
             stdout=subprocess.PIPE,
             stderr=terminal,
             env={**os.environ, "TERM": "xterm"},
-            timeout=60,
+            timeout=ENOUGH_S,
         )
         assert len(classified.stdout.splitlines()) == 3
         assert b"recordings" in os.read(screen, 100_000)

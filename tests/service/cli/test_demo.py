@@ -6,6 +6,8 @@ from pathlib import Path
 
 from service.access.database import AccessDatabase
 from service.access.roles import Role
+from tests.child import child
+from tests.limits import ENOUGH_S
 from tests.service.cli.command import KANJO, free_port
 
 
@@ -15,25 +17,25 @@ async def test_a_demo_plays_where_access_is_closed_and_prints_a_login_link(
     AccessDatabase(tmp_path / "access.sqlite3").create_token("any", Role.VIEWER, None)
     port = free_port()
     own = {"KANJO_PORT": str(port), "KANJO_STATE_DIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
-    demo = await asyncio.create_subprocess_exec(
+    async with child(
         *KANJO, "demo", env=os.environ | own, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )  # fmt: skip
-    assert demo.stdout is not None
-    async with asyncio.timeout(180):
-        lines = [(await demo.stdout.readline()).decode() for _ in range(2)]
-        assert lines[1].startswith(f"http://127.0.0.1:{port}/#login="), lines
-        await asyncio.sleep(0.5)  # some of the calls
-        demo.send_signal(signal.SIGINT)
-        stdout, stderr = await demo.communicate()
-    assert demo.returncode == 0, stderr
-    rows = dict(line.split(maxsplit=1) for line in stdout.decode().splitlines())
-    assert 1 <= int(rows["calls"]) <= 3
-    assert rows["errors"].strip() == "none"
+    ) as demo:  # fmt: skip
+        assert demo.stdout is not None
+        async with asyncio.timeout(ENOUGH_S):
+            lines = [(await demo.stdout.readline()).decode() for _ in range(2)]
+            assert lines[1].startswith(f"http://127.0.0.1:{port}/#login="), lines
+            await asyncio.sleep(0.5)  # some of the calls
+            demo.send_signal(signal.SIGINT)
+            stdout, stderr = await demo.communicate()
+        assert demo.returncode == 0, stderr
+        rows = dict(line.split(maxsplit=1) for line in stdout.decode().splitlines())
+        assert 1 <= int(rows["calls"]) <= 3
+        assert rows["errors"].strip() == "none"
 
 
 async def test_an_interrupted_demo_hangs_up_and_prints_a_summary() -> None:
     port = free_port()
-    demo = await asyncio.create_subprocess_exec(
+    async with child(
         *KANJO, "demo",
         env={
             **os.environ,
@@ -42,16 +44,16 @@ async def test_an_interrupted_demo_hangs_up_and_prints_a_summary() -> None:
             "PYTHONUNBUFFERED": "1",
         },
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert demo.stdout is not None
-    async with asyncio.timeout(60):
-        lines = [(await demo.stdout.readline()).decode() for _ in range(2)]
-        assert lines[1] == f"http://127.0.0.1:{port}/ shows the calls; Ctrl-C ends them.\n"
-        await asyncio.sleep(0.5)  # some of the calls
-        demo.send_signal(signal.SIGINT)
-        stdout, stderr = await demo.communicate()
-    assert demo.returncode == 0, stderr
-    rows = dict(line.split(maxsplit=1) for line in stdout.decode().splitlines())
-    assert 1 <= int(rows["calls"]) <= 3
-    assert rows["errors"].strip() == "none"
-    assert b"Traceback" not in stderr
+    ) as demo:  # fmt: skip
+        assert demo.stdout is not None
+        async with asyncio.timeout(ENOUGH_S):
+            lines = [(await demo.stdout.readline()).decode() for _ in range(2)]
+            assert lines[1] == f"http://127.0.0.1:{port}/ shows the calls; Ctrl-C ends them.\n"
+            await asyncio.sleep(0.5)  # some of the calls
+            demo.send_signal(signal.SIGINT)
+            stdout, stderr = await demo.communicate()
+        assert demo.returncode == 0, stderr
+        rows = dict(line.split(maxsplit=1) for line in stdout.decode().splitlines())
+        assert 1 <= int(rows["calls"]) <= 3
+        assert rows["errors"].strip() == "none"
+        assert b"Traceback" not in stderr

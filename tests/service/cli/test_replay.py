@@ -14,6 +14,8 @@ import soundfile
 from service.cli import options
 from service.events import Track
 from service.replay.player import CLIENTS
+from tests.child import child
+from tests.limits import ENOUGH_S
 from tests.paths import ROOT
 from tests.service.cli.command import ANGRY, KANJO, free_port, invoke, run
 from tests.service.replay.native_service import NativeService, serving
@@ -57,13 +59,13 @@ def test_replay_as_no_provider_calls_is_one_sentence(
 async def test_replay_as_a_bridge_prints_what_it_does_not_get(tone: Path) -> None:
     provider = ProviderService("telnyx", authenticator=AUTHENTICATORS["telnyx"]())
     async with provider.serving() as url:
-        replaying = await asyncio.create_subprocess_exec(
+        async with child(
             *KANJO, "replay", str(tone), "--bridge", "telnyx", "--url", url, "--speed", "50",
             "--encoding", "alaw",
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**os.environ, "REPLAY_TOKEN": SECRET},
-        )  # fmt: skip
-        stdout, stderr = await replaying.communicate()
+        ) as replaying:  # fmt: skip
+            stdout, stderr = await replaying.communicate()
     assert replaying.returncode == 0, stderr
     text = stdout.decode()
     assert "this bridge gets none; see the dashboard" in text
@@ -96,11 +98,11 @@ def test_replay_calls_the_path_of_its_bridge_unless_given_another(
 
 async def test_replay_prints_alerts_and_a_summary(tone: Path) -> None:
     async with serving(NativeService(fires=True)) as url:
-        replaying = await asyncio.create_subprocess_exec(
+        async with child(
             *KANJO, "replay", str(tone), "--url", url, "--calls", "2", "--speed", "50",
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        stdout, stderr = await replaying.communicate()
+        ) as replaying:  # fmt: skip
+            stdout, stderr = await replaying.communicate()
     assert replaying.returncode == 0, stderr
     text = stdout.decode()
     assert text.count("firing    sounds angry (0.83)") == 2
@@ -112,11 +114,11 @@ async def test_replay_of_a_folder_plays_all_but_what_can_not_be_read(tone: Path)
     shutil.copy(tone, tone.parent / "second.wav")
     (tone.parent / "third.wav").write_bytes(b"RIFF")
     async with serving(NativeService()) as url:
-        replaying = await asyncio.create_subprocess_exec(
+        async with child(
             *KANJO, "replay", str(tone.parent), "--url", url, "--speed", "50",
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        stdout, stderr = await replaying.communicate()
+        ) as replaying:  # fmt: skip
+            stdout, stderr = await replaying.communicate()
     assert replaying.returncode == 1
     assert stderr.decode().startswith(f"kanjo: {tone.parent}/third.wav: got unreadable audio")
     assert "20.0 s" in stdout.decode()
@@ -124,14 +126,14 @@ async def test_replay_of_a_folder_plays_all_but_what_can_not_be_read(tone: Path)
 
 async def test_an_interrupted_replay_hangs_up_and_prints_a_summary(tone: Path) -> None:
     service = NativeService(stop_after=2)
-    async with serving(service) as url, asyncio.timeout(60):
-        replaying = await asyncio.create_subprocess_exec(
+    async with serving(service) as url, asyncio.timeout(ENOUGH_S):
+        async with child(
             *KANJO, "replay", str(tone), "--url", url, "--repeat",
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        await service.stop.wait()
-        replaying.send_signal(signal.SIGINT)
-        stdout, stderr = await replaying.communicate()
+        ) as replaying:  # fmt: skip
+            await service.stop.wait()
+            replaying.send_signal(signal.SIGINT)
+            stdout, stderr = await replaying.communicate()
     assert replaying.returncode == 0, stderr
     assert service.stops == 1
     assert "lateness p50" in stdout.decode()
@@ -140,14 +142,14 @@ async def test_an_interrupted_replay_hangs_up_and_prints_a_summary(tone: Path) -
 
 async def replayed(*arguments: object, cwd: Path | None = None) -> tuple[int, str, str]:
     """Returns exit status, standard output and standard error of `kanjo replay`."""
-    replaying = await asyncio.create_subprocess_exec(
+    async with child(
         *KANJO, "replay", *map(str, arguments), "--speed", "50",
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    stdout, stderr = await replaying.communicate()
-    assert replaying.returncode is not None
-    return replaying.returncode, stdout.decode(), stderr.decode()
+    ) as replaying:  # fmt: skip
+        stdout, stderr = await replaying.communicate()
+        assert replaying.returncode is not None
+        return replaying.returncode, stdout.decode(), stderr.decode()
 
 
 async def test_replay_appends_the_readings_to_a_table_without_formulas(
@@ -194,23 +196,23 @@ async def test_replay_ends_when_its_table_can_not_be_written(tone: Path, tmp_pat
         "from service.cli.main import app; app()"
     )
     async with serving(NativeService()) as url:
-        replaying = await asyncio.create_subprocess_exec(
+        async with child(
             sys.executable, "-c", code, "replay", str(tone), "--csv", str(tmp_path / "t.csv"),
             "--url", url, "--repeat", "--speed", "20",
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        _, stderr = await replaying.communicate()
+        ) as replaying:  # fmt: skip
+            _, stderr = await replaying.communicate()
     assert replaying.returncode == 1
     assert stderr.decode() == f"kanjo: {tmp_path}/t.csv: File too large\n"
 
 
 async def test_replay_that_met_errors_exits_so(tone: Path) -> None:
     async with serving(NativeService(hangs_up=True)) as url:
-        replaying = await asyncio.create_subprocess_exec(
+        async with child(
             *KANJO, "replay", str(tone), "--url", url,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        stdout, _ = await replaying.communicate()
+        ) as replaying:  # fmt: skip
+            stdout, _ = await replaying.communicate()
     assert replaying.returncode == 1
     assert "error closed" in stdout.decode()
 
@@ -219,13 +221,13 @@ async def test_replay_at_a_service_brings_readings_in_time(service: str, tmp_pat
     voice, rate = soundfile.read(ANGRY, frames=24_000, dtype="int16")
     soundfile.write(tmp_path / "call.wav", voice, rate)
     url = service.replace("http", "ws") + "/calls/native"
-    replaying = await asyncio.create_subprocess_exec(
+    async with child(
         *KANJO, "replay", str(tmp_path / "call.wav"), "--url", url,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    stdout, stderr = await replaying.communicate()
-    assert replaying.returncode == 0, stderr
-    rows = dict(line.split("  ", 1) for line in stdout.decode().splitlines() if "  " in line)
-    assert rows["audio"].strip() == "3.0 s"
-    assert int(rows["readings"]) >= 1
-    assert rows["errors"].strip() == "none"
+    ) as replaying:  # fmt: skip
+        stdout, stderr = await replaying.communicate()
+        assert replaying.returncode == 0, stderr
+        rows = dict(line.split("  ", 1) for line in stdout.decode().splitlines() if "  " in line)
+        assert rows["audio"].strip() == "3.0 s"
+        assert int(rows["readings"]) >= 1
+        assert rows["errors"].strip() == "none"

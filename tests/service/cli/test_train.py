@@ -11,6 +11,8 @@ import soundfile
 
 from model.labels import EMOTIONS
 from service.cli.train import train
+from tests.child import child
+from tests.limits import ENOUGH_S
 from tests.service.cli.command import KANJO, invoke
 from training import checkpoint
 from training.recipes import RECIPES
@@ -36,36 +38,36 @@ async def test_an_interrupted_training_prints_where_it_goes_on(
     corpora: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    training = await asyncio.create_subprocess_exec(
+    async with child(
         *KANJO, "train", "--corpora", str(corpora), "--out", str(out),
-        "--cache", str(tmp_path / "cache"), "--system", "mtl", "--epochs", "1000",
-        "--test-fold", "2", "--seed", "5", "--threads", "1",
+        "--cache", str(tmp_path / "cache"), "--recipe", "compact", "--system", "mtl",
+        "--epochs", "1000", "--test-fold", "2", "--seed", "5", "--threads", "1",
         stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert training.stderr is not None
-    async with asyncio.timeout(60):
-        stderr = b""
-        while not (out / "last.pt").exists():
-            stderr += await training.stderr.read(1)
-            assert training.returncode is None, stderr
-        training.send_signal(signal.SIGINT)
-        stderr += await training.stderr.read()
-        assert await training.wait() == 130, stderr
-    last = stderr.decode().splitlines()[-1]
-    assert last == f"kanjo: interrupted; the same command goes on from {out}/last.pt"
-    config = checkpoint.load(out / "last.pt")["config"]
-    chosen = (
-        "epochs",
-        "least_updates",
-        "test_fold",
-        "seed",
-        "ser_weight",
-        "selective",
-        "learning_rate",
-    )
-    assert [config[name] for name in chosen] == [
-        1000, 0, 2, 5, 0.8, False, RECIPES["kanjo"].learning_rate
-    ]  # fmt: skip
+    ) as training:  # fmt: skip
+        assert training.stderr is not None
+        async with asyncio.timeout(ENOUGH_S):
+            stderr = b""
+            while not (out / "last.pt").exists():
+                stderr += await training.stderr.read(1)
+                assert training.returncode is None, stderr
+            training.send_signal(signal.SIGINT)
+            stderr += await training.stderr.read()
+            assert await training.wait() == 130, stderr
+        last = stderr.decode().splitlines()[-1]
+        assert last == f"kanjo: interrupted; the same command goes on from {out}/last.pt"
+        config = checkpoint.load(out / "last.pt")["config"]
+        chosen = (
+            "epochs",
+            "least_updates",
+            "test_fold",
+            "seed",
+            "ser_weight",
+            "selective",
+            "learning_rate",
+        )
+        assert [config[name] for name in chosen] == [
+            1000, 0, 2, 5, 0.8, False, RECIPES["compact"].learning_rate
+        ]  # fmt: skip
 
 
 def test_as_many_epochs_are_trained_as_were_asked_for(corpora: Path, tmp_path: Path) -> None:

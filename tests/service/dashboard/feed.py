@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import service
+from tests.limits import ENOUGH_S
 
 BEAT_S = 0.3
 
@@ -282,7 +283,7 @@ class Server(uvicorn.Server):
         self.thread.join()
 
 
-def wait_until(holds: Callable[[], Any], within_s: float = 8.0) -> None:
+def wait_until(holds: Callable[[], Any], within_s: float = ENOUGH_S) -> None:
     """Returns as soon as `holds` succeeds; an assertion in it that fails is tried again."""
     deadline = time.monotonic() + within_s
     while True:

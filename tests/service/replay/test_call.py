@@ -10,6 +10,7 @@ from websockets.http11 import Request, Response
 from service.errors import Overloaded, ServiceRefused, ServiceUnreachable
 from service.replay.player import replay
 from service.telephony.shared.client import AlertReceived
+from tests.limits import ENOUGH_S
 from tests.service.replay.native_service import NativeService, serving
 from tests.service.replay.recordings import recording
 
@@ -108,6 +109,6 @@ async def test_a_broken_connection_is_an_error_of_its_call() -> None:
 
 
 async def test_a_stop_that_nobody_answers_ends_the_call_anyway() -> None:
-    async with serving(NativeService(answers_stop=False)) as url, asyncio.timeout(10):
+    async with serving(NativeService(answers_stop=False)) as url, asyncio.timeout(ENOUGH_S):
         summary = await replay([recording(0.1)], url, stopped_within_s=0.1)
     assert summary.errors == {"no_stopped": 1}

@@ -10,6 +10,7 @@ from service.events import Pcm
 from service.replay.player import replay
 from service.replay.summary import ReplaySummary
 from service.telephony.shared.interleaved import Encoding
+from tests.limits import ENOUGH_S
 from tests.service.replay.native_service import NativeService, serving
 from tests.service.replay.recordings import recording
 
@@ -76,7 +77,7 @@ async def test_files_are_dealt_round_robin() -> None:
 
 async def test_repeating_goes_on_until_stopped() -> None:
     service = NativeService(stop_after=3)
-    async with serving(service) as url, asyncio.timeout(10):
+    async with serving(service) as url, asyncio.timeout(ENOUGH_S):
         summary = await replay([recording(0.1)], url, speed=5, repeat=True, stop=service.stop)
     assert summary.calls >= 3
     assert not summary.errors
@@ -84,7 +85,7 @@ async def test_repeating_goes_on_until_stopped() -> None:
 
 async def test_stopping_ends_the_call_as_a_hang_up_would() -> None:
     service, summary = NativeService(stop_after=2), ReplaySummary()
-    async with serving(service) as url, asyncio.timeout(10):
+    async with serving(service) as url, asyncio.timeout(ENOUGH_S):
         assert await replay([recording(60)], url, stop=service.stop, summary=summary) is summary
     assert service.stops == 1
     assert 0.19 < summary.played_s < 10

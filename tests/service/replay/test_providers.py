@@ -11,6 +11,7 @@ from service.replay.player import CLIENTS, replay
 from service.telephony.shared.client import AlertReceived, Feedback, UnsupportedByProvider
 from service.telephony.shared.interleaved import Encoding
 from service.telephony.shared.recording import Recording
+from tests.limits import ENOUGH_S
 from tests.service.replay.provider_service import (
     AUTHENTICATORS,
     BRIDGES,
@@ -117,7 +118,7 @@ async def test_a_call_that_the_service_ends_is_one_error_and_stops_playing(
 ) -> None:
     refusal = Overloaded(2) if refused else None
     service = ProviderService(bridge, refusal=refusal, fails_after=None if refused else 4)
-    async with service.serving() as url, asyncio.timeout(10):
+    async with service.serving() as url, asyncio.timeout(ENOUGH_S):
         summary = await replay([recording(30)], url, bridge=bridge)
     assert summary.errors.total() == 1, summary.reasons
     (reason,) = summary.reasons.values()
@@ -129,7 +130,7 @@ async def test_a_call_that_the_service_ends_is_one_error_and_stops_playing(
 @pytest.mark.parametrize("bridge", BRIDGES)
 async def test_stopping_ends_a_call_of_any_bridge_as_a_hang_up_would(bridge: str) -> None:
     service, stop = ProviderService(bridge), asyncio.Event()
-    async with service.serving() as url, asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with service.serving() as url, asyncio.timeout(ENOUGH_S), asyncio.TaskGroup() as tasks:
         playing = tasks.create_task(replay([recording(60)], url, bridge=bridge, stop=stop))
         await service.audio_came.wait()
         stop.set()

@@ -16,8 +16,7 @@ from model.speaker_baseline import ModelInput, SpeakerBaseline
 from service.metrics import Metrics
 from service.scoring.batcher import Batcher, WindowDropped
 from service.scoring.scorer import Posterior
-
-ENOUGH_S = 5.0  # for anything that must happen, however busy the machine
+from tests.limits import ENOUGH_S
 
 
 def window(number: float) -> ModelInput:

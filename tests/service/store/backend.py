@@ -16,9 +16,8 @@ from service.store import keys
 from service.store.outbox import Outbox
 from service.store.store import Store
 from service.store.views import StreamEvent
+from tests.limits import ENOUGH_S
 from tests.redis_server import RedisServer
-
-ENOUGH_S = 10.0  # for anything that must happen, however busy the machine
 
 
 class Backend:

@@ -6,6 +6,7 @@ import pytest
 
 from service.store.errors import StoreUnavailable, UnusableRedisUrl
 from service.store.redis_client import connect, endless_retry, raise_if_cancelled, replies_required
+from tests.limits import ENOUGH_S
 
 
 async def test_a_retry_outlasts_any_number_of_failures() -> None:
@@ -74,7 +75,7 @@ async def test_a_swallowed_cancellation_ends_the_task_after_the_command(reply: s
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, ENOUGH_S)
 
 
 @pytest.mark.parametrize(

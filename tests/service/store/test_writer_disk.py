@@ -11,6 +11,7 @@ import pytest
 from service.store.entries import Entry
 from service.store.outbox import Outbox
 from service.store.store import Store
+from tests.limits import ENOUGH_S
 from tests.redis_server import RedisServer
 from tests.service.store.backend import Backend, delivered, running, until
 from tests.service.store.facts import FIRING, NOW, PENDING, reading, started, transition
@@ -173,7 +174,7 @@ async def test_a_disk_that_hangs_delays_neither_redis_nor_a_receipt(
     append = Outbox.append
 
     def hangs(outbox: Outbox, entries: Sequence[Entry]) -> range:
-        assert go.wait(60)
+        assert go.wait(ENOUGH_S)
         return append(outbox, entries)
 
     monkeypatch.setattr(Outbox, "append", hangs)

@@ -14,6 +14,7 @@ from service.webhooks.backoff import Backoff
 from service.webhooks.muted import Muted
 from service.webhooks.spool import FILE
 from service.webhooks.webhooks import Limits, ReceiverState, Webhooks
+from tests.limits import ENOUGH_S
 from tests.service.webhooks.http_receiver import FACTS, SECRET, HttpReceiver, transition
 
 FAST = Backoff(first_s=0.02, most_s=0.05)
@@ -88,7 +89,7 @@ def state_of(running: Webhooks, name: str = "one") -> ReceiverState:
     return next(each for each in running.receivers if each.name == name)
 
 
-async def until(condition: Callable[[], object], within_s: float = 20.0) -> None:
+async def until(condition: Callable[[], object], within_s: float = ENOUGH_S) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, f"still not so after {within_s} s"

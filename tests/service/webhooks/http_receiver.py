@@ -12,6 +12,7 @@ from typing import Any
 
 from model.labels import Emotion
 from service.events import AlertState, CallFacts, Track, Transition
+from tests.limits import ENOUGH_S
 
 SECRET = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 KEY = "0123456789abcdef0123456789abcdef"
@@ -59,7 +60,7 @@ class HttpReceiver:
                 request.status = answer.status
                 receiver.requests.append(request)
                 if answer.release:
-                    answer.release.wait(20)
+                    answer.release.wait(ENOUGH_S)
                 try:
                     self.send_response(answer.status)
                     for name, value in answer.headers.items():

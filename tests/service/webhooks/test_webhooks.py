@@ -13,6 +13,7 @@ from service.metrics import Metrics
 from service.webhooks.backoff import Backoff
 from service.webhooks.errors import NoSuchDeadLetter, ReceiverStopped
 from service.webhooks.spool import FILE
+from tests.limits import ENOUGH_S
 from tests.service.webhooks.harness import RESOLVED, fire, state_of, to, toml, until, webhooks
 from tests.service.webhooks.http_receiver import Answer, Request, receiving
 
@@ -67,7 +68,7 @@ async def test_a_slow_receiver_delays_only_itself(tmp_path: Path) -> None:
         release = threading.Event()
         slow.answer = lambda request: Answer(release=release)
         text = toml(slow=to(slow), one=to(receiver))
-        async with webhooks(tmp_path, text, within_s=20) as hooks:
+        async with webhooks(tmp_path, text, within_s=ENOUGH_S) as hooks:
             sent = [fire(hooks, f"s{alert}-caller-1") for alert in range(5)]
             await until(lambda: state_of(hooks).delivered == 5)
             assert state_of(hooks, "slow").waiting == 5
@@ -249,7 +250,7 @@ async def test_a_change_of_the_file_does_not_disturb_the_other_receivers(tmp_pat
         release = threading.Event()
         receiver.answer = lambda request: Answer(release=release)
         text = toml(one=to(receiver), two=to(other))
-        async with webhooks(tmp_path, text, within_s=20) as hooks:
+        async with webhooks(tmp_path, text, within_s=ENOUGH_S) as hooks:
             sent = fire(hooks)
             await until(lambda: receiver.requests)
             changed = toml(one=to(receiver), two=to(other, queues=["sales"]), three=to(other))

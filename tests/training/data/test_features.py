@@ -12,6 +12,7 @@ import pytest
 
 from model.functionals import functionals
 from model.gate import GateSpec
+from tests.limits import ENOUGH_S
 from tests.training.data.examples import CUT, PREPARATIONS, build
 from training.data.channel import CLEAN, TELEPHONE, Channel
 from training.data.features import FeatureCache, Preparation
@@ -152,7 +153,7 @@ def test_of_two_processes_only_one_extracts_the_features(
 
     def read(output: Path) -> None:
         with output.open("w") as file, contextlib.redirect_stderr(file):
-            both_started.wait(60)
+            both_started.wait(ENOUGH_S)
             assert_fresh(build(few, cache), few)
 
     processes = [forked.Process(target=read, args=(output,)) for output in outputs]
@@ -182,7 +183,7 @@ def test_the_lock_ends_with_a_killed_process(utterances: list[Utterance], tmp_pa
         forked.Process(target=build, args=(few, tmp_path)),
     )
     owner.start()
-    assert locked.wait(60)
+    assert locked.wait(ENOUGH_S)
     other.start()
     other.join(0.5)
     assert other.is_alive()

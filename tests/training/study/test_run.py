@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.limits import ENOUGH_S
 from tests.paths import ROOT
 from tests.training.study.test_plan import EPOCHS, TINY, config_of
 from training import checkpoint
@@ -206,7 +207,7 @@ def started_call(
         start_new_session=True,
     )
     try:
-        until = time.monotonic() + 300
+        until = time.monotonic() + ENOUGH_S
         while call.poll() is None and time.monotonic() < until:
             if any(log.read_bytes().count(b"\n") >= 2 for log in out.glob("*/log.jsonl")):
                 break
@@ -220,7 +221,7 @@ def started_call(
         call.communicate()
 
 
-def assert_ended(group: int, within_s: float = 60.0) -> None:
+def assert_ended(group: int, within_s: float = ENOUGH_S) -> None:
     """Asserts that all processes of a call end in time."""
     until = time.monotonic() + within_s
     while time.monotonic() < until:
@@ -276,7 +277,7 @@ def test_ctrl_c_stops_all_processes_and_two_of_them_continue_to_the_same_bits(
 ) -> None:
     with started_call(script, tiny_file, corpora, tmp_path, cache, processes=2) as call:
         os.killpg(call.pid, signal.SIGINT)  # as a terminal does
-        _, stderr = call.communicate(timeout=300)
+        _, stderr = call.communicate(timeout=ENOUGH_S)
         assert call.returncode != 0
         assert "study: stopped; the same command continues it" in stderr
         found = outcome(list(plan(config)), tmp_path)

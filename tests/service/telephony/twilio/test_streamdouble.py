@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from model.audio import mulaw_decode
 from service.events import CallStarted, CallStopped, Event, Gap, Track
 from service.telephony.twilio.bridge import TwilioBridge
+from tests.limits import ENOUGH_S
 from tests.service.telephony.media_streams import BOTH, samples
 
 FRAMES = 50  # of 20 ms
@@ -72,7 +73,7 @@ def forked(**changes: object) -> SessionConfig:
 async def test_a_fork_of_both_tracks_is_decoded_sample_for_sample() -> None:
     async with serving() as (server, url):
         report = await call(url, frames=speech(1), config=forked())
-        await asyncio.wait_for(server.over.wait(), 5)
+        await asyncio.wait_for(server.over.wait(), ENOUGH_S)
     started = server.events[0]
     assert isinstance(started, CallStarted)
     assert started.call_id == report.result.identity.call_sid
@@ -96,7 +97,7 @@ async def test_loss_is_a_gap_and_jitter_changes_nothing(seed: int) -> None:
     )
     async with serving() as (server, url):
         report = await call(url, frames=speech(1), config=config)
-        await asyncio.wait_for(server.over.wait(), 5)
+        await asyncio.wait_for(server.over.wait(), ENOUGH_S)
     assert report.result.frames_dropped > 0
     decoded, whole = samples(server.events, Track.CALLER), mulaw_decode(b"".join(speech(1)))
     gaps = sum(event.samples for event in server.events if isinstance(event, Gap))
@@ -117,6 +118,6 @@ async def test_an_abrupt_end_without_stop_ends_the_call() -> None:
             for frame in speech(1)[:5]:
                 await socket.send(json.dumps(encoder.media(frame)))
             socket.transport.abort()
-        await asyncio.wait_for(server.over.wait(), 5)
+        await asyncio.wait_for(server.over.wait(), ENOUGH_S)
     assert server.events[-1] == CallStopped("disconnected")
     assert samples(server.events, Track.CALLER).size > 0
