@@ -1,5 +1,5 @@
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -24,9 +24,14 @@ SLOW = (
     *("training/test_paper.py", "training/test_smoke.py", "training/test_train.py"),
 )
 
+# Files that take a minute or more come first, so that no process is left alone with one at the end.
+LONG = ("training/test_smoke.py", "e2e", "faults", "training/study", "training/test_train.py")
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the slow tests, and skips those that need corpora or weights where there are none."""
+    long = tuple(f"tests/{name}" for name in LONG)
+    items.sort(key=lambda item: not item.nodeid.startswith(long))  # stable: else as collected
     slow = tuple(f"tests/{name}" for name in SLOW)
     for item in items:
         if item.nodeid.startswith(slow):
