@@ -1,7 +1,8 @@
 """The trained model as the service loads it: one TorchScript file with its `meta.json` inside.
 
 The file is the contract between training and service: to load it, none of the code that built it is
-needed.
+needed. Where a model takes embeddings, their encoder is inside as well: all weights are then in
+half precision in the file, and are computed with in single precision.
 """
 
 import hashlib
@@ -17,16 +18,21 @@ import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
+from model.embedding import EmbeddingSpec
 from model.features import FeatureSpec
 from model.files import atomic_write
-from model.functionals import functional_count
 from model.gate import GateSpec
+from model.input_sizes import InputSpec, input_sizes
 from model.labels import EMOTIONS, STYLES, Emotion
 
-FORMAT = 4  # of the file; it counts up with every change that makes this version unable to load one
+# Of the file; it counts up with every change that makes an earlier version unable to load one.
+FORMAT = 5
+LOADED = (4, 5)  # formats that can be loaded; 4 has no encoder
 
 PROBE_FRAMES = 300
 PROBE_TOLERANCE = 1e-3  # between machines; on one machine `export` holds 1e-5
+PROBED_NUMBERS = 32  # of an encoder's answer
+EMBEDDING_TOLERANCE = 2e-2  # of those, which are up to about 7, between machines
 
 FIRST_RANGE_S = (0.5, 7.5)  # of a `ServingSpec`, and of the service's settings
 HOP_RANGE_S = (0.25, 7.5)
@@ -97,11 +103,20 @@ class ArtifactMeta:
     gate: GateSpec
     thresholds: dict[Emotion, Thresholds]
     temperature: float
-    operations: int  # floating-point operations of a full window
+    operations: int  # floating-point operations of a full window, without an encoder's
     training: dict[str, Any]  # config, corpora, speakers held out, scores
     licence: str
     probe: tuple[float, ...]  # the emotions' posteriors of the window `probe`
-    serving: ServingSpec = DEFAULT_SERVING  # older artifacts of this format have none
+    serving: ServingSpec = DEFAULT_SERVING  # older artifacts of format 4 have none
+    # Of a model with an encoder. `features` are then those of the speech check only.
+    embedding: EmbeddingSpec | None = None
+    embedding_probe: tuple[float, ...] = ()  # `sample` of the encoder's rows of `probe_chunk`
+    encoder_operations: int = 0  # floating-point operations of a full chunk
+
+    @property
+    def inputs(self) -> InputSpec:
+        """How speech becomes what the network is given."""
+        return self.embedding or self.features
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +139,14 @@ class Artifact:
     device: torch.device
     digest: str  # SHA-256 of the file
 
+    def embed(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """Returns the rows of chunks (`model.chunk_encoder.ChunkEncoder`), if it has an encoder."""
+        rows: Tensor = self.module.embed(frames, lengths)
+        return rows
+
     def __call__(
         self,
-        frames: Tensor,  # (B, T, n_features), normalised
+        frames: Tensor,  # (B, T, n_features), normalised; or rows (B, T, d_frame) as they are
         lengths: Tensor,  # (B,) int64
         functionals: Tensor,  # (B, F) of the same frames, not normalised
         baseline: Tensor,  # (B, F) mean functionals of the caller's earlier utterances
@@ -140,14 +160,15 @@ class Artifact:
 Input = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # the arguments of an artifact
 
 
-def noise(spec: FeatureSpec, lengths: Sequence[int], seed: int = 0) -> Input:
+def noise(spec: InputSpec, lengths: Sequence[int], seed: int = 0) -> Input:
     """Returns windows of noise, padded to the longest: the same on every machine.
 
     Row i has a baseline of i utterances.
     """
+    sizes = input_sizes(spec)
     rng = np.random.default_rng(seed)
-    frames = rng.standard_normal((len(lengths), max(lengths), spec.n_features)).astype(np.float32)
-    voices = rng.standard_normal((2, len(lengths), functional_count(spec))).astype(np.float32)
+    frames = rng.standard_normal((len(lengths), max(lengths), sizes.n_features)).astype(np.float32)
+    voices = rng.standard_normal((2, len(lengths), sizes.functionals)).astype(np.float32)
     return (
         torch.from_numpy(frames),
         torch.tensor(lengths),
@@ -157,14 +178,34 @@ def noise(spec: FeatureSpec, lengths: Sequence[int], seed: int = 0) -> Input:
     )
 
 
-def probe(spec: FeatureSpec) -> Input:
+def probe(spec: InputSpec) -> Input:
     """Returns the window on which an artifact is tested at export and again whenever it loads."""
     return noise(spec, [PROBE_FRAMES])
 
 
+def probe_chunk(spec: EmbeddingSpec) -> tuple[Tensor, Tensor]:
+    """Returns the chunk on which an encoder is tested: frames (1, T, n_mels) and their number."""
+    shape = (1, spec.chunk_hops, spec.frames.n_mels)
+    frames = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    return torch.from_numpy(frames), torch.tensor([spec.chunk_hops])
+
+
+def sample(rows: Tensor) -> tuple[float, ...]:
+    """Returns PROBED_NUMBERS of a chunk's rows, evenly spaced."""
+    flat = rows.flatten().cpu()
+    at = torch.linspace(0, len(flat) - 1, PROBED_NUMBERS, dtype=torch.float64).long()
+    return tuple(flat[at].tolist())
+
+
+def _meta_json(meta: ArtifactMeta) -> bytes:
+    """Returns the text of `meta.json`; without an encoder it has no fields of one."""
+    of_encoder = {"embedding", "embedding_probe", "encoder_operations"}
+    return _META.dump_json(meta, indent=2, exclude=None if meta.embedding else of_encoder)
+
+
 def save(module: torch.jit.ScriptModule, meta: ArtifactMeta, path: Path) -> None:
     """Writes an artifact with its meta inside."""
-    torch.jit.save(module, path, _extra_files={"meta.json": _META.dump_json(meta, indent=2)})
+    torch.jit.save(module, path, _extra_files={"meta.json": _meta_json(meta)})
 
 
 def rewrite(path: Path, meta: ArtifactMeta) -> Artifact:
@@ -180,7 +221,7 @@ def rewrite(path: Path, meta: ArtifactMeta) -> Artifact:
         with zipfile.ZipFile(path) as old, zipfile.ZipFile(unfinished, "w") as new:
             for entry in old.infolist():
                 is_meta = entry.filename.endswith("/extra/meta.json")
-                new.writestr(entry, _META.dump_json(meta, indent=2) if is_meta else old.read(entry))
+                new.writestr(entry, _meta_json(meta) if is_meta else old.read(entry))
         artifact = load(unfinished)
     return artifact
 
@@ -199,10 +240,13 @@ def load(path: Path, device: torch.device | str = "cpu") -> Artifact:
     except OSError as error:
         raise ArtifactError(path, str(error.strerror), "a readable file") from error
     module, meta_json = _unpack(path, data, device)
-    artifact = Artifact(
-        _read_meta(path, meta_json), module.eval(), device, hashlib.sha256(data).hexdigest()
-    )
+    meta = _read_meta(path, meta_json)
+    if meta.embedding:
+        module = _in_single_precision(path, module)
+    artifact = Artifact(meta, module.eval(), device, hashlib.sha256(data).hexdigest())
     _verify_probe(path, artifact)
+    if meta.embedding:
+        _verify_encoder(path, artifact, meta.embedding)
     return artifact
 
 
@@ -225,11 +269,21 @@ def _unpack(
     return module, extra["meta.json"]
 
 
+def _in_single_precision(path: Path, module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+    """Returns a module, written in half precision, that computes in single precision.
+
+    `export` does not freeze such a module, because frozen weights stay in their precision.
+    """
+    if not hasattr(module, "embed"):
+        raise ArtifactError(path, "a model without an encoder", "one, because its meta has one")
+    return torch.jit.freeze(module.float().eval(), preserved_attrs=["embed"])  # type: ignore[no-any-return]
+
+
 def _read_meta(path: Path, meta_json: str | bytes) -> ArtifactMeta:
     try:
         written_format = _ANY_META.validate_json(meta_json).format
-        if written_format != FORMAT:
-            raise ArtifactError(path, f"format {written_format}", str(FORMAT))
+        if written_format not in LOADED:
+            raise ArtifactError(path, f"format {written_format}", " or ".join(map(str, LOADED)))
         meta = _META.validate_json(meta_json)
     except ValidationError as error:
         first = error.errors()[0]
@@ -250,11 +304,30 @@ def _verify_probe(path: Path, artifact: Artifact) -> None:
     meta = artifact.meta
     try:
         with torch.inference_mode():
-            emotion, _ = artifact(*(tensor.to(artifact.device) for tensor in probe(meta.features)))
+            emotion, _ = artifact(*(tensor.to(artifact.device) for tensor in probe(meta.inputs)))
     except RuntimeError as error:
-        sizes = f"{meta.features.n_features} features and {functional_count(meta.features)}"
+        expected = input_sizes(meta.inputs)
+        sizes = f"{expected.n_features} features and {expected.functionals}"
         last_line = str(error).splitlines()[-1]
         raise ArtifactError(path, last_line, f"a network for {sizes} functionals") from error
     if not np.allclose(emotion[0].cpu().numpy(), meta.probe, atol=PROBE_TOLERANCE):
         answer = [round(p, 4) for p in emotion[0].tolist()]
         raise ArtifactError(path, f"answer {answer} to the probe", f"{meta.probe}")
+
+
+def _verify_encoder(path: Path, artifact: Artifact, spec: EmbeddingSpec) -> None:
+    expected_shape = (1, spec.rows_in(spec.chunk_hops), 2, spec.layers, spec.encoder.d_model)
+    try:
+        with torch.inference_mode():
+            rows = artifact.embed(*(tensor.to(artifact.device) for tensor in probe_chunk(spec)))
+    except RuntimeError as error:
+        last_line = str(error).splitlines()[-1]
+        raise ArtifactError(path, last_line, f"an encoder of {spec.frames.n_mels} bands") from error
+    if rows.shape != expected_shape:
+        raise ArtifactError(path, f"rows {tuple(rows.shape)}", str(expected_shape))
+    found, expected = sample(rows), artifact.meta.embedding_probe
+    if len(expected) != PROBED_NUMBERS or not np.allclose(
+        found, expected, rtol=0, atol=EMBEDDING_TOLERANCE
+    ):
+        first = [round(number, 3) for number in found[:4]]
+        raise ArtifactError(path, f"the encoder's answer {first}...", f"{expected[:4]}...")

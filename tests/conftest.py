@@ -13,7 +13,7 @@ hypothesis.settings.register_profile("fast", max_examples=20)
 SLOW = (
     *("e2e", "faults", "test_imports.py", "test_packaging.py"),
     *("model/test_artifact.py", "model/test_encoder.py", "model/test_export.py"),
-    *("model/test_chunk_encoder.py", "model/test_network.py"),
+    *("model/test_chunk_encoder.py", "model/test_encoded_artifact.py", "model/test_network.py"),
     *("service/api", "service/cli", "service/dashboard", "service/replay", "service/store"),
     *("service/calls/test_stream.py", "service/calls/test_windows.py"),
     *("service/calls/test_windows_baseline.py", "service/scoring/test_torch_scorer.py"),

@@ -28,6 +28,15 @@ def export(
     licence: Annotated[
         str, typer.Option(help="Licence of the weights, which depends on the corpora.")
     ],
+    encoder: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="KANJO_ENCODER",
+            exists=True,
+            dir_okay=False,
+            help="File of the encoder, for a network that was trained on its embeddings.",
+        ),
+    ] = None,
     commit: Annotated[
         str | None,
         typer.Option(
@@ -73,6 +82,7 @@ def export(
             commit=commit or _own_commit(),
             licence=licence,
             thresholds=thresholds,
+            encoder=encoder,
         )
     except ExportError as error:
         fail(error)

@@ -12,6 +12,7 @@ from model import SHIPPED
 from model.artifact import (
     DEFAULT_SERVING,
     FORMAT,
+    LOADED,
     Artifact,
     ArtifactError,
     ArtifactMeta,
@@ -162,9 +163,9 @@ def test_torchscript_without_meta_is_refused(exported: Path) -> None:
 
 def test_another_format_is_refused(exported: Path) -> None:
     path = changed(exported, format=FORMAT + 1)
-    assert f"found format {FORMAT + 1}, expected {FORMAT}" in refusal(path)
+    assert f"found format {FORMAT + 1}, expected 4 or {FORMAT}" in refusal(path)
     path = changed(exported, format=FORMAT + 1, mood="new in that format")
-    assert f"found format {FORMAT + 1}, expected {FORMAT}" in refusal(path)
+    assert f"found format {FORMAT + 1}, expected 4 or {FORMAT}" in refusal(path)
 
 
 def test_other_labels_are_refused(exported: Path) -> None:
@@ -281,7 +282,7 @@ def test_only_an_artifact_is_rewritten(exported: Path) -> None:
 
 
 def test_the_shipped_model_loads() -> None:
-    assert load(SHIPPED).meta.format == FORMAT
+    assert load(SHIPPED).meta.format in LOADED
 
 
 # When windows are scored.

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from model.encoder import save_encoder
 from service.cli.export import _own_commit
+from tests.encoded_model import tiny_encoder, tiny_training
 from tests.paths import ROOT
 from tests.service.cli.command import invoke
 
@@ -52,3 +54,19 @@ def test_export_before_the_end_of_a_training_says_so(tmp_path: Path) -> None:
     torch.save({"config": {}, "network": {}, "epoch": 1, "optimizer": {}}, tmp_path / "last.pt")
     result = invoke("export", tmp_path / "last.pt", tmp_path / "model.pt", *GIVEN)
     assert result.stderr.startswith(f"kanjo: {tmp_path}/last.pt: a checkpoint to go on from")
+
+
+def test_a_network_on_embeddings_is_exported_with_its_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KANJO_ENCODER", raising=False)
+    checkpoint = tmp_path / "best.pt"
+    torch.save(tiny_training(), checkpoint)
+    save_encoder(tiny_encoder(), tmp_path / "encoder")
+    result = invoke("export", checkpoint, tmp_path / "model.pt", *GIVEN)
+    assert result.exit_code == 1
+    assert "expected the file of its encoder as well" in result.stderr
+    monkeypatch.setenv("KANJO_ENCODER", str(tmp_path / "encoder"))
+    result = invoke("export", checkpoint, tmp_path / "model.pt", *GIVEN)
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "model.pt").exists()
