@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from model.embedding import EmbeddingSpec, Rows
-from model.encoder import Encoder, EncoderConfig
+from model.encoder import Encoder
+from model.encoder_config import EncoderConfig
 from model.features import Frames
 
 # Chunks encoded at once at most: more are not faster, and need more memory.

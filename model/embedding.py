@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.audio import Pcm
-from model.encoder import WHISPER_BASE, EncoderConfig
+from model.encoder_config import WHISPER_BASE, EncoderConfig
 from model.encoder_frames import EncoderFrameSpec, encoder_frames
 from model.features import Frames
 from model.functionals import Functionals

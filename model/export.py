@@ -18,7 +18,8 @@ from model import artifact
 from model.artifact import DEFAULT_SERVING, ArtifactMeta, ServingSpec, Thresholds
 from model.chunk_encoder import ChunkEncoder, encoder_operations
 from model.embedding import EmbeddingSpec
-from model.encoder import EncoderConfig, EncoderFileError, load_encoder
+from model.encoder import EncoderFileError, load_encoder
+from model.encoder_config import EncoderConfig
 from model.encoder_frames import EncoderFrameSpec
 from model.features import FeatureSpec
 from model.files import atomic_write

@@ -4,6 +4,7 @@ Anger shows as the distance of a voice from its own baseline, and a call provide
 Training and the service compute it with this code.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,12 +40,16 @@ class SpeakerBaseline:
         self._sum = np.zeros(functional_count(spec))
         self._utterances = 0
 
-    def features(self, frames: Frames) -> ModelInput:
+    # Both are called with a window's chunks, of which a model on log-mel frames has none.
+
+    def features(self, frames: Frames, chunks: Sequence[object] = ()) -> ModelInput:
         """Returns a window (T, n_features) together with the baseline as it stands."""
         baseline = (self._sum / max(1, self._utterances)).astype(np.float32)
         return ModelInput(frames, functionals(frames, self._spec), baseline, self._utterances)
 
-    def update(self, frames: Frames, check: SpeechCheck | None = None) -> None:
+    def update(
+        self, frames: Frames, check: SpeechCheck | None = None, chunks: Sequence[object] = ()
+    ) -> None:
         """Adds a finished utterance (T, n_features) to the baseline, unless it is complete.
 
         Utterances of fewer than SHORTEST_FRAMES frames are left out, and those that `check`

@@ -76,6 +76,7 @@ def cut(
         first_s,
         hop_s,
         check=shipped_check(meta.features) if gated else None,
+        embedding=meta.embedding,
     )
     pieces = (pcm[start : start + STEP_SAMPLES] for start in range(0, len(pcm), STEP_SAMPLES))
     windows = [window for window, _ in timed_windows(pieces, cutter)]

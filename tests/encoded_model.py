@@ -8,7 +8,8 @@ import torch
 
 from model.artifact import Thresholds
 from model.embedding import EmbeddingSpec
-from model.encoder import Encoder, EncoderConfig, save_encoder
+from model.encoder import Encoder, save_encoder
+from model.encoder_config import EncoderConfig
 from model.export import export
 from model.features import FeatureSpec
 from model.gate import GateSpec

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import structlog
 
+from model.embedding_baseline import TrackBaseline, new_baseline
 from model.labels import Emotion
-from model.speaker_baseline import SpeakerBaseline
 from service.alerts.policy import AlertPolicy
 from service.alerts.policy_file import Policy
 from service.calls.context import CallContext
@@ -71,7 +71,7 @@ class Call:
         started: CallStarted,
         context: CallContext,
         on_end: Callable[["Call"], None],
-        baselines: dict[Track, SpeakerBaseline],
+        baselines: dict[Track, TrackBaseline],
     ) -> None:
         self.session = uuid4().hex
         self._started = started  # of all streams together
@@ -117,7 +117,7 @@ class Call:
         return tuple(self._streams)
 
     @property
-    def baselines(self) -> dict[Track, SpeakerBaseline]:
+    def baselines(self) -> dict[Track, TrackBaseline]:
         """The speaker baselines of all tracks so far; a retry of this call goes on with them."""
         return self._baselines
 
@@ -188,9 +188,10 @@ class Call:
         """Adds a stream; the call lasts until `detach` has been called for each of them."""
         self._streams.append(stream)
 
-    def baseline(self, track: Track) -> SpeakerBaseline:
+    def baseline(self, track: Track) -> TrackBaseline:
         """Returns the speaker baseline of a track, which all streams of that track share."""
-        return self._baselines.setdefault(track, SpeakerBaseline(self._context.meta.features))
+        meta = self._context.meta
+        return self._baselines.setdefault(track, new_baseline(meta.features, meta.embedding))
 
     def elapsed_s(self, arrived_at: float) -> float:
         """Returns the call time of a moment on `context.clock`; the first audio is at 0 s."""

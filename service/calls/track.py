@@ -4,7 +4,7 @@ import numpy as np
 
 from model.audio import SAMPLE_RATE, Resampler
 from model.concealment import LossConcealment
-from model.speaker_baseline import SpeakerBaseline
+from model.embedding_baseline import TrackBaseline
 from service.calls.context import CallContext
 from service.calls.windows import Window, WindowCutter
 from service.events import Pcm
@@ -26,7 +26,7 @@ class TrackPipeline:
         self,
         sample_rate: int,
         context: CallContext,
-        baseline: SpeakerBaseline,
+        baseline: TrackBaseline,
         start_s: float = 0.0,
     ) -> None:
         self.sample_rate = sample_rate
@@ -40,6 +40,7 @@ class TrackPipeline:
             context.hop_s,
             baseline,
             context.check if context.gate else None,
+            context.meta.embedding,
         )
         self._cutter.skip(round(start_s * SAMPLE_RATE))
         self._concealment = LossConcealment(sample_rate)

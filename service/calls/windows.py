@@ -6,19 +6,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.audio import SAMPLE_RATE, Pcm
-from model.features import FeatureSpec, Frames, LogMelStream
+from model.chunked_input import WindowInput
+from model.embedding import EmbeddingSpec
+from model.embedding_baseline import TrackBaseline, new_baseline
+from model.features import FeatureSpec, LogMelStream
 from model.gate import HOP_S, HOP_SAMPLES, GateSpec, SpeechGate, Stretch
-from model.speaker_baseline import ModelInput, SpeakerBaseline
 from model.speech_check import SpeechCheck
+from service.calls.chunks import FRAME_OVERHANG, AnyHop, ChunkGrid, WindowGrid
+from service.calls.recent import Recent
 
 # The gate opens on blips of 0.3 to 0.5 s, which are too short to judge a voice by.
 SHORTEST_S = 0.5
-# A log-mel frame reaches 2 hops beyond its own, so the frames that lie wholly within the hops
-# [start, end) are those of [start, end - 2).
-FRAME_OVERHANG = 2
 # The speaker baseline is made of utterances as in training: of a stretch at least this much at its
 # end, and during a long stretch this much at a time.
 BASELINE_UTTERANCE_S = (1.0, 3.0)
+SPARE_FRAMES = 200  # that may come in at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Window:
     start_s: float
     end_s: float
     heard_s: float  # of its speech, that no earlier window of the track covered
-    model_input: ModelInput  # with the speaker baseline as it was before `start_s`
+    model_input: WindowInput  # with the speaker baseline as it was before `start_s`
 
 
 class WindowCutter:
@@ -39,12 +41,16 @@ class WindowCutter:
     contains it. What passed the gate and is none of speech, such as music, gives no window and is
     not added to `baseline` (`model.speech_check`).
 
+    The windows of a model with an encoder are made of chunks (`ChunkGrid`): they end with the first
+    chunk at or after those times.
+
     Args:
         spec: of the frames.
         gate: finds the stretches of speech; None takes all audio for one stretch.
         first_s, hop_s: seconds of speech.
         baseline: of the track's speaker; a new one if None.
         check: rejects windows that are no speech; None accepts all.
+        embedding: of a model with an encoder; None is a model on the frames.
     """
 
     def __init__(
@@ -53,11 +59,13 @@ class WindowCutter:
         gate: GateSpec | None,
         first_s: float,
         hop_s: float,
-        baseline: SpeakerBaseline | None = None,
+        baseline: TrackBaseline | None = None,
         check: SpeechCheck | None = None,
+        embedding: EmbeddingSpec | None = None,
     ) -> None:
         self._spec = spec
-        self._baseline = baseline or SpeakerBaseline(spec)
+        self._embedding = embedding
+        self._baseline = baseline or new_baseline(spec, embedding)
         self._gate_spec = gate
         self._check = check
         self.rejected = 0  # windows that were no speech
@@ -72,11 +80,14 @@ class WindowCutter:
         self._samples = 0  # since the origin
         self._gate = SpeechGate(self._gate_spec) if self._gate_spec else _OpenGate()
         self._mel = LogMelStream(self._spec)
+        self._grid: WindowGrid = (
+            ChunkGrid(self._embedding, self._gate_spec) if self._embedding else AnyHop(self._spec)
+        )
         # The last window of a stretch is cut close_s late and reaches back 7.5 s from its end. What
         # has left that window by then and goes into the baseline is at most as much again.
         close_frames = round(self._gate_spec.close_s / HOP_S) if self._gate_spec else 0
         kept = 2 * self._spec.window_frames + close_frames
-        self._recent = _RecentFrames(kept, self._spec.n_features)
+        self._recent = Recent(kept, SPARE_FRAMES, (self._spec.n_features,), np.float32)
         self._stretch: Stretch | None = None
         self._cut_to = 0  # hop up to which the stretch is in windows
         self._baseline_to = 0  # hop up to which the stretch is in the baseline
@@ -96,6 +107,7 @@ class WindowCutter:
         """Returns the windows that the next samples complete: (n,) int16 at 8 kHz, 1 s or so."""
         self._samples += len(pcm)
         self._recent.extend(self._mel.feed(pcm))
+        self._grid.feed(pcm)
         return [window for stretch in self._gate.feed(pcm) for window in self._advance(stretch)]
 
     def skip(self, samples: int) -> list[Window]:
@@ -114,28 +126,31 @@ class WindowCutter:
         if before and (now is None or now.start != before.start):
             # The stretch is over; its last window has what no earlier one covered.
             if before.end > self._cut_to and before.end - before.start >= SHORTEST_S / HOP_S:
-                yield from self._cut(before)
+                self._grid.finish(before.end)
+                yield from self._cut(before.end)
             self._update_baseline(before.end - FRAME_OVERHANG, BASELINE_UTTERANCE_S[0])
             self._stretch = None
             self._is_rejecting = False
         if now and now.end - now.start > FRAME_OVERHANG:
             if self._stretch is None:
-                self._cut_to, self._due = now.start, now.start + self._first_hops
-                self._baseline_to = now.start
+                self._grid.begin(now.start)
+                self._cut_to = self._baseline_to = now.start
+                self._due = self._grid.due(now.start + self._first_hops)
             self._stretch = now
-            if now.end >= self._due:
-                yield from self._cut(now)
-                self._due = now.end + round(self.hop_s / HOP_S)
+            end = self._grid.advance(now.end)
+            if end >= self._due:
+                yield from self._cut(end)
+                self._due = self._grid.due(end + round(self.hop_s / HOP_S))
 
-    def _cut(self, stretch: Stretch) -> Iterator[Window]:
-        """Yields the window that ends with the stretch, or nothing if it is no speech."""
+    def _cut(self, end: int) -> Iterator[Window]:
+        """Yields the window of the stretch that ends at a hop, or nothing if it is no speech."""
         self._recent.extend(self._mel.flush())
-        last = stretch.end - FRAME_OVERHANG
-        first = max(stretch.start, last - self._spec.window_frames)
+        first, last = self._grid.window_start(end), end - FRAME_OVERHANG
         self._update_baseline(first, BASELINE_UTTERANCE_S[1])
-        heard_s = (stretch.end - self._cut_to) * HOP_S
-        self._cut_to = stretch.end
-        model_input = self._baseline.features(self._recent.between(first, last))
+        heard_s = (end - self._cut_to) * HOP_S
+        self._cut_to = end
+        frames = self._recent.between(first, last)
+        model_input = self._baseline.features(frames, self._grid.chunks(first, end))
         check = self._check
         self._is_rejecting = check is not None and not check.accepts(model_input.functionals)
         if self._is_rejecting:
@@ -145,7 +160,7 @@ class WindowCutter:
         origin_s = self._origin / SAMPLE_RATE
         yield Window(
             start_s=origin_s + first * HOP_S,
-            end_s=origin_s + stretch.end * HOP_S,
+            end_s=origin_s + end * HOP_S,
             heard_s=heard_s,
             model_input=model_input,
         )
@@ -155,7 +170,8 @@ class WindowCutter:
         first = max(self._baseline_to, last - self._spec.window_frames)
         if last - first >= least_s / HOP_S:
             self._recent.extend(self._mel.flush())
-            self._baseline.update(self._recent.between(first, last), self._check)
+            frames, chunks = self._recent.between(first, last), self._grid.chunks(first, last)
+            self._baseline.update(frames, self._check, chunks)
             self._baseline_to = last
 
 
@@ -169,28 +185,3 @@ class _OpenGate:
         before = self._samples // HOP_SAMPLES
         self._samples += len(pcm)
         return [Stretch(0, hop + 1) for hop in range(before, self._samples // HOP_SAMPLES)]
-
-
-class _RecentFrames:
-    """The latest frames of a track, by their number since the last reset."""
-
-    def __init__(self, least: int, width: int) -> None:
-        self._least = least  # frames that are always kept
-        self._frames = np.empty((2 * least + 200, width), np.float32)
-        self._first = 0  # the number of the first frame here
-        self._count = 0
-
-    def extend(self, frames: Frames) -> None:
-        if self._count + len(frames) > len(self._frames):
-            kept = min(self._least, self._count)
-            self._frames[:kept] = self._frames[self._count - kept : self._count]
-            self._first += self._count - kept
-            self._count = kept
-        assert self._count + len(frames) <= len(self._frames), (self._count, len(frames))
-        self._frames[self._count : self._count + len(frames)] = frames
-        self._count += len(frames)
-
-    def between(self, first: int, last: int) -> Frames:
-        """Returns a copy of the frames [first, last)."""
-        assert self._first <= first < last <= self._first + self._count, (first, last)
-        return self._frames[first - self._first : last - self._first].copy()

@@ -31,13 +31,8 @@ def encoder(
 
     Example: kanjo encoder whisper-base/model.safetensors --out encoder.safetensors
     """
-    from model.encoder import (
-        WHISPER_BASE,
-        EncoderConfig,
-        EncoderFileError,
-        load_encoder,
-        save_encoder,
-    )
+    from model.encoder import EncoderFileError, load_encoder, save_encoder
+    from model.encoder_config import WHISPER_BASE, EncoderConfig
 
     config = EncoderConfig(outputs=tuple(range(1, layers + 1)))
     try:

@@ -115,6 +115,7 @@ class CallSimulator:
             self._serving.first_s,
             self._serving.hop_s,
             check=self._check,
+            embedding=self.meta.embedding,
         )
         windows = list(timed_windows(_caller_audio(call_id, pcm), cutter))
         posteriors = self._scorer.score([window.model_input for window, _ in windows])

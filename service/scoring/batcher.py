@@ -11,7 +11,7 @@ from typing import Literal
 
 import structlog
 
-from model.speaker_baseline import ModelInput
+from model.chunked_input import WindowInput
 from service.errors import KanjoError
 from service.metrics import Metrics
 from service.scoring.fair_queue import FairQueue
@@ -36,7 +36,7 @@ class WindowDropped(KanjoError):
 @dataclass(frozen=True, slots=True, eq=False)
 class _QueuedWindow:
     call: Hashable
-    model_input: ModelInput
+    model_input: WindowInput
     queued_at: float  # on the batcher's clock
     posterior: asyncio.Future[Posterior]
 
@@ -92,7 +92,7 @@ class Batcher:
         before = min(len(self._queue), (self._queue.count(call) + 1) * self._queue.calls)
         return min(1.0, max(before / self._queue_max, age_s / self._max_age_s))
 
-    def submit(self, model_input: ModelInput, call: Hashable = None) -> asyncio.Future[Posterior]:
+    def submit(self, model_input: WindowInput, call: Hashable = None) -> asyncio.Future[Posterior]:
         """Queues a window; the future is given its posterior or WindowDropped.
 
         Windows that have the same `call` share its turns. A caller that no longer needs the

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from model.chunked_input import WindowInput
 from model.labels import Emotion, Style
-from model.speaker_baseline import ModelInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,5 +23,5 @@ class NotANumber(ArithmeticError):
 class Scorer(Protocol):
     """An engine that scores windows; it is called from one thread at a time."""
 
-    def score(self, windows: Sequence[ModelInput]) -> list[Posterior]:
+    def score(self, windows: Sequence[WindowInput]) -> list[Posterior]:
         """Returns one posterior per window, in the order of the windows."""

@@ -8,15 +8,20 @@ import numpy as np
 import torch
 
 from model.artifact import Artifact, ArtifactMeta, load
-from model.features import normalise
+from model.chunk_encoder import BATCH_CHUNKS, encode, padded_frames
+from model.chunked_input import Chunk, ChunkedInput, WindowInput
+from model.embedding import EmbeddingSpec
+from model.features import Frames, normalise
+from model.input_sizes import input_sizes
 from model.labels import EMOTIONS, STYLES
-from model.speaker_baseline import ModelInput, SpeakerBaseline
+from model.speaker_baseline import ModelInput
 from service.errors import KanjoError
 from service.scoring.scorer import NotANumber, Posterior
 
 # TorchScript compiles for every new input shape, which takes seconds. So there are few shapes, and
 # `warm_up` runs each of them before the first call.
 LENGTHS = (200, 400, 748)  # frames
+ROW_LENGTHS = (10, 20)  # the same of a model with an encoder, beside its longest window
 BATCHES = (1, 2, 4, 8, 16, 32, 64)  # windows
 WARM_UPS = 3  # the profiling executor has optimised a shape after its third run
 
@@ -39,21 +44,26 @@ class NoSuchDevice(KanjoError):
 class TorchScorer:
     """Scores windows with an artifact, padded to a few lengths and batch sizes.
 
+    If the artifact has an encoder, a chunk is encoded with the first batch that has a window of it.
+
     Args:
         batch_max: windows scored at once at most.
-        lengths: to which windows are padded, in frames, ascending; longer windows are padded to
-            the artifact's longest window.
+        lengths: to which windows are padded, in frames or rows, ascending; longer windows are
+            padded to the artifact's longest window.
     """
 
     def __init__(
         self,
         artifact: Artifact,
         batch_max: int = BATCHES[-1],
-        lengths: Sequence[int] = LENGTHS,
+        lengths: Sequence[int] | None = None,
     ) -> None:
         self._artifact = artifact
+        self._embedding = artifact.meta.embedding
         self._batches = (*(size for size in BATCHES if size < batch_max), batch_max)
-        longest = artifact.meta.features.window_frames
+        if lengths is None:
+            lengths = ROW_LENGTHS if self._embedding else LENGTHS
+        longest = input_sizes(artifact.meta.inputs).longest
         self._lengths = (*(length for length in lengths if length < longest), longest)
 
     @classmethod
@@ -63,7 +73,7 @@ class TorchScorer:
         device: str,
         threads: int,
         batch_max: int = BATCHES[-1],
-        lengths: Sequence[int] = LENGTHS,
+        lengths: Sequence[int] | None = None,
     ) -> "TorchScorer":
         """Loads an artifact; device `auto` is CUDA if available, else the CPU.
 
@@ -90,14 +100,27 @@ class TorchScorer:
 
     def warm_up(self) -> None:
         """Runs every (batch, length) shape, so that no call is delayed by compilation."""
-        spec = self.meta.features
+        sizes = input_sizes(self.meta.inputs)
+        voice = np.zeros(sizes.functionals, np.float32)
         for length in self._lengths:
-            empty = SpeakerBaseline(spec).features(np.zeros((length, spec.n_features), np.float32))
+            frames = np.zeros((length, sizes.n_features), np.float32)
+            empty = ModelInput(frames, voice, voice, 0)
             for size in self._batches:
                 for _ in range(WARM_UPS):
                     self._score_batch([empty] * size, length)
+        self._warm_up_encoder()
 
-    def score(self, windows: Sequence[ModelInput]) -> list[Posterior]:
+    def _warm_up_encoder(self) -> None:
+        """Encodes chunks of every length, alone and in a full batch: nothing else is compiled."""
+        spec = self._embedding
+        if spec is None:
+            return
+        for length in padded_frames(spec):
+            frames = np.zeros((length, spec.frames.n_mels), np.float32)
+            for size in (1, BATCH_CHUNKS):
+                encode(self._artifact.embed, [frames] * size, spec, self._artifact.device)
+
+    def score(self, windows: Sequence[WindowInput]) -> list[Posterior]:
         """Returns one posterior per window, in the order of the windows.
 
         Frames are (T, n_features), not normalised, 1 <= T <= the longest window.
@@ -105,7 +128,7 @@ class TorchScorer:
         Raises:
             NotANumber: the network returned NaN or infinity for one of them.
         """
-        frames = [len(window.frames) for window in windows]
+        frames = [self._length(window) for window in windows]
         for count in frames:
             assert 1 <= count <= self._lengths[-1], count
         posteriors: dict[int, Posterior] = {}
@@ -114,23 +137,50 @@ class TorchScorer:
             rows = list(same)
             for start in range(0, len(rows), self._batches[-1]):
                 batch = rows[start : start + self._batches[-1]]
-                scored = self._score_batch([windows[i] for i in batch], length)
+                scored = self._score_batch(self._encoded([windows[i] for i in batch]), length)
                 posteriors.update(zip(batch, scored, strict=True))
         return [posteriors[i] for i in range(len(windows))]
+
+    def _length(self, window: WindowInput) -> int:
+        """Returns a window's frames, or its rows."""
+        if isinstance(window, ChunkedInput):
+            assert self._embedding is not None
+            return window.rows(self._embedding)
+        return len(window.frames)
 
     def _padded_length(self, frames: int) -> int:
         return next(length for length in self._lengths if frames <= length)
 
+    def _encoded(self, windows: Sequence[WindowInput]) -> list[ModelInput]:
+        """Returns what the network is given of the windows; encodes the chunks that are waiting."""
+        chunked = [window for window in windows if isinstance(window, ChunkedInput)]
+        if not chunked:
+            return [window for window in windows if isinstance(window, ModelInput)]
+        assert self._embedding is not None
+        waiting = dict.fromkeys(chunk for window in chunked for chunk in window.waiting)
+        self._encode(list(waiting), self._embedding)
+        return [window.model_input(self._embedding) for window in chunked]
+
+    def _encode(self, chunks: Sequence[Chunk], spec: EmbeddingSpec) -> None:
+        frames = [chunk.frames(spec) for chunk in chunks]
+        rows = encode(self._artifact.embed, frames, spec, self._artifact.device)
+        for chunk, of_chunk in zip(chunks, rows, strict=True):
+            chunk.keep(of_chunk)
+
+    def _normalised(self, window: ModelInput) -> Frames:
+        """Returns a window's frames less their mean; rows stay as they are."""
+        return window.frames if self._embedding else normalise(window.frames, self.meta.features)
+
     def _score_batch(self, windows: Sequence[ModelInput], length: int) -> list[Posterior]:
-        spec = self.meta.features
+        sizes = input_sizes(self.meta.inputs)
         size = next(size for size in self._batches if len(windows) <= size)
-        frames = np.zeros((size, length, spec.n_features), np.float32)
+        frames = np.zeros((size, length, sizes.n_features), np.float32)
         lengths = np.ones(size, np.int64)  # unused rows are one frame of zeros
-        functionals = np.zeros((size, *windows[0].functionals.shape), np.float32)
+        functionals = np.zeros((size, sizes.functionals), np.float32)
         baselines = np.zeros_like(functionals)
         utterances = np.zeros(size, np.float32)
         for row, window in enumerate(windows):
-            frames[row, : len(window.frames)] = normalise(window.frames, spec)
+            frames[row, : len(window.frames)] = self._normalised(window)
             lengths[row] = len(window.frames)
             functionals[row] = window.functionals
             baselines[row] = window.baseline

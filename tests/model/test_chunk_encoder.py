@@ -10,7 +10,8 @@ import torch
 
 from model.chunk_encoder import BATCH_CHUNKS, ChunkEncoder, encode, encoder_operations
 from model.embedding import EmbeddingSpec, chunk_frames
-from model.encoder import Encoder, EncoderConfig, load_encoder
+from model.encoder import Encoder, load_encoder
+from model.encoder_config import EncoderConfig
 
 TINY = EncoderConfig(d_model=16, n_head=2, d_inner=32, positions=120, outputs=(1, 2))
 SPEC = EmbeddingSpec(encoder=TINY)

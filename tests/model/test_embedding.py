@@ -16,7 +16,7 @@ from model.embedding import (
     rows_in,
     statistics,
 )
-from model.encoder import EncoderConfig
+from model.encoder_config import EncoderConfig
 from model.encoder_frames import EncoderFrameSpec, encoder_frames
 
 SPEC = EmbeddingSpec()

@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
-from model.encoder import Encoder, EncoderConfig, EncoderFileError, checkpoint_name, load_encoder
+from model.encoder import Encoder, EncoderFileError, checkpoint_name, load_encoder
+from model.encoder_config import EncoderConfig
 
 TINY = EncoderConfig(n_mels=8, d_model=16, n_head=2, d_inner=32, positions=40, outputs=(1, 2))
 

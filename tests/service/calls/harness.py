@@ -12,6 +12,7 @@ import numpy as np
 import soundfile
 
 from model import SHIPPED
+from model.artifact import ArtifactMeta
 from model.audio import SAMPLE_RATE, Pcm
 from model.gate import HOP_SAMPLES, speech_spans
 from model.labels import EMOTIONS, STYLES, Emotion
@@ -144,6 +145,7 @@ async def service(
     scoring: bool = True,
     clock: Callable[[], float] = time.monotonic,
     consent_required: bool = False,
+    meta: ArtifactMeta = META,
 ) -> AsyncIterator[CallRegistry]:
     """All of a service that a call needs."""
     metrics = Metrics()
@@ -152,7 +154,7 @@ async def service(
     )
     store = Store.connect(None, outbox_path=None, retention_s=3600)
     context = CallContext(
-        META,
+        meta,
         batcher,
         store,
         metrics,
@@ -160,7 +162,7 @@ async def service(
         gate,
         FIRST_S,
         hop_s,
-        check=shipped_check(META.features),
+        check=shipped_check(meta.features),
         clock=clock,
         max_in_flight=MAX_IN_FLIGHT,
         consent_required=consent_required,

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain, repeat
 
@@ -97,11 +98,15 @@ class RecordingBaseline(SpeakerBaseline):
         super().__init__(SPEC)
         self.calls: list[tuple[str, list[bytes]]] = []
 
-    def features(self, frames: Frames) -> ModelInput:
+    def features(self, frames: Frames, chunks: Sequence[object] = ()) -> ModelInput:
+        assert not chunks
         self.calls.append(("features", [frame.tobytes() for frame in frames]))
         return super().features(frames)
 
-    def update(self, frames: Frames, check: SpeechCheck | None = None) -> None:
+    def update(
+        self, frames: Frames, check: SpeechCheck | None = None, chunks: Sequence[object] = ()
+    ) -> None:
+        assert not chunks
         self.calls.append(("update", [frame.tobytes() for frame in frames]))
         super().update(frames, check)
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from model.encoder import WHISPER_BASE, EncoderConfig, load_encoder
+from model.encoder import load_encoder
+from model.encoder_config import WHISPER_BASE, EncoderConfig
 from tests.service.cli.command import invoke
 
 
