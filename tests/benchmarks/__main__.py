@@ -8,7 +8,7 @@ from importlib import import_module
 
 from rich.console import Console
 
-NAMES = ("features", "bridges", "scoring", "lateness", "gate", "memory", "training")
+NAMES = ("features", "bridges", "scoring", "encoder", "lateness", "gate", "memory", "training")
 
 
 def main() -> None:
