@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from model.chunked_input import ChunkedInput
 from model.embedding import EmbeddingSpec, Rows
 from model.encoder import Encoder
 from model.encoder_config import EncoderConfig
@@ -13,6 +14,7 @@ from model.features import Frames
 
 # Chunks encoded at once at most: more are not faster, and need more memory.
 BATCH_CHUNKS = 16
+STEP_CHUNKS = 8 * BATCH_CHUNKS  # whose frames are in memory at once, 32 kB a second
 
 # Frames (B, T, n_mels) and their numbers (B,) to rows (B, K, 2, layers, d_model).
 Embed = Callable[[Tensor, Tensor], Tensor]
@@ -79,6 +81,22 @@ def encode(
         for number, of_chunk in zip(batch, rows.numpy(), strict=True):
             found[number] = of_chunk[: spec.rows_in(lengths[number])].copy()
     return [found[number] for number in range(len(chunks))]
+
+
+def encode_waiting(
+    embed: Embed,
+    windows: Sequence[ChunkedInput],
+    spec: EmbeddingSpec,
+    device: torch.device | str = "cpu",
+) -> None:
+    """Encodes the chunks of windows and of their baselines that are not encoded yet, each once."""
+    waiting = list(dict.fromkeys(chunk for window in windows for chunk in window.waiting))
+    waiting.sort(key=lambda chunk: chunk.hops)  # so that few lengths come together
+    for start in range(0, len(waiting), STEP_CHUNKS):
+        step = waiting[start : start + STEP_CHUNKS]
+        rows = encode(embed, [chunk.frames(spec) for chunk in step], spec, device)
+        for chunk, of_chunk in zip(step, rows, strict=True):
+            chunk.keep(of_chunk)
 
 
 def padded_frames(spec: EmbeddingSpec) -> list[int]:

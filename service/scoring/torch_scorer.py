@@ -8,9 +8,8 @@ import numpy as np
 import torch
 
 from model.artifact import Artifact, ArtifactMeta, load
-from model.chunk_encoder import BATCH_CHUNKS, encode, padded_frames
-from model.chunked_input import Chunk, ChunkedInput, WindowInput
-from model.embedding import EmbeddingSpec
+from model.chunk_encoder import BATCH_CHUNKS, encode, encode_waiting, padded_frames
+from model.chunked_input import ChunkedInput, WindowInput
 from model.features import Frames, normalise
 from model.input_sizes import input_sizes
 from model.labels import EMOTIONS, STYLES
@@ -63,7 +62,8 @@ class TorchScorer:
         self._batches = (*(size for size in BATCHES if size < batch_max), batch_max)
         if lengths is None:
             lengths = ROW_LENGTHS if self._embedding else LENGTHS
-        longest = input_sizes(artifact.meta.inputs).longest
+        self._sizes = input_sizes(artifact.meta.inputs)
+        longest = self._sizes.longest
         self._lengths = (*(length for length in lengths if length < longest), longest)
 
     @classmethod
@@ -100,7 +100,7 @@ class TorchScorer:
 
     def warm_up(self) -> None:
         """Runs every (batch, length) shape, so that no call is delayed by compilation."""
-        sizes = input_sizes(self.meta.inputs)
+        sizes = self._sizes
         voice = np.zeros(sizes.functionals, np.float32)
         for length in self._lengths:
             frames = np.zeros((length, sizes.n_features), np.float32)
@@ -131,13 +131,14 @@ class TorchScorer:
         frames = [self._length(window) for window in windows]
         for count in frames:
             assert 1 <= count <= self._lengths[-1], count
+        self._encode(windows)
         posteriors: dict[int, Posterior] = {}
         order = sorted(range(len(windows)), key=lambda i: frames[i])
         for length, same in groupby(order, key=lambda i: self._padded_length(frames[i])):
             rows = list(same)
             for start in range(0, len(rows), self._batches[-1]):
                 batch = rows[start : start + self._batches[-1]]
-                scored = self._score_batch(self._encoded([windows[i] for i in batch]), length)
+                scored = self._score_batch([self._input(windows[i]) for i in batch], length)
                 posteriors.update(zip(batch, scored, strict=True))
         return [posteriors[i] for i in range(len(windows))]
 
@@ -151,28 +152,25 @@ class TorchScorer:
     def _padded_length(self, frames: int) -> int:
         return next(length for length in self._lengths if frames <= length)
 
-    def _encoded(self, windows: Sequence[WindowInput]) -> list[ModelInput]:
-        """Returns what the network is given of the windows; encodes the chunks that are waiting."""
-        chunked = [window for window in windows if isinstance(window, ChunkedInput)]
-        if not chunked:
-            return [window for window in windows if isinstance(window, ModelInput)]
-        assert self._embedding is not None
-        waiting = dict.fromkeys(chunk for window in chunked for chunk in window.waiting)
-        self._encode(list(waiting), self._embedding)
-        return [window.model_input(self._embedding) for window in chunked]
+    def _encode(self, windows: Sequence[WindowInput]) -> None:
+        """Encodes the chunks of the windows that are waiting for it, all lengths together."""
+        if self._embedding is not None:
+            chunked = [window for window in windows if isinstance(window, ChunkedInput)]
+            encode_waiting(self._artifact.embed, chunked, self._embedding, self._artifact.device)
 
-    def _encode(self, chunks: Sequence[Chunk], spec: EmbeddingSpec) -> None:
-        frames = [chunk.frames(spec) for chunk in chunks]
-        rows = encode(self._artifact.embed, frames, spec, self._artifact.device)
-        for chunk, of_chunk in zip(chunks, rows, strict=True):
-            chunk.keep(of_chunk)
+    def _input(self, window: WindowInput) -> ModelInput:
+        """Returns what the network is given of a window, whose chunks are encoded."""
+        if isinstance(window, ChunkedInput):
+            assert self._embedding is not None
+            return window.model_input(self._embedding)
+        return window
 
     def _normalised(self, window: ModelInput) -> Frames:
         """Returns a window's frames less their mean; rows stay as they are."""
         return window.frames if self._embedding else normalise(window.frames, self.meta.features)
 
     def _score_batch(self, windows: Sequence[ModelInput], length: int) -> list[Posterior]:
-        sizes = input_sizes(self.meta.inputs)
+        sizes = self._sizes
         size = next(size for size in self._batches if len(windows) <= size)
         frames = np.zeros((size, length, sizes.n_features), np.float32)
         lengths = np.ones(size, np.int64)  # unused rows are one frame of zeros
