@@ -18,23 +18,33 @@ class Chunk:
     """One chunk of a track's speech, which its windows and the speaker baseline share.
 
     It holds its audio until it is encoded, 16 kB a second, and then only its rows: 31 kB a second
-    of three layers of 512. It may be made in one thread and encoded in another, but by one only.
+    of three layers of 512. It is made and left out in one thread, and encoded in another.
 
     Args:
         pcm: (n,) int16 at 8 kHz, a whole number of hops.
     """
 
-    __slots__ = ("_pcm", "_rows", "hops")
+    __slots__ = ("_is_left_out", "_pcm", "_rows", "hops")
 
     def __init__(self, pcm: Pcm) -> None:
         assert len(pcm) % HOP_SAMPLES == 0, len(pcm)
         self.hops = len(pcm) // HOP_SAMPLES  # as many as frames
         self._pcm: Pcm | None = pcm
         self._rows: Rows | None = None
+        self._is_left_out = False
 
     @property
     def is_encoded(self) -> bool:
         return self._rows is not None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it must be encoded before a window that contains it is scored."""
+        return self._rows is None and not self._is_left_out
+
+    def leave_out(self) -> None:
+        """Leaves it out of later windows, unless it is encoded or about to be."""
+        self._is_left_out = True
 
     @property
     def rows(self) -> Rows:
@@ -65,12 +75,15 @@ class ChunkedUtterance:
     @property
     def waiting(self) -> Iterator[Chunk]:
         """The chunks that must be encoded before `functionals`."""
-        return (chunk for chunk in self._chunks if not chunk.is_encoded)
+        return (chunk for chunk in self._chunks if chunk.is_waiting)
 
     def functionals(self, spec: EmbeddingSpec) -> Functionals:
-        """Returns the functionals (F,); the chunks are then no longer kept."""
+        """Returns the functionals (F,), NaN if all of it was left out; keeps no chunk any more."""
         if self._functionals is None:
-            _, self._functionals = _joined(self._chunks, spec)
+            if any(chunk.is_encoded for chunk in self._chunks):
+                _, self._functionals = _joined(self._chunks, spec)
+            else:
+                self._functionals = np.full(spec.functionals, np.nan, np.float32)
             self._chunks = ()
         return self._functionals
 
@@ -86,19 +99,27 @@ class ChunkedInput:
     @property
     def waiting(self) -> Iterator[Chunk]:
         """The chunks that must be encoded before `model_input`; one may come twice."""
-        yield from (chunk for chunk in self.chunks if not chunk.is_encoded)
+        yield from (chunk for chunk in self.chunks if chunk.is_waiting)
         for utterance in self.utterances:
             yield from utterance.waiting
 
+    def leave_out(self) -> None:
+        """Leaves what is not encoded out of later windows, because this one is not scored in time.
+
+        Otherwise dropped windows would save little: a later window would have all of it encoded.
+        """
+        for chunk in self.chunks:
+            chunk.leave_out()
+
     def rows(self, spec: EmbeddingSpec) -> int:
-        """Returns how many rows the window has."""
+        """Returns how many rows the window has at most."""
         return sum(spec.rows_in(chunk.hops) for chunk in self.chunks)
 
     def model_input(self, spec: EmbeddingSpec) -> ModelInput:
         """Returns what the network is given of the window; none of its chunks may be waiting.
 
-        An utterance that the encoder could not represent is left out of the baseline, so that it
-        costs no later window.
+        Chunks that were left out are missing. An utterance of which nothing is left, or that the
+        encoder could not represent, is not in the baseline.
         """
         rows, functionals = _joined(self.chunks, spec)
         utterances = [utterance.functionals(spec) for utterance in self.utterances]
@@ -113,7 +134,8 @@ WindowInput = ModelInput | ChunkedInput  # what a scorer takes
 
 
 def _joined(chunks: Sequence[Chunk], spec: EmbeddingSpec) -> tuple[Rows, Functionals]:
-    """Returns the rows of several chunks together, and their functionals (F,)."""
-    rows = np.concatenate([chunk.rows for chunk in chunks])
-    weights = np.concatenate([spec.weights(chunk.hops) for chunk in chunks])
+    """Returns the rows of those chunks that are encoded together, and their functionals (F,)."""
+    encoded = [chunk for chunk in chunks if chunk.is_encoded]
+    rows = np.concatenate([chunk.rows for chunk in encoded])
+    weights = np.concatenate([spec.weights(chunk.hops) for chunk in encoded])
     return rows, statistics(rows, weights)

@@ -11,7 +11,7 @@ from typing import Literal
 
 import structlog
 
-from model.chunked_input import WindowInput
+from model.chunked_input import ChunkedInput, WindowInput
 from service.errors import KanjoError
 from service.metrics import Metrics
 from service.scoring.fair_queue import FairQueue
@@ -45,8 +45,9 @@ class Batcher:
     """A bounded queue of windows and a thread in which the scorer runs.
 
     Calls share it: a call's second waiting window goes after every other call's first. If the queue
-    is full, the call with the most windows in it loses its oldest: a late reading is of no use. If
-    a batch fails, its windows are scored again one by one, so that only the faulty one is dropped.
+    is full, the call with the most windows in it loses its oldest: a late reading is of no use.
+    What of a dropped window is not encoded is left out of the call's later windows, too. If a batch
+    fails, its windows are scored again one by one, so that only the faulty one is dropped.
 
     Args:
         scorer: is called in a thread of its own.
@@ -168,6 +169,8 @@ class Batcher:
     def _drop(self, queued: _QueuedWindow, reason: DropReason) -> None:
         """Gives the future WindowDropped, unless it has a result or was cancelled."""
         if not queued.posterior.done():
+            if isinstance(queued.model_input, ChunkedInput):
+                queued.model_input.leave_out()
             queued.posterior.set_exception(WindowDropped(reason))
 
     async def _score_batch(self, batch: Sequence[_QueuedWindow]) -> None:

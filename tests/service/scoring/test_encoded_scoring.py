@@ -207,6 +207,42 @@ def test_an_utterance_that_cannot_be_encoded_is_left_out_of_the_baseline(
     np.testing.assert_allclose(with_broken.baseline, known.baseline)
 
 
+def test_what_was_dropped_is_not_encoded_for_later_windows(
+    scorer: TorchScorer, counting: CountingArtifact
+) -> None:
+    async def dropped_all_but(kept: int, windows: Sequence[ChunkedInput]) -> Posterior:
+        """Submits the windows to a queue that is too small for them; returns the last answer."""
+        batcher = Batcher(scorer, Metrics(), batch_max=4, wait_s=0, queue_max=kept, max_age_s=60)
+        queued = [batcher.submit(window) for window in windows]
+        running = asyncio.create_task(batcher.run())
+        answers = await asyncio.gather(*queued, return_exceptions=True)
+        running.cancel()
+        assert [isinstance(a, WindowDropped) for a in answers] == [True] * 4 + [False] * kept
+        return answers[-1]  # type: ignore[return-value]
+
+    spoken = np.append(monologue()[: 9 * SECOND], silence(1))
+    windows = inputs_of(windows_of(spoken))[:6]  # of one stretch
+    assert len(windows[-1].chunks) == 6
+    answer = asyncio.run(dropped_all_but(2, windows))
+    assert counting.encoded == 2
+    assert [chunk.is_encoded for chunk in windows[-1].chunks] == [False] * 4 + [True] * 2
+    left = replace(windows[-1], chunks=windows[-1].chunks[-2:])
+    np.testing.assert_allclose(numbers([answer]), numbers(scorer.score([left])), rtol=0, atol=1e-5)
+
+
+def test_an_utterance_of_which_nothing_was_encoded_is_not_in_the_baseline(
+    scorer: TorchScorer,
+) -> None:
+    last = inputs_of(windows_of())[-1]
+    first, *others = last.utterances
+    for chunk in first.waiting:
+        chunk.leave_out()
+    scorer.score([last])
+    assert last.model_input(SPEC).baseline_utterances == len(others)
+    alone = replace(last, utterances=tuple(others)).model_input(SPEC)
+    np.testing.assert_allclose(last.model_input(SPEC).baseline, alone.baseline)
+
+
 def test_a_file_of_that_kind_loads_from_its_path(tmp_path: Path) -> None:
     scorer = TorchScorer.load(export_tiny(tmp_path), "cpu", threads=1, batch_max=2)
     with torch.inference_mode():
