@@ -1,7 +1,7 @@
 """The trained model as the service loads it: one TorchScript file with its `meta.json` inside.
 
 The file is the contract between training and service: to load it, none of the code that built it is
-needed. Where a model takes embeddings, their encoder is inside as well: all weights are then in
+needed. Where a model takes embeddings, their encoder is inside as well: all matrices are then in
 half precision in the file, and are computed with in single precision.
 """
 

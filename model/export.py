@@ -169,13 +169,26 @@ def _probed(encoder: ChunkEncoder, spec: EmbeddingSpec) -> tuple[float, ...]:
     return artifact.sample(encoder(*artifact.probe_chunk(spec)))
 
 
+def _halve(module: nn.Module) -> None:
+    """Takes all matrices of a module to half precision.
+
+    Vectors stay as they are: they are small, and the means among them are subtracted from numbers
+    of nearly the same size.
+    """
+    for weight in (*module.parameters(), *module.buffers()):
+        if weight.is_floating_point() and weight.dim() > 1:
+            weight.data = weight.data.half()
+
+
 def _rounded(network: CalibratedNetwork, spec: EmbeddingSpec) -> CalibratedNetwork:
-    """Returns the network with its weights rounded to half precision, as they are written.
+    """Returns the network with its matrices rounded to half precision, as they are written.
 
     Raises:
         ExportError: its answers are then others.
     """
-    rounded = deepcopy(network).half().float()
+    rounded = deepcopy(network)
+    _halve(rounded)
+    rounded.float()
     difference = largest_difference(network, rounded, spec)
     if not difference <= ROUNDING_TOLERANCE:
         raise ExportError(
@@ -189,7 +202,9 @@ def _scripted(network: CalibratedNetwork, encoder: ChunkEncoder | None) -> torch
     """Returns what is written into the artifact: in half precision, if it has an encoder."""
     if encoder is None:
         return torch.jit.freeze(torch.jit.script(network))  # type: ignore[no-any-return]
-    return torch.jit.script(deepcopy(NetworkWithEncoder(network, encoder)).half())
+    both = deepcopy(NetworkWithEncoder(network, encoder))
+    _halve(both)
+    return torch.jit.script(both)
 
 
 @torch.inference_mode()
