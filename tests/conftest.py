@@ -17,6 +17,7 @@ SLOW = (
     *("service/api", "service/cli", "service/dashboard", "service/replay", "service/store"),
     *("service/calls/test_stream.py", "service/calls/test_windows.py"),
     *("service/calls/test_windows_baseline.py", "service/scoring/test_torch_scorer.py"),
+    *("service/calls/test_chunks.py", "service/scoring/test_encoded_scoring.py"),
     *("service/telephony/test_new_provider.py", "service/telephony/twilio/test_streamdouble.py"),
     *("service/test_app.py", "service/test_classification.py", "service/test_connections.py"),
     "service/test_server.py",
