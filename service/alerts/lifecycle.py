@@ -1,4 +1,4 @@
-"""What people do with an alert: take it, hand it over, note something, dismiss it, undo that.
+"""What people do with an alert: take it, take it over, hand it over, note, dismiss it, undo that.
 
 Pure: no clock, no I/O. The states that the voice gives an alert (`service/alerts/policy.py`) stay
 as they are; what people do stands beside them. The same handling, action and time give the same
@@ -20,6 +20,7 @@ class ActionKind(StrEnum):
     """What a person does with an alert."""
 
     TAKE = "take"
+    TAKE_OVER = "take_over"  # from whoever has it; the caller decides who may
     HAND_OVER = "hand_over"
     NOTE = "note"
     DISMISS = "dismiss"
@@ -186,7 +187,7 @@ def decide(
                 handling.dismissed_by,
                 handling.dismissed_at,
             )
-        if handling.taken_by not in (None, action.by):
+        if action.kind is not ActionKind.TAKE_OVER and handling.taken_by not in (None, action.by):
             return Refusal(
                 Reason.TAKEN,
                 f"an alert that {handling.taken_by} has taken",
@@ -203,7 +204,7 @@ def decide(
 def _after(handling: Handling, action: Action, now: float) -> Handling | Refusal:
     """Returns the handling after an action that nobody else's doing stands in the way of."""
     match action.kind:
-        case ActionKind.TAKE:
+        case ActionKind.TAKE | ActionKind.TAKE_OVER:
             if handling.taken_by == action.by:
                 return handling  # since when stays
             return replace(handling, taken_by=action.by, taken_at=now, handed_over_by=None)

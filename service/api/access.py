@@ -36,6 +36,7 @@ ROLES: Mapping[str, Role | None] = {
     "/v1/calls/{call_id:path}/consent": Role.OPERATOR,
     "/v1/alerts": Role.VIEWER,
     "/v1/alerts/{alert_id}/take": Role.OPERATOR,
+    "/v1/alerts/{alert_id}/take-over": Role.ADMIN,
     "/v1/alerts/{alert_id}/hand-over": Role.OPERATOR,
     "/v1/alerts/{alert_id}/note": Role.OPERATOR,
     "/v1/alerts/{alert_id}/dismiss": Role.OPERATOR,

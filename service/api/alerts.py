@@ -30,7 +30,7 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 
 
 class Take(BaseModel, frozen=True, extra="forbid"):
-    """The body of a request to take an alert."""
+    """The body of a request to take an alert, or to take it over."""
 
     id: ClientId
 
@@ -69,6 +69,14 @@ async def take(
 ) -> AlertView:
     """Takes an alert, so that everybody sees who has it."""
     return await _act(services, identity, alert_id, ActionKind.TAKE, body)
+
+
+@router.post("/take-over")
+async def take_over(
+    alert_id: str, body: Take, services: ServicesDep, identity: IdentityDep
+) -> AlertView:
+    """Takes an alert from whoever has it, for admins: of who is gone, and can't hand it over."""
+    return await _act(services, identity, alert_id, ActionKind.TAKE_OVER, body)
 
 
 @router.post("/hand-over")

@@ -37,6 +37,7 @@ ATTEMPTS = 20  # to decide, each after somebody else's action has come in betwee
 # The words of the audit.
 DONE = {
     ActionKind.TAKE: "took",
+    ActionKind.TAKE_OVER: "took_over",
     ActionKind.HAND_OVER: "handed_over",
     ActionKind.NOTE: "noted",
     ActionKind.DISMISS: "dismissed",

@@ -55,7 +55,7 @@ def histories(draw: st.DrawFn) -> tuple[AlertState, Handling, LastAction | None,
 
 @patient
 @given(histories(), actions())
-def test_a_holder_loses_an_alert_by_their_own_doing_only(
+def test_a_holder_loses_an_alert_by_their_own_doing_or_a_taking_over_only(
     history: tuple[AlertState, Handling, LastAction | None, float], action: Action
 ) -> None:
     state, handling, last, now = history
@@ -64,7 +64,8 @@ def test_a_holder_loses_an_alert_by_their_own_doing_only(
         return
     if action.by != handling.taken_by:
         is_undo = action.kind is ActionKind.UNDO and last is not None and last.by == action.by
-        assert decision.handling.taken_by == handling.taken_by or is_undo
+        is_over = action.kind is ActionKind.TAKE_OVER
+        assert decision.handling.taken_by == handling.taken_by or is_undo or is_over
         assert decision.handling.dismissed_by == handling.dismissed_by or is_undo
 
 
@@ -169,7 +170,22 @@ def test_a_refusal_says_why(handling: Handling, action: Action, reason: Reason) 
     assert refusal.reason is reason
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ActionKind if kind is not ActionKind.TAKE])
+def test_an_alert_is_taken_over_from_its_holder_and_that_is_undone() -> None:
+    taken = Handling(taken_by="Ada", taken_at=1.0, handed_over_by="Cem")
+    over = decide(FIRING, taken, None, Action("1", ActionKind.TAKE_OVER, "Ben"), 2.0)
+    assert isinstance(over, Decision)
+    assert over.handling == Handling(taken_by="Ben", taken_at=2.0)
+    back = decide(
+        FIRING, over.handling, over.last, Action("2", ActionKind.UNDO, "Ben", undoes="1"), 3.0
+    )
+    assert isinstance(back, Decision)
+    assert back.handling == taken
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in ActionKind if kind not in (ActionKind.TAKE, ActionKind.TAKE_OVER)],
+)
 def test_an_action_without_its_own_field_is_refused(kind: ActionKind) -> None:
     with pytest.raises(ValueError, match=f"got an action {kind} without"):
         Action("1", kind, "Ada")

@@ -126,9 +126,10 @@ def test_an_unknown_alert_is_a_problem(service: Running) -> None:
 def people(
     tmp_path: Path, redis_server: RedisServer
 ) -> Iterator[tuple[Running, RedisServer, dict[str, str]]]:
-    """A service with real Redis, and the tokens of two operators."""
+    """A service with real Redis, and the tokens of two operators and an admin."""
     database = AccessDatabase(tmp_path / "access.sqlite3")
     tokens = {name: database.create_token(name, Role.OPERATOR, None) for name in ("Ada", "Ben")}
+    tokens["Cem"] = database.create_token("Cem", Role.ADMIN, None)
     tokens["bridge"] = database.create_token("bridge", Role.BRIDGE, None)
     with running(state_dir=tmp_path, redis_url=redis_server.url, **ALWAYS, hold_s=0) as server:
         yield ready(server), redis_server, tokens
@@ -172,6 +173,11 @@ def test_two_who_press_at_once_have_one_winner_and_redis_away_is_told_at_once(
     until(lambda: server.services.store.redis_up)
     back = do(server, alert, "hand-over", tokens[winner], to=other)
     assert back.json()["taken"]["by"] == other
+
+    refused = do(server, alert, "take-over", tokens[winner])
+    assert refused.status_code == 403, "it is for admins"
+    over = do(server, alert, "take-over", tokens["Cem"])
+    assert over.json()["taken"]["by"] == "Cem"
 
 
 # Mutes.

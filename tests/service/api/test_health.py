@@ -231,7 +231,7 @@ def test_the_api_is_documented_by_openapi(service: Running) -> None:
         "/v1/audit",
         *(
             f"/v1/alerts/{{alert_id}}/{action}"
-            for action in ("take", "hand-over", "note", "dismiss", "undo")
+            for action in ("take", "take-over", "hand-over", "note", "dismiss", "undo")
         ),
         "/v1/alerts/summary",
         "/v1/mutes",

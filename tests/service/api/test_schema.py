@@ -23,6 +23,7 @@ OPERATIONS = (
     ("/v1/webhooks/dead/{id}/retry", "POST"),
     ("/v1/alerts/summary", "GET"),
     ("/v1/alerts/{alert_id}/take", "POST"),
+    ("/v1/alerts/{alert_id}/take-over", "POST"),
     ("/v1/alerts/{alert_id}/hand-over", "POST"),
     ("/v1/alerts/{alert_id}/note", "POST"),
     ("/v1/alerts/{alert_id}/dismiss", "POST"),
