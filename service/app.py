@@ -29,6 +29,7 @@ from service.access.setup import AccessParts, first_link, set_up
 from service.alerts.policy import AlertRule
 from service.alerts.policy_watch import PolicyWatch
 from service.api import (
+    alert_history,
     alerts,
     audiosocket,
     audit,
@@ -286,6 +287,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(create_router(settings.providers))
     for routes in (
         calls,
+        alert_history,
         alerts,
         summary,
         mutes,

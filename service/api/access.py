@@ -35,6 +35,7 @@ ROLES: Mapping[str, Role | None] = {
     "/v1/calls/{call_id:path}": Role.VIEWER,
     "/v1/calls/{call_id:path}/consent": Role.OPERATOR,
     "/v1/alerts": Role.VIEWER,
+    "/v1/alerts.csv": Role.OPERATOR,
     "/v1/alerts/{alert_id}/take": Role.OPERATOR,
     "/v1/alerts/{alert_id}/take-over": Role.ADMIN,
     "/v1/alerts/{alert_id}/hand-over": Role.OPERATOR,

@@ -1,4 +1,4 @@
-"""Routes that list calls and alerts."""
+"""Routes that list calls."""
 
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from service.api.problem import HttpProblem
 from service.api.services import ServicesDep
 from service.store.cursors import CALLS_PATTERN, ENTRY_PATTERN
 from service.store.reader import READINGS_PAGE
-from service.store.views import AlertPage, CallDetail, CallPage
+from service.store.views import CallDetail, CallPage
 
 router = APIRouter(prefix="/v1", tags=["calls"])
 
@@ -64,9 +64,3 @@ async def call(
     if detail is None:
         raise HttpProblem(HTTPStatus.NOT_FOUND, f"call_id {call_id!r}", "one of GET /v1/calls")
     return services.numbers.call(identity, detail)
-
-
-@router.get("/alerts")
-async def alerts(services: ServicesDep, before: str | None = None, limit: Limit = 100) -> AlertPage:
-    """Returns alerts that fired, newest first; `next` is the `before` of the next page."""
-    return await services.store.alerts(before, limit)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from service.store.alert_filter import AlertFilter
 from service.store.cursors import CallsCursor, Section, before_entry
 from service.store.keys import (
     ALERTS_BY_TIME,
@@ -26,6 +27,9 @@ from service.store.views import (
 )
 
 READINGS_PAGE = 500
+SCANNED = 5000  # alerts that are read for one page of those that match a filter
+
+ALL = AlertFilter()
 
 # Returns a page of a sorted set's members, highest score first.
 # KEYS[1] = the sorted set
@@ -118,16 +122,42 @@ class Reader:
             alerts=alerts,
         )
 
-    async def alerts(self, before: str | None, limit: int) -> AlertPage:
-        """Returns alerts that fired, newest first; `before` is the `next` of an earlier page."""
+    async def alerts(self, before: str | None, limit: int, wanted: AlertFilter = ALL) -> AlertPage:
+        """Returns alerts that fired, newest first.
+
+        Args:
+            before: the `next` of an earlier page.
+            limit: the longest page.
+            wanted: those that are returned. A page is shorter than its limit, though another one
+                follows, if that many alerts were read and did not match.
+        """
         _check_limit(limit)
+        found: list[AlertView] = []
+        last = before
         with replies_required():
-            ids = await self._page_script(keys=[ALERTS_BY_TIME], args=[before or "", limit + 1])
-            found = await self._hashes([alert_key(id) for id in ids[:limit]])
-        return AlertPage(
-            alerts=[AlertView.from_hash(fields) for fields in found],
-            next=ids[limit - 1] if len(ids) > limit else None,
-        )
+            for _ in range(SCANNED // limit + 1):
+                ids = await self._alert_ids(last, limit + 1, wanted.until)
+                hashes = await self._hashes([alert_key(id) for id in ids[:limit]])
+                views = [AlertView.from_hash(fields) for fields in hashes]
+                for view in views:
+                    if wanted.matches(view):
+                        found.append(view)
+                        if len(found) == limit:
+                            rest = len(ids) > limit or view.alert_id != ids[-1]
+                            return AlertPage(alerts=found, next=view.alert_id if rest else None)
+                if len(ids) <= limit or any(map(wanted.is_before, views)):
+                    return AlertPage(alerts=found, next=None)
+                last = ids[limit - 1]
+        return AlertPage(alerts=found, next=last)
+
+    async def _alert_ids(self, before: str | None, count: int, until: float | None) -> list[str]:
+        """Returns ids of alerts that fired, newest first: after one of them, or up to a time."""
+        if before is None and until is not None:
+            found = await self._members_script(keys=[ALERTS_BY_TIME], args=[until, "", count])
+            ids: list[str] = found[::2]
+        else:
+            ids = await self._page_script(keys=[ALERTS_BY_TIME], args=[before or "", count])
+        return ids
 
     async def alert(self, alert_id: str) -> AlertView | None:
         """Returns one alert, also if it has not fired; None if unknown."""

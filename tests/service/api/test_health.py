@@ -220,6 +220,7 @@ def test_the_api_is_documented_by_openapi(service: Running) -> None:
         "/v1/calls/{call_id}",
         "/v1/calls/{call_id}/consent",
         "/v1/alerts",
+        "/v1/alerts.csv",
         "/v1/events",
         "/classify",
         "/healthz",

@@ -17,6 +17,7 @@ OPERATIONS = (
     ("/v1/calls/{call_id}", "DELETE"),
     ("/v1/calls/{call_id}/consent", "PUT"),
     ("/v1/alerts", "GET"),
+    ("/v1/alerts.csv", "GET"),
     ("/v1/outbox", "GET"),
     ("/v1/audit", "GET"),
     ("/v1/webhooks", "GET"),
