@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install lock run demo train study study-smoke format lint test test-fast test-faults test-docker bench clean tools
+.PHONY: help install lock run demo train study study-smoke format lint test test-fast test-faults test-docker bench vendor clean tools
 
 index = $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
@@ -72,11 +72,11 @@ lint: install ## style, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-# What the tests drive and pip cannot install: a real Redis, a real browser and a real Prometheus. Debian's package of the
+# What the tests drive and pip cannot install: a real Redis, a real browser, node and a real Prometheus. Debian's package of the
 # last would start a server of its own, so it is unpacked into build/tools instead.
 tools:
 	@missing=(); \
-	for tool in redis-server:redis-server chromium:chromium chromedriver:chromium-driver; do \
+	for tool in redis-server:redis-server chromium:chromium node:nodejs; do \
 	  command -v "$${tool%%:*}" >/dev/null || missing+=("$${tool##*:}"); \
 	done; \
 	if (( $${#missing[@]} )); then $(call packages,$${missing[*]}); fi
@@ -100,6 +100,14 @@ test-docker: install ## build, start and call the containers, with the Docker en
 
 bench: install ## measure latency and throughput on this machine
 	$(BIN)/python -m tests.benchmarks
+
+vendor: ## make the page's bundled libraries anew, by npm; service/dashboard/vendor/README.md names them
+	rm -rf build/vendor && mkdir -p build/vendor && cp service/dashboard/vendor/entry.js build/vendor/
+	cd build/vendor && npm install --silent --no-audit --no-fund preact@11.2.0 @preact/signals@2.11.4 \
+	  @preact/signals-core@1.14.5 htm@3.1.1 uplot@1.6.32 esbuild@0.28.2
+	cd build/vendor && npx esbuild entry.js --bundle --format=esm --minify --legal-comments=none --outfile=../../service/dashboard/vendor/preact.js
+	cd build/vendor && npx esbuild node_modules/uplot/dist/uPlot.esm.js --format=esm --minify --outfile=../../service/dashboard/vendor/uplot.js
+	cp build/vendor/node_modules/uplot/dist/uPlot.min.css service/dashboard/vendor/uplot.css
 
 clean: ## remove .venv, caches and build products
 	rm -rf .venv build dist *.egg-info .*_cache .hypothesis

@@ -1,63 +1,83 @@
-// What people do with an alert on the page: take it, dismiss it, undo that.
+// What people do on the page: with an alert, with mutes, and with a call.
 
-import { on, state, applyAlert } from "./state.js";
-import { wallTime } from "./words.js";
+import { LoginNeeded, newId, send } from "./api.js";
+import { changed, store, words } from "./page.js";
+import { signal } from "./vendor/preact.js";
 
 const UNDO_MS = 5_000; // as long as the service accepts it
-const TOLD_MS = 10_000; // how long a refusal stays on the card
-const ANSWER_WITHIN_MS = 10_000;
+const TOLD_MS = 10_000; // how long a refusal stays
 
-const mine = new Map(); // alert_id -> { busy, undo: { id, until }, problem: { text, until } } of this page
+// What this page is doing, and what came of it: key -> { busy, undo: id of the action, problem: text }.
+export const doings = signal(new Map());
 
-// What this page has done with an alert and what came of it, as far as it is still of interest.
-export function doneWith(alert) {
-  const { busy = false, undo, problem } = mine.get(alert.alert_id) ?? {};
-  const now = Date.now();
-  return { busy, undo: undo?.until > now ? undo : undefined, problem: problem?.until > now ? problem.text : "" };
+export function doing(key) {
+  return doings.value.get(key) ?? { busy: false, undo: "", problem: "" };
 }
 
-// Sends one action; the answer, or who has the alert, is shown at once, and by the events to everybody.
+function note(key, fields, forget_ms = undefined) {
+  const mine = { busy: false, undo: "", problem: "", ...fields };
+  doings.value = new Map(doings.value).set(key, mine);
+  if (!forget_ms) return;
+  setTimeout(() => {
+    if (doings.value.get(key) !== mine) return;
+    const left = new Map(doings.value);
+    left.delete(key);
+    doings.value = left;
+  }, forget_ms);
+}
+
+// Does one thing with an alert; the answer, or who has it, is shown at once, and by the events to everybody.
 export async function act(alert, action, fields = {}) {
+  const key = alert.alert_id;
   const id = newId();
-  mine.set(alert.alert_id, { busy: true });
-  redraw();
-  let undo, problem;
+  note(key, { busy: true });
   try {
-    const response = await fetch(`v1/alerts/${encodeURIComponent(alert.alert_id)}/${action}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ id, ...fields }),
-      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
-    });
-    const body = await response.json();
-    if (response.ok) applyAlert(body, false);
-    else if (body.alert) applyAlert(body.alert, false);
-    if (response.ok && action !== "undo") undo = { id, until: Date.now() + UNDO_MS };
-    if (!response.ok) problem = refusal(body);
+    const after = await send("POST", `v1/alerts/${encodeURIComponent(key)}/${action}`, { id, ...fields });
+    store.applyAlert(after, false);
+    note(key, { undo: action === "undo" ? "" : id }, UNDO_MS);
   } catch (error) {
-    problem = `The service does not answer (${error.message}).`;
+    if (error.problem?.alert) store.applyAlert(error.problem.alert, false);
+    note(key, { problem: refusal(error) }, TOLD_MS);
   }
-  mine.set(alert.alert_id, { undo, problem: problem && { text: problem, until: Date.now() + TOLD_MS } });
-  setTimeout(redraw, UNDO_MS + 50);
-  redraw();
+  changed();
 }
 
-export function forgetActions(alertId) {
-  mine.delete(alertId);
+export async function mute(key, fields) {
+  await change(key, async () => store.applyMutes(await send("POST", "v1/mutes", { id: newId(), ...fields })));
 }
 
-function refusal({ reason, by, at, detail }) {
-  if (reason === "taken") return `${by} has it since ${wallTime(at)}.`;
-  if (reason === "dismissed") return `${by} has dismissed it at ${wallTime(at)}.`;
-  return `Not done: ${detail}.`;
+export async function unmute({ mute_id }) {
+  await change(mute_id, async () => store.applyMutes(await send("DELETE", `v1/mutes/${encodeURIComponent(mute_id)}`)));
 }
 
-function redraw() {
-  state.alertsChanged = true;
-  on.changed();
+// Returns whether it was done.
+export async function stopListening(callId) {
+  const path = `v1/calls/${encodeURIComponent(callId)}/consent`;
+  return change(callId, () => send("PUT", path, { consent: "refused" }));
 }
 
-// crypto.randomUUID is there over HTTPS only.
-function newId() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+export async function purge(callId) {
+  return change(callId, () => send("DELETE", `v1/calls/${encodeURIComponent(callId)}`));
+}
+
+async function change(key, doIt) {
+  note(key, { busy: true });
+  try {
+    await doIt();
+    note(key, {}, 1);
+    changed();
+    return true;
+  } catch (error) {
+    note(key, { problem: refusal(error) }, TOLD_MS);
+    return false;
+  }
+}
+
+function refusal(error) {
+  const { reason, by, at } = error.problem ?? {};
+  if (reason === "taken") return words.value.say("has_it", { by, time: words.value.time(at) });
+  if (reason === "dismissed") return words.value.say("has_dismissed_it", { by, time: words.value.time(at) });
+  if (error instanceof LoginNeeded) return words.value.say("not_logged_in");
+  const { key, ...values } = error.because ?? { key: "no_answer", error: error.message };
+  return words.value.say("not_done", { why: words.value.say(key, values) });
 }

@@ -1,29 +1,27 @@
 // The connection to the service: a snapshot, every event after it, and both again when the events break off.
 
-import { received, limit_s, lost } from "./liveness.js";
-import { MAX_ALERTS, MAX_CALLS, SPAN_S, applyAlert, applyCall, applyErased, applyReading, applySnapshot, calls, on, state } from "./state.js";
+import { LoginNeeded, get } from "./api.js";
+import { MAX_ALERTS, MAX_CALLS } from "./state/store.js";
+import { changed, liveness, store } from "./page.js";
 
-const ANSWER_WITHIN_MS = 10_000;
-const PAGE = 1000; // readings of a call that are fetched at once
-const MAX_FETCHES = 4; // a browser opens six connections to a host, and the events take one
+const LONGEST_WAIT_MS = 10_000; // between two attempts
 
-// The service does not know who is asking, or no longer.
-class LoginNeeded extends Error {}
-
-export async function follow() {
+export async function follow(askForLogin) {
   for (let failures = 0; ; ) {
     try {
       const snapshot = await fetchSnapshot();
-      applySnapshot(snapshot);
+      store.applySnapshot(snapshot);
+      changed();
       await listen(snapshot.cursor, () => (failures = 0));
     } catch (error) {
       if (error instanceof LoginNeeded) {
-        await on.loginNeeded();
+        await askForLogin();
         failures = 0;
         continue;
       }
-      lost(error.message);
-      const wait_ms = Math.min(10_000, 500 * 2 ** failures++);
+      liveness.lost(error.because ?? { key: "no_answer", error: error.message });
+      changed();
+      const wait_ms = Math.min(LONGEST_WAIT_MS, 500 * 2 ** failures++);
       await sleep(wait_ms * (0.5 + Math.random() / 2));
     }
   }
@@ -36,19 +34,8 @@ async function fetchSnapshot() {
   // The cursor comes with the calls, so whatever is read after them may come again but cannot be missed.
   // One call more than are shown, so that the page knows that calls are left out.
   const inCalls = await get(`v1/calls?limit=${MAX_CALLS + 1}`);
-  const inAlerts = await get(`v1/alerts?limit=${MAX_ALERTS}`);
-  return { ...inCalls.body, alerts: inAlerts.body.alerts, servedAt: inCalls.servedAt };
-}
-
-async function get(path) {
-  const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
-  if (response.status === 401) throw new LoginNeeded();
-  const asked = `/${path.split("?")[0]}`;
-  const type = response.headers.get("Content-Type") ?? "nothing";
-  if (type.startsWith("application/problem+json")) throw new Error((await response.json()).detail);
-  if (!response.ok) throw new Error(`${asked} answered ${response.status}, expected 200`);
-  if (!type.startsWith("application/json")) throw new Error(`${asked} answered ${type}, expected JSON`);
-  return { body: await response.json(), servedAt: Date.parse(response.headers.get("Date")) / 1000 };
+  const [inAlerts, inMutes] = await Promise.all([get(`v1/alerts?limit=${MAX_ALERTS}`), get("v1/mutes")]);
+  return { ...inCalls.body, alerts: inAlerts.body.alerts, mutes: inMutes.body.mutes, servedAt: inCalls.servedAt };
 }
 
 // Resolves when the snapshot should be fetched again, rejects when the events are lost.
@@ -58,8 +45,8 @@ function listen(cursor, onBeat) {
     let timer;
     const wait = () => {
       clearTimeout(timer);
-      const silent = () => end(reject, new Error(`nothing came from the service for ${limit_s()} s`));
-      timer = setTimeout(silent, limit_s() * 1000);
+      const n = liveness.limit_s;
+      timer = setTimeout(() => end(reject, because({ key: "silent", n })), n * 1000);
     };
     const end = (settle, value) => {
       clearTimeout(timer);
@@ -70,67 +57,31 @@ function listen(cursor, onBeat) {
     const apply = (name, to) =>
       source.addEventListener(name, (event) => {
         to(JSON.parse(event.data));
-        on.changed();
+        changed();
       });
-    apply("call_started", applyCall);
-    apply("call_ended", applyCall);
-    apply("call_erased", applyErased);
-    apply("reading", applyReading);
-    apply("alert", (alert) => applyAlert(alert));
+    apply("call_started", (call) => store.applyCall(call));
+    apply("call_ended", (call) => store.applyCall(call));
+    apply("call_erased", (erased) => store.applyErased(erased));
+    apply("reading", (reading) => store.applyReading(reading));
+    apply("alert", (alert) => store.applyAlert(alert));
+    apply("mutes", (mutes) => store.applyMutes(mutes));
     apply("heartbeat", (beat) => {
       onBeat();
-      const outOfDate = received(beat);
+      const outOfDate = liveness.received(beat);
+      for (const call of store.calls.values()) if (outOfDate || beat.unconfirmed.length) store.outdated.add(call);
       wait(); // for as long as this heartbeat says, so after it was taken in
       if (outOfDate) rejoin();
     });
     source.addEventListener("resync", () => sleep(500).then(rejoin));
-    source.onerror = () => end(reject, new Error("the events broke off"));
+    source.onerror = () => end(reject, because({ key: "broke_off" }));
     wait();
   });
 }
 
+function because(words) {
+  return Object.assign(new Error(words.key), { because: words });
+}
+
 function sleep(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-// The readings that a call had before the page was opened are fetched when its row comes into view.
-
-const wanted = new Set();
-let fetches = 0;
-
-export function wantReadings(call) {
-  if (call.complete) return;
-  wanted.add(call);
-  while (wanted.size && fetches < MAX_FETCHES) {
-    const [next] = wanted;
-    wanted.delete(next);
-    fetchReadings(next);
-  }
-}
-
-export function forgetWanted(call) {
-  wanted.delete(call);
-}
-
-async function fetchReadings(call) {
-  fetches++;
-  call.complete = true;
-  try {
-    const path = `v1/calls/${encodeURIComponent(call.call_id)}?limit=${PAGE}`;
-    // The last readings first, then those before them, as far as the ribbons go back.
-    for (let before = ""; before !== null; ) {
-      const { body } = await get(before ? `${path}&before=${encodeURIComponent(before)}` : path);
-      if (calls.get(call.call_id) !== call || body.session !== call.session) break;
-      for (const reading of body.readings) applyReading(reading);
-      if (!before) for (const alert of body.alerts) applyAlert(alert, false);
-      const isCovered = body.readings.some((reading) => reading.end_s < call.analysedTo_s - SPAN_S);
-      before = isCovered ? null : body.next;
-    }
-  } catch {
-    call.complete = false; // asked for again at the next snapshot, or when the row comes back into view
-  } finally {
-    fetches--;
-    for (const next of wanted) wantReadings(next);
-    on.changed();
-  }
 }

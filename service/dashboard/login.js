@@ -1,69 +1,57 @@
-// The login screen, in the place of calls and alerts, and the button that logs out.
+// Logging in and out, and who uses the page.
 
-import { $, write } from "./page.js";
-import { on, state } from "./state.js";
+import { loginAsked, session } from "./page.js";
+import { get } from "./api.js";
 
 const FRAGMENT = /#login=([\w-]+)$/;
 
-// Uses the code of a login link up if the page was opened by one.
+// Uses the code of a login link up if the page was opened by one; returns why it can't be used, or nothing.
 export async function logInByLink() {
   const code = FRAGMENT.exec(location.hash)?.[1];
-  if (!code) return;
+  if (!code) return undefined;
   history.replaceState(null, "", location.pathname); // the code is worth nothing any more, and leaves the address bar
-  await logIn(code);
+  return logIn(code);
 }
 
-// Resolves when someone has logged in.
-export function askForLogin() {
-  if (state.joined) location.reload(); // nothing that was shown stays in the page
-  $("login").hidden = false;
-  document.querySelector("main").hidden = true;
-  on.changed();
-  offerSingleSignOn();
-  addEventListener("hashchange", () => location.reload()); // a login link that is opened in this tab
+// Returns undefined if the service took the code or link, else { key, ...values } of why not.
+export async function logIn(pasted) {
+  const code = FRAGMENT.exec(pasted)?.[1] ?? pasted;
+  try {
+    const response = await fetch("login", { method: "POST", headers: { "X-Kanjo-Login": code } });
+    if (!response.ok) return { key: "bad_link", detail: (await response.json()).detail };
+  } catch (error) {
+    return { key: "no_answer", error: error.message };
+  }
+  await learnSession();
+  return undefined;
+}
+
+export async function learnSession() {
+  const answer = await get("session").catch(() => undefined);
+  if (answer) session.value = answer.body;
+}
+
+let letIn = () => {};
+
+// Shows the login instead of the views; resolves when someone has logged in.
+export function askForLogin(joined) {
+  if (joined) location.reload(); // nothing that was shown stays in the page
+  loginAsked.value = true;
+  learnSession();
+  addEventListener("hashchange", () => FRAGMENT.test(location.hash) && location.reload()); // a link opened in this tab
   return new Promise((resolve) => {
-    $("login-form").onsubmit = async (event) => {
-      event.preventDefault();
-      const pasted = $("login-code").value.trim();
-      if (!(await logIn(FRAGMENT.exec(pasted)?.[1] ?? pasted))) return;
-      $("login-code").value = "";
-      $("login").hidden = true;
-      document.querySelector("main").hidden = false;
-      await offerLogout();
+    letIn = () => {
+      loginAsked.value = false;
       resolve();
     };
   });
 }
 
-// Returns whether the service took the code; if not, the login screen says why.
-async function logIn(code) {
-  let problem = "";
-  try {
-    const response = await fetch("login", { method: "POST", headers: { "X-Kanjo-Login": code } });
-    if (!response.ok) problem = `This link can't be used: ${(await response.json()).detail}.`;
-  } catch (error) {
-    problem = `The service does not answer (${error.message}).`;
-  }
-  write($("login-problem"), problem);
-  return !problem;
+export function loggedIn() {
+  letIn();
 }
 
-async function offerSingleSignOn() {
-  const response = await fetch("session", { cache: "no-store" }).catch(() => undefined);
-  $("single-sign-on").hidden = !(response?.ok && (await response.json()).single_sign_on);
-}
-
-// Shows the button if a session can be ended; while access is open there is none. Learns who uses the page.
-export async function offerLogout() {
-  const response = await fetch("session", { cache: "no-store" }).catch(() => undefined);
-  const session = response?.ok ? await response.json() : {};
-  $("log-out").hidden = !session.can_log_out;
-  state.name = session.name ?? "";
-  state.mayAct = ["operator", "admin"].includes(session.role);
-  state.alertsChanged = true;
-  on.changed();
-  $("log-out").onclick = async () => {
-    await fetch("logout", { method: "POST" });
-    location.reload();
-  };
+export async function logOut() {
+  await fetch("logout", { method: "POST" });
+  location.reload();
 }

@@ -1,34 +1,63 @@
-// Small helpers for changing the page's elements.
+// What the whole page shares: its state, its words, and the signals by which views learn what to draw again.
 
-export const $ = (id) => document.getElementById(id);
+import { batch, signal } from "./vendor/preact.js";
+import { formatAddress, parseAddress } from "./state/address.js";
+import { Liveness } from "./state/liveness.js";
+import { Store } from "./state/store.js";
+import { Words } from "./state/words.js";
 
-export function write(node, text) {
-  if (node.textContent !== String(text)) node.textContent = text;
+export const liveness = new Liveness();
+export const store = new Store(liveness);
+
+export const words = signal(new Words("en", {}));
+export const say = (key, values) => words.value.say(key, values);
+
+// Who uses the page; a role is null until they have logged in.
+export const session = signal({ name: "", role: null, can_log_out: false, single_sign_on: false });
+export const mayAct = () => ["operator", "admin"].includes(session.value.role);
+export const isAdmin = () => session.value.role === "admin";
+export const loginAsked = signal(false);
+export const readiness = signal({ degraded: [], room_for_calls: true });
+
+export const address = signal(parseAddress(location.hash));
+addEventListener("hashchange", () => (address.value = parseAddress(location.hash)));
+
+// Another filter of the view that is shown, without a step in the browser's history.
+export function filterBy(changes) {
+  const { view, id, filters } = address.value;
+  const hash = formatAddress(view, { id, filters: { ...filters, ...changes } });
+  history.replaceState(null, "", hash);
+  address.value = parseAddress(hash);
 }
 
-// Puts the nodes in order and moves only those out of place; a moved node would lose the focus.
-export function place(list, nodes) {
-  const focused = document.activeElement;
-  let next = list.firstElementChild;
-  for (const node of nodes) {
-    if (next && node === next.nextElementSibling) {
-      list.append(next); // one moves down instead of all the others up
-      next = node;
-    }
-    if (node === next) next = next.nextElementSibling;
-    else list.insertBefore(node, next);
-  }
-  while (next) {
-    const gone = next;
-    next = next.nextElementSibling;
-    gone.remove();
-  }
-  if (focused !== document.activeElement && list.contains(focused)) focused.focus({ preventScroll: true });
+// Views that read one of these are drawn again when it grows.
+export const lists = signal(0); // which calls and alerts there are, and in which order
+export const status = signal(0); // the connection and the strip
+export const second = signal(0); // the time
+const versions = new WeakMap(); // call -> signal
+
+export function versionOf(call) {
+  if (!versions.has(call)) versions.set(call, signal(0));
+  return versions.get(call);
 }
 
-// Shows a link to another program's page if there is one; anything but a web address is none.
-export function setLink(link, address) {
-  const isWeb = /^https?:\/\//i.test(address ?? "");
-  link.hidden = !isWeb;
-  if (isWeb && link.getAttribute("href") !== address) link.href = address;
+let isScheduled = false;
+
+// Draws what has changed, at most once an animation frame; a page that is hidden draws no frames, but its title counts.
+export function changed() {
+  if (isScheduled) return;
+  isScheduled = true;
+  if (document.hidden) setTimeout(draw, 100);
+  else requestAnimationFrame(draw);
+}
+
+function draw() {
+  isScheduled = false;
+  batch(() => {
+    for (const call of store.outdated) versionOf(call).value++;
+    store.outdated.clear();
+    if (store.listsChanged) lists.value++;
+    store.listsChanged = false;
+    status.value++;
+  });
 }

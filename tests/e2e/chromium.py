@@ -1,43 +1,35 @@
-"""A real Chromium without a screen, driven through Debian's chromium and chromium-driver."""
+"""Debian's chromium without a screen, driven by Playwright, which fetches no browser itself."""
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from tempfile import TemporaryDirectory
 
-from selenium import webdriver
+from playwright.sync_api import Browser, sync_playwright
 
 FLAGS = (
-    "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
-    "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
 )
 
-MISSING = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+MISSING = [name for name in ("chromium",) if shutil.which(name) is None]
 
 
 @contextmanager
-def chromium(width: int = 1280, height: int = 900) -> Iterator[webdriver.Chrome]:
-    """A browser with a fresh profile, gone with everything it wrote when the block ends."""
+def chromium() -> Iterator[Browser]:
+    """Yields a browser; each of its contexts is a person with a profile of their own.
+
+    While it is open its thread has an event loop that runs: asyncio needs another thread.
+    """
     if MISSING:
-        raise FileNotFoundError(
-            f"not found: {', '.join(MISSING)}; expected Debian's chromium and chromium-driver"
-        )
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(shutil.which("chromium"))
-    # The profile outlives the browser's last writes by a moment, hence ignore_cleanup_errors.
-    with TemporaryDirectory(prefix="kanjo-chromium-", ignore_cleanup_errors=True) as profile:
-        for flag in (*FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
-            options.add_argument(flag)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
-        browser = webdriver.Chrome(options=options, service=service)
+        raise FileNotFoundError(f"not found: {', '.join(MISSING)}; expected Debian's chromium")
+    with sync_playwright() as playwright:
+        path = str(shutil.which("chromium"))
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         try:
             yield browser
         finally:
-            browser.quit()
+            browser.close()

@@ -5,15 +5,12 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver import Chrome
-from selenium.webdriver.common.by import By
-from selenium.webdriver.support.wait import WebDriverWait
+from playwright.sync_api import Page, expect
 
 from tests.e2e.chromium import MISSING, chromium
 from tests.e2e.service import ROOT, Service
@@ -49,70 +46,56 @@ def command(kanjo: Service, state: Path, *arguments: str, **environ: str) -> str
     return done.stdout.strip()
 
 
-def wait(browser: Chrome, holds: Callable[[Chrome], bool]) -> None:
-    gone = (StaleElementReferenceException,)  # the page was loaded anew in between
-    WebDriverWait(browser, ENOUGH_S, poll_frequency=0.1, ignored_exceptions=gone).until(holds)
-
-
-def text(browser: Chrome, selector: str) -> str:
-    return browser.find_element(By.CSS_SELECTOR, selector).text
-
-
-def seen(browser: Chrome, selector: str) -> bool:
-    return browser.find_element(By.CSS_SELECTOR, selector).is_displayed()
-
-
 def first_link(kanjo: Service) -> str:
     (link,) = re.findall(r"url=(http://\S+#login=[\w-]+)", kanjo.log.replace("'", ""))
     return str(link)
 
 
-@pytest.mark.skipif(bool(MISSING), reason=f"needs chromium and chromium-driver: {MISSING}")
+@pytest.mark.skipif(bool(MISSING), reason=f"needs Debian's chromium: {MISSING}")
 def test_a_browser_logs_in_by_a_link_once_and_out(kanjo: Service, state: Path) -> None:
     first = first_link(kanjo)
-    with chromium() as browser, chromium() as stranger:
-        browser.get(kanjo.url)
-        wait(browser, lambda page: seen(page, "#login"))
-        assert text(browser, "#connection") == "Not logged in"
-        assert not seen(browser, "main")
+    expect.set_options(timeout=1000 * ENOUGH_S)
+    with chromium() as browser:
+        ours, strangers = (browser.new_context().new_page() for _ in range(2))
+        ours.goto(kanjo.url)
+        expect(ours.locator("#login")).to_be_visible()
+        expect(ours.locator("#connection")).to_have_text("Not logged in")
+        expect(ours.locator("#needs-title")).to_have_count(0)
 
-        browser.get(first)
-        wait(browser, lambda page: text(page, "#connection") == "Live")
-        assert "login=" not in browser.current_url
-        assert not seen(browser, "#login")
-        assert seen(browser, "main")
-        (cookie,) = browser.get_cookies()
+        ours.goto(first)
+        expect(ours.locator("#connection")).to_have_text("Live")
+        assert "login=" not in ours.url
+        expect(ours.locator("#login")).to_have_count(0)
+        expect(ours.locator("#needs-title")).to_be_visible()
+        (cookie,) = ours.context.cookies()
         assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
-        assert browser.execute_script("return document.cookie") == ""
+        assert ours.evaluate("document.cookie") == ""
 
-        stranger.get(first)
-        wait(stranger, lambda page: seen(page, "#login"))
-        assert "was used, has expired or never was" in text(stranger, "#login-problem")
+        strangers.goto(first)
+        expect(strangers.locator("#login-problem")).to_contain_text("was used, has expired")
         pasted = command(kanjo, state, "login-link", "--role", "viewer", "--name", "Ada")
-        stranger.find_element(By.ID, "login-code").send_keys(pasted)
-        stranger.find_element(By.CSS_SELECTOR, "#login-form button").click()
-        wait(stranger, lambda page: text(page, "#connection") == "Live")
+        strangers.fill("#login-code", pasted)
+        strangers.click("#login-form button")
+        expect(strangers.locator("#connection")).to_have_text("Live")
 
-        assert upload(browser) != 403
-        assert upload(stranger) == 403  # a viewer
+        assert upload(ours) != 403
+        assert upload(strangers) == 403  # a viewer
 
-        browser.find_element(By.ID, "log-out").click()
-        wait(browser, lambda page: seen(page, "#login"))
-        assert browser.get_cookies() == []
+        ours.click(".choices summary")
+        ours.click("#log-out")
+        expect(ours.locator("#login")).to_be_visible()
+        assert ours.context.cookies() == []
         secret = {cookie["name"]: cookie["value"]}
         assert (
             httpx.get(f"{kanjo.url}/v1/calls", cookies=secret, trust_env=False).status_code == 401
         )
-        assert text(stranger, "#connection") == "Live"
+        expect(strangers.locator("#connection")).to_have_text("Live")
 
 
-def upload(browser: Chrome) -> int:
+def upload(page: Page) -> int:
     """Posts an empty form from the page and returns the status of the answer."""
-    script = """
-        const done = arguments[0];
-        fetch("classify", { method: "POST", body: new FormData() }).then((a) => done(a.status));
-    """
-    return int(browser.execute_async_script(script))
+    script = """fetch("classify", { method: "POST", body: new FormData() }).then((a) => a.status)"""
+    return int(page.evaluate(script))
 
 
 def test_a_cookie_alone_lets_no_other_page_change_anything(kanjo: Service, state: Path) -> None:

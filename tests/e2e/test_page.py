@@ -1,80 +1,184 @@
-"""The page in a real browser while real calls are played at the real service."""
+"""Supervisors at the page while angry calls are played at the real service, with real Redis."""
 
-import asyncio
-import os
-from collections.abc import Callable
+import csv
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from threading import Thread
 
 import pytest
-from selenium.webdriver import Chrome
-from selenium.webdriver.support.wait import WebDriverWait
+from playwright.sync_api import Browser, Page, Route, expect
 
-from service.replay.player import replay
-from service.replay.summary import ReplaySummary
-from service.telephony.shared.recording import Recording
+from service.access.database import AccessDatabase
+from service.access.roles import Role
+from service.settings import Settings
 from tests.e2e.chromium import MISSING, chromium
-from tests.e2e.service import Service
-from tests.paths import SAMPLES
+from tests.limits import ENOUGH_S
 from tests.redis_server import RedisServer
+from tests.service.api.conftest import ANGRY, USUAL, Running, ready, speak, start, until
 
-SCREENSHOT = os.environ.get("KANJO_SCREENSHOT")  # where to leave a picture, if anywhere
-PICTURE_AT_S = 27  # of the calls, when all there is to see can be seen
+FACTS = {"caller_number": "+49 30 1234567", "queue": "billing", "agent": "Ann Lee"}
+CHUNK = 2000  # samples, 250 ms
+SUPERVISORS = {
+    "Ada": Role.OPERATOR,
+    "Ben": Role.OPERATOR,
+    "Cem": Role.ADMIN,
+    "Vic": Role.VIEWER,
+}
 
-pytestmark = pytest.mark.skipif(
-    bool(MISSING), reason=f"needs Debian's chromium and chromium-driver; not found: {MISSING}"
-)
-
-
-def texts(browser: Chrome, selector: str) -> list[str]:
-    script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.innerText)"
-    return list(browser.execute_script(script, selector))
-
-
-def wait(browser: Chrome, within_s: float, holds: Callable[[Chrome], bool]) -> None:
-    WebDriverWait(browser, within_s, poll_frequency=0.1).until(holds)
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs Debian's chromium: {MISSING}")
 
 
-def test_the_page_shows_the_calls_and_that_one_caller_sounds_angry(
-    tmp_path: Path, redis_server: RedisServer
-) -> None:
-    names = ("sounds-angry", "neutral", "sounds-angry-once")
-    recordings = [Recording.read(SAMPLES / f"{name}.flac") for name in names]
-    with Service(tmp_path, redis_url=redis_server.url) as kanjo, chromium() as browser:
-        browser.get(kanjo.url)
-        wait(browser, 15, lambda page: texts(page, "#connection") == ["Live"])
-        assert texts(browser, ".call") == []
+@contextmanager
+def serving(state: Path, redis: RedisServer, port: int = 0) -> Iterator[Running]:
+    settings = {**USUAL, "state_dir": state, "redis_url": redis.url}
+    server = Running(Settings.model_validate(settings))
+    server.config.port = port
+    server.thread.start()
+    try:
+        until(lambda: server.started)
+        yield ready(server)
+    finally:
+        server.should_exit = True
+        server.thread.join()
 
-        summary = ReplaySummary()
-        speed = 1.0 if SCREENSHOT else 3.0
-        playing = Thread(
-            target=lambda: asyncio.run(
-                replay(recordings, kanjo.ws, calls=3, speed=speed, summary=summary)
-            )
+
+@contextmanager
+def angry_call(server: Running, token: str, call_id: str) -> Iterator[None]:
+    """Plays a recording until its alert of anger fires; the call stays live within the block."""
+    with server.socket(additional_headers={"Authorization": f"Bearer {token}"}) as socket:
+        socket.send(start(call_id, metadata=FACTS))
+        for at in range(0, len(ANGRY), CHUNK):
+            speak(socket, ANGRY[at : at + CHUNK, 0])
+            if at % (8 * CHUNK) == 0 and is_firing(socket):
+                break
+        else:
+            raise AssertionError("got no alert that fires, expected one")
+        yield
+
+
+def is_firing(socket: object) -> bool:
+    try:
+        while True:
+            message = json.loads(socket.recv(timeout=0.15))  # type: ignore[attr-defined]
+            if message["type"] == "alert" and message["state"] == "firing":
+                return message["emotion"] == "anger"
+    except TimeoutError:
+        return False
+
+
+def log_in(browser: Browser, server: Running, database: AccessDatabase, name: str) -> Page:
+    code = database.create_link(name, SUPERVISORS[name], 600)
+    page = browser.new_context(locale="en-US").new_page()
+    page.goto(f"http://{server.address}/#login={code}")
+    expect(page.locator("#connection")).to_have_text("Live")
+    return page
+
+
+def go(page: Page, view: str) -> None:
+    page.evaluate("(hash) => { location.hash = hash; }", f"#/{view}")
+
+
+def test_supervisors_share_angry_calls(tmp_path: Path, redis_server: RedisServer) -> None:
+    expect.set_options(timeout=1000 * ENOUGH_S)
+    database = AccessDatabase(tmp_path / "access.sqlite3")
+    token = database.create_token("bridge", Role.BRIDGE, None)
+    with ExitStack() as stack, chromium() as browser:
+        server = stack.enter_context(serving(tmp_path, redis_server))
+        ada, ben, cem, vic = (log_in(browser, server, database, name) for name in SUPERVISORS)
+        for page in (ada, ben, cem, vic):
+            expect(page.locator("#nobody")).to_be_visible()
+
+        # An angry call comes up for all; numbers are masked for who may not see them.
+        first = ExitStack()
+        first.enter_context(angry_call(server, token, "angry-1"))
+        for page in (ada, ben, cem):
+            expect(page.locator("#needed .name")).to_have_text("+49 30 1234567")
+            expect(page.locator("#needed .about")).to_contain_text("queue billing · with Ann Lee")
+            expect(page.locator("#needed .wording")).to_contain_text("sounds angry (0.")
+        expect(vic.locator("#needed .name")).to_have_text("+49 … 67")
+        assert "1234567" not in vic.content()
+        expect(vic.locator("#needed button")).to_have_count(0)
+
+        # Two who press at once: one has it, and both say who.
+        held: list[Route] = []
+        for page in (ada, ben):
+            page.route("**/take", lambda route: held.append(route))
+            page.click("#needed .take")
+            page.mouse.move(1, 1)
+        while len(held) < 2:
+            ada.wait_for_timeout(20)
+        for route in held:
+            route.continue_()
+        for page in (ada, ben, vic):
+            expect(page.locator("#in-hand .handled")).to_contain_text("taken by ")
+            expect(page.locator("#needed li")).to_have_count(0)
+        holders = {page.locator("#in-hand .handled").inner_text() for page in (ada, ben, vic)}
+        assert len(holders) == 1
+        winner = holders.pop().split()[2]
+        assert winner in ("Ada", "Ben")
+        loser = ben if winner == "Ada" else ada
+        expect(loser.locator(".problem")).to_contain_text(f"{winner} has it since ")
+        expect(loser.locator("#in-hand .take_over")).to_have_count(0)
+        cem.click("#in-hand .take_over")
+        expect(loser.locator("#in-hand .handled")).to_contain_text("taken by Cem")
+        cem.click("#in-hand .undo")
+        expect(loser.locator("#in-hand .handled")).to_contain_text(f"taken by {winner}")
+
+        # Redis and then the service go and come back: told, and nothing lost or doubled.
+        redis_server.stop()
+        expect(ada.locator("#connection")).to_contain_text("As of ")
+        expect(ada.locator("#connection")).to_contain_text("Redis is away")
+        redis_server.start()
+        expect(ada.locator("#connection")).to_have_text("Live")
+        port = int(server.address.rpartition(":")[2])
+        first.close()
+        stack.close()
+        expect(ben.locator("#connection")).to_contain_text("As of ")
+        server = stack.enter_context(serving(tmp_path, redis_server, port))
+        for page in (ada, ben):
+            expect(page.locator("#connection")).to_have_text("Live")
+            expect(page.locator("#strip")).to_contain_text("started again")
+            expect(page.locator(".alert .handled")).to_contain_text([f"taken by {winner}"])
+
+        # A mute is no alarm for anybody until it ends.
+        stack.enter_context(angry_call(server, token, "angry-2"))
+        expect(ada.locator("#needed .name")).to_have_count(1)
+        ada.click("#needed .mute summary")
+        ada.locator("#needed .mute select[name=what]").select_option(label="queue billing")
+        ada.click("#needed .mute form button")
+        for page in (ada, ben):
+            page.mouse.move(1, 1)
+            expect(page.locator("#strip")).to_contain_text("queue billing (by Ada)")
+            expect(page.locator("#needs-count")).to_have_text("0")
+        ben.click("#strip .mute button")
+        expect(ada.locator("#needs-count")).to_have_text("1")
+
+        # A dismissal is a false alarm of the history, and of the table that is downloaded.
+        ben.click("#needed .dismiss summary")
+        ben.click("#needed [data-why=not_angry]")
+        expect(ada.locator("#needs-count")).to_have_text("0")
+        go(ada, "history?queue=billing")
+        expect(ada.locator("#past-alerts tbody tr")).to_have_count(2)
+        expect(ada.locator("#past-alerts")).to_contain_text(
+            "dismissed by Ben: does not sound angry"
         )
-        playing.start()
-        try:
-            wait(browser, 10, lambda page: len(texts(page, ".call .id")) == 3)
-            wait(browser, 40, lambda page: texts(page, "#firing-count") == ["2"])
-            assert texts(browser, "#live-count") == ["3"]
-            assert any("sounds angry" in wording for wording in texts(browser, ".alert .wording"))
-            assert any("firing" in state for state in texts(browser, ".alert .state"))
-            assert any("sounds angry" in text for text in texts(browser, ".call .sounds"))
-            if not SCREENSHOT:
-                browser.find_element("css selector", ".alert.firing .take").click()
-                wait(browser, 10, lambda page: "taken by local" in str(texts(page, ".handling")))
-            if SCREENSHOT:
-                wait(browser, 40, lambda _: summary.played_s > len(names) * PICTURE_AT_S)
-                browser.save_screenshot(SCREENSHOT)
-        finally:
-            playing.join()
-        assert summary.fired == {"anger": 2}
-        assert not summary.errors, summary.reasons
-        wait(browser, 10, lambda page: texts(page, "#live-count") == ["0"])
-        wordings = texts(browser, ".alert .wording")  # those that never fired are gone
-        assert len(wordings) == 2
-        assert all("sounds angry" in wording for wording in wordings)
-        assert all(state.endswith("resolved") for state in texts(browser, ".alert .state"))
-        assert not any("is angry" in text for text in texts(browser, "body"))
-        failures = [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
-        assert failures == []
+        expect(ada.locator("#queues tbody tr")).to_contain_text(["50%"])
+        with ada.expect_download() as download:
+            ada.click("#csv")
+        rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
+        assert [row["dismissed_why"] for row in rows] == ["not_angry", ""]
+        assert not any("agent" in name or "Ann Lee" in rows[0].values() for name in rows[0])
+
+        # The caller's wish: no more listening; and an admin removes what there was of another call.
+        go(ada, "call/angry-2")
+        ada.click(".stop_listening")
+        ada.click(".ending .sure")
+        go(ben, "calls?queue=billing")
+        expect(ben.locator(".call:not(.ended)")).to_have_count(0)
+        go(cem, "call/angry-1")
+        cem.click(".purge")
+        cem.click(".ending .sure")
+        expect(cem.locator("#no-calls")).to_be_visible()
+        go(cem, "history")
+        expect(cem.locator("#past-alerts")).to_have_count(0)

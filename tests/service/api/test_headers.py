@@ -5,8 +5,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from selenium.webdriver import Chrome
-from selenium.webdriver.support.ui import WebDriverWait
+from playwright.sync_api import Browser
 from websockets.exceptions import InvalidStatus
 
 from service.api.headers import DATA_POLICY, EVERYWHERE, PAGE_POLICY, PAGES
@@ -18,9 +17,9 @@ from tests.service.api.test_origin import http_routes
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Chrome]:
+def browser() -> Iterator[Browser]:
     if MISSING:
-        pytest.skip(f"needs Debian's chromium and chromium-driver; not found: {MISSING}")
+        pytest.skip(f"needs Debian's chromium; not found: {MISSING}")
     with chromium() as browser:
         yield browser
 
@@ -56,21 +55,21 @@ def test_no_policy_allows_inline_or_foreign_scripts(policy: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "drawn"), [("/", "[data-connection=live]"), ("/docs", ".swagger-ui .opblock")]
+    ("path", "drawn"), [("/", "#connection.live"), ("/docs", ".swagger-ui .opblock")]
 )
 def test_a_browser_shows_the_pages_without_a_violation(
-    service: Running, browser: Chrome, path: str, drawn: str
+    service: Running, browser: Browser, path: str, drawn: str
 ) -> None:
-    browser.get_log("browser")
-    browser.get(f"http://{service.address}{path}")
-    WebDriverWait(browser, ENOUGH_S).until(
-        lambda browser: browser.find_elements("css selector", drawn)  # type: ignore[arg-type]
+    tab = browser.new_page()
+    errors: list[str] = []
+    tab.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.goto(f"http://{service.address}{path}")
+    tab.wait_for_selector(drawn, timeout=1000 * ENOUGH_S)
+    loaded = tab.evaluate(
+        "performance.getEntriesByType('resource').map((entry) => new URL(entry.name).host)"
     )
-    loaded = browser.execute_script(
-        "return performance.getEntriesByType('resource').map((entry) => new URL(entry.name).host)"
-    )
-    errors = [line["message"] for line in browser.get_log("browser") if line["level"] == "SEVERE"]
-    browser.get("about:blank")
+    tab.close()
     assert set(loaded) == {service.address}
     assert errors == []
 

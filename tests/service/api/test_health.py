@@ -243,7 +243,7 @@ def test_the_api_is_documented_by_openapi(service: Running) -> None:
     assert "application/problem+json" in classify["413"]["content"]
 
 
-@pytest.mark.parametrize("path", ["/", "/dashboard/main.js", "/dashboard/dashboard.css"])
+@pytest.mark.parametrize("path", ["/", "/dashboard/main.js", "/dashboard/style/frame.css"])
 def test_the_page_is_served(service: Running, path: str) -> None:
     response = service.get(path)
     assert response.status_code == 200

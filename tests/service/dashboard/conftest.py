@@ -1,19 +1,19 @@
-"""Fixtures of the page's tests: one browser, and a feed and a server for each test."""
+"""Fixtures of the page's tests: a browser a module; a feed, a server and a page a test."""
 
 from collections.abc import Iterator
 
 import pytest
-from selenium.webdriver import Chrome
+from playwright.sync_api import Browser
 
 from tests.e2e.chromium import MISSING, chromium
 from tests.service.dashboard.feed import Feed, Server
-from tests.service.dashboard.page import Page
+from tests.service.dashboard.page import Page, opened
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Chrome]:
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
     if MISSING:
-        pytest.skip(f"needs Debian's chromium and chromium-driver; not found: {MISSING}")
+        pytest.skip(f"needs Debian's chromium; not found: {MISSING}")
     with chromium() as browser:
         yield browser
 
@@ -30,16 +30,6 @@ def server(feed: Feed) -> Iterator[Server]:
 
 
 @pytest.fixture
-def page(browser: Chrome) -> Iterator[Page]:
-    page = Page(browser)
-    page.prefer("light")
-    browser.get_log("browser")
-    yield page
-    page.emulate("clearDeviceMetricsOverride")
-    errors = [
-        line["message"]
-        for line in browser.get_log("browser")
-        if line["level"] == "SEVERE" and "ERR_" not in line["message"]  # caused by a stopped server
-    ]
-    browser.get("about:blank")  # closes its connections to the server
-    assert not errors
+def page(browser: Browser) -> Iterator[Page]:
+    with opened(browser) as page:
+        yield page

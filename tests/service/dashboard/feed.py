@@ -45,6 +45,9 @@ class Feed:
         self.events: list[tuple[str, Json]] = []
         self.embedded = False
         self.problems: list[Json] = []
+        self.room = True  # for more calls
+        self.mutes: list[Json] = []
+        self.counts: list[Json] = []  # of the history
         self.ahead_s = 0.0  # of the browser's clock
         self.after_calls: Callable[[], None] = lambda: None
         self.mute = False  # connected, but no event comes through
@@ -59,6 +62,7 @@ class Feed:
             "unconfirmed": [],
         }
         self.role = "admin"
+        self.asked: list[Json] = []  # queries of lists of alerts
         self.acts: list[Json] = []  # what the page asked to do with alerts
         self.refusal: Json | None = None  # the answer to it, instead of doing it
         self.proxy_html = False  # a proxy in between answers everything with its own page
@@ -200,8 +204,15 @@ def app_of(feed: Feed, server: "Server") -> FastAPI:
             page["next"] = str(len(readings) - limit)
         return feed.calls[call_id] | page
 
+    @app.delete("/v1/calls/{call_id:path}", status_code=204)
+    async def purge(call_id: str) -> None:
+        feed.acts.append({"action": "purge", "call_id": call_id})
+        del feed.calls[call_id]
+
     @app.get("/v1/alerts")
-    async def alerts(limit: int) -> Json:
+    async def alerts(request: Request, limit: int) -> Json:
+        if len(request.query_params) > 1:
+            feed.asked.append(dict(request.query_params))
         return {"alerts": list(feed.alerts.values())[-limit:][::-1], "next": None}
 
     @app.post("/v1/alerts/{alert_id}/{action}")
@@ -211,17 +222,40 @@ def app_of(feed: Feed, server: "Server") -> FastAPI:
             return JSONResponse(feed.refusal, 409, media_type="application/problem+json")
         by = {"by": "local", "at": feed.now()}
         match action:
-            case "take":
+            case "take" | "take-over":
                 done = {"taken": by}
+            case "hand-over":
+                done = {"taken": {"by": body["to"], "at": feed.now(), "handed_over_by": "local"}}
+            case "note":
+                done = {"note": {"text": body["text"], **by}}
             case "dismiss":
                 done = {"dismissed": {"why": body["why"], **by}}
             case _:
                 done = {"taken": None, "dismissed": None}
         return JSONResponse(feed.did(alert_id, **done))
 
-    @app.get("/v1/outbox")
-    async def outbox() -> Json:
-        return {"problems": feed.problems}
+    @app.get("/readyz")
+    async def readyz() -> Json:
+        return {"ready": True, "room_for_calls": feed.room, "degraded": feed.problems}
+
+    @app.get("/v1/mutes")
+    async def mutes() -> Json:
+        return {"mutes": feed.mutes}
+
+    @app.post("/v1/mutes")
+    async def mute(body: Json) -> Json:
+        feed.acts.append({"action": "mute", **body})
+        feed.mutes.append({"mute_id": body["id"], "by": "local", "at": feed.now(), **body})
+        return {"mutes": feed.mutes}
+
+    @app.delete("/v1/mutes/{mute_id}")
+    async def unmute(mute_id: str) -> Json:
+        feed.mutes = [mute for mute in feed.mutes if mute["mute_id"] != mute_id]
+        return {"mutes": feed.mutes}
+
+    @app.get("/v1/alerts/summary")
+    async def summary() -> Json:
+        return {"counts": feed.counts}
 
     @app.get("/v1/events")
     async def events(request: Request, after: int) -> StreamingResponse:

@@ -1,0 +1,66 @@
+// Sound and desktop notifications of new alarms. Both are off until they are switched on, and anger alone raises them.
+
+import { keep, notifications, sound } from "./choices.js";
+import { nameOf } from "./state/words.js";
+import { signal } from "./vendor/preact.js";
+import { store, words } from "./page.js";
+
+const NOTES_HZ = [660, 880];
+const NOTE_S = 0.18;
+const QUIET_MS = 2_000; // between two sounds, however many alerts fire
+
+export const soundIsHeld = signal(false); // the browser plays nothing before the page was clicked once
+export const announced = signal([]); // for screen readers, the newest last
+
+const MOST_ANNOUNCED = 5;
+let context;
+let soundedAt = -QUIET_MS;
+
+export async function playTest() {
+  context ??= new AudioContext();
+  if (context.state !== "running") await Promise.race([context.resume(), new Promise((resolve) => setTimeout(resolve, 300))]);
+  soundIsHeld.value = context.state !== "running";
+  if (soundIsHeld.value) return;
+  NOTES_HZ.forEach((hz, at) => {
+    const oscillator = new OscillatorNode(context, { frequency: hz });
+    const gain = new GainNode(context, { gain: 0.15 });
+    oscillator.connect(gain).connect(context.destination);
+    oscillator.start(context.currentTime + at * NOTE_S);
+    oscillator.stop(context.currentTime + (at + 1) * NOTE_S);
+  });
+}
+
+export function switchSound(isOn) {
+  sound.value = isOn;
+  keep("sound", isOn ? "on" : "off");
+  if (isOn) playTest();
+}
+
+// Asks the browser's permission if it is not given; stays off without it.
+export async function switchNotifications(isOn) {
+  const allowed = isOn && globalThis.Notification && (await Notification.requestPermission()) === "granted";
+  notifications.value = Boolean(allowed);
+  keep("notifications", allowed ? "on" : "off");
+  if (allowed) notify(words.value.say("test_notification"));
+}
+
+export function notify(text, tag = "kanjo-test") {
+  new Notification("Kanjo", { body: text, tag }).onclick = () => window.focus();
+}
+
+export function alarm(alert) {
+  const call = store.callOf(alert);
+  const text = words.value.say("announcement", { name: call ? nameOf(call) : alert.call_id, words: words.value.alert(alert) });
+  announced.value = [...announced.value, { id: alert.alert_id, text }].slice(-MOST_ANNOUNCED);
+  if (alert.emotion !== "anger") return;
+  if (notifications.value) notify(text, alert.alert_id);
+  if (sound.value && performance.now() - soundedAt > QUIET_MS) {
+    soundedAt = performance.now();
+    playTest();
+  }
+}
+
+// A sound that the browser held back until the page was clicked may be played from then on.
+export function releaseSound() {
+  if (context?.state === "suspended") context.resume().then(() => (soundIsHeld.value = false));
+}

@@ -1,0 +1,36 @@
+// What a viewer has chosen in this browser: the language, sound and desktop notifications.
+
+import { LANGUAGES, Words, chooseLanguage } from "./state/words.js";
+import { signal } from "./vendor/preact.js";
+import { words } from "./page.js";
+
+export const sound = signal(kept("sound") === "on");
+export const notifications = signal(kept("notifications") === "on" && globalThis.Notification?.permission === "granted");
+
+function kept(name) {
+  try {
+    return localStorage.getItem(`kanjo.${name}`);
+  } catch {
+    return null; // a browser that keeps nothing
+  }
+}
+
+export function keep(name, value) {
+  try {
+    localStorage.setItem(`kanjo.${name}`, value);
+  } catch {
+    // chosen for as long as the page is open
+  }
+}
+
+export async function speak(language) {
+  const response = await fetch(`dashboard/words/${language}.json`);
+  words.value = new Words(language, await response.json());
+  document.documentElement.lang = language;
+}
+
+export function beginLanguage() {
+  return speak(chooseLanguage(kept("language"), navigator.languages));
+}
+
+export { LANGUAGES };

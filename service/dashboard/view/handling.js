@@ -1,0 +1,117 @@
+// The buttons with which an alert is taken, handed over, noted, dismissed and muted, and who did so.
+
+import { act, doing, mute } from "../actions.js";
+import { isAdmin, mayAct, say, session, store, words } from "../page.js";
+import { html, useRef } from "../vendor/preact.js";
+
+const REASONS = ["not_angry", "not_the_caller", "other"];
+const MINUTES = [15, 60, 240];
+
+// What people did with an alert, in words.
+export function handledText(alert) {
+  const { taken, note, dismissed, muted_until } = alert;
+  const parts = [];
+  if (taken) {
+    const key = taken.handed_over_by ? "taken_from" : "taken_by";
+    parts.push(say(key, { by: taken.by, time: words.value.time(taken.at), from: taken.handed_over_by }));
+  }
+  if (dismissed) parts.push(say("dismissed_by", { by: dismissed.by, why: reason(alert, dismissed.why) }));
+  if (store.isMuted(alert)) parts.push(say("muted_until", { time: words.value.until(muted_until) }));
+  if (note) parts.push(say("note_by", { by: note.by, text: note.text }));
+  return parts.join(" · ");
+}
+
+export function reason(alert, why) {
+  return say(`why.${why}`, { adjective: say(`adjective.${alert.emotion}`) });
+}
+
+export function Handling({ alert, call, children }) {
+  const { busy, undo, problem } = doing(alert.alert_id);
+  const has = alert.taken?.by;
+  const isMine = has === session.value.name;
+  const open = mayAct() && ["firing", "resolved"].includes(alert.state) && !alert.dismissed;
+  const button = (name, isShown, act) => isShown && html`
+    <button type="button" class=${name} data-control disabled=${busy} onClick=${act}>${say(name)}</button>`;
+  return html`
+    <div class="actions">
+      ${button("take", open && !has, () => act(alert, "take"))}
+      ${button("take_over", open && has && !isMine && isAdmin(), () => act(alert, "take-over"))}
+      ${children}
+      ${open && has && isMine && html`<${Entry} name="hand_over" max="100" busy=${busy} done=${(to) => act(alert, "hand-over", { to })} />`}
+      ${mayAct() && html`<${Entry} name="note" max="500" busy=${busy} done=${(text) => act(alert, "note", { text })} />`}
+      ${open && (!has || isMine) && html`<${Menu} name="dismiss" busy=${busy}>
+        ${REASONS.map((why) => html`<button key=${why} type="button" data-why=${why} onClick=${() => act(alert, "dismiss", { why })}>
+          ${reason(alert, why)}</button>`)}
+      </${Menu}>`}
+      ${mayAct() && alert.state === "firing" && !store.isMuted(alert) && html`<${Mute} alert=${alert} call=${call} busy=${busy} />`}
+      ${button("undo", undo, () => act(alert, "undo", { undoes: undo }))}
+      ${problem && html`<p class="problem" role="status">${problem}</p>`}
+    </div>
+  `;
+}
+
+// A menu that closes when one of its buttons was pressed, and with Escape.
+function Menu({ name, busy, children }) {
+  const ref = useRef(null);
+  const close = (event) => {
+    if (event.type === "keydown" && event.key !== "Escape") return;
+    if (event.type === "click" && !event.target.closest("button")) return;
+    ref.current.open = false;
+    if (event.type === "keydown") {
+      event.stopPropagation();
+      ref.current.querySelector("summary").focus();
+    }
+  };
+  return html`
+    <details class=${name} ref=${ref} onKeyDown=${close}>
+      <summary data-control aria-disabled=${busy}>${say(name)}</summary>
+      <div class="menu" onClick=${close}>${children}</div>
+    </details>
+  `;
+}
+
+// A menu with one line to write.
+function Entry({ name, max, busy, done }) {
+  const submit = (event) => {
+    event.preventDefault();
+    const input = event.target.querySelector("input");
+    const text = input.value.trim();
+    if (!text) return;
+    input.value = "";
+    event.target.closest("details").open = false;
+    done(text);
+  };
+  return html`<${Menu} name=${name} busy=${busy}>
+    <form onSubmit=${submit}>
+      <label>${say(`${name}.label`)} <input maxlength=${max} autocomplete="off" required /></label>
+      <button>${say(name)}</button>
+    </form>
+  </${Menu}>`;
+}
+
+function Mute({ alert, call, busy }) {
+  const queue = alert.queue ?? call?.facts?.queue;
+  const kinds = [
+    alert.session && ["session", alert.session, say("mute.call")],
+    queue && ["queue", queue, say("mute.queue", { queue })],
+    ["emotion", alert.emotion, say("mute.emotion", { emotion: say(`emotion.${alert.emotion}`) })],
+  ].filter(Boolean);
+  const submit = (event) => {
+    event.preventDefault();
+    const given = new FormData(event.target);
+    const [kind, value] = kinds[Number(given.get("what"))];
+    event.target.closest("details").open = false;
+    mute(alert.alert_id, { [kind]: value, until: store.clock() + 60 * Number(given.get("minutes")) });
+  };
+  return html`<${Menu} name="mute" busy=${busy}>
+    <form onSubmit=${submit}>
+      <label>${say("mute.what")} <select name="what">
+        ${kinds.map(([, , text], at) => html`<option key=${at} value=${at}>${text}</option>`)}
+      </select></label>
+      <label>${say("mute.until")} <select name="minutes">
+        ${MINUTES.map((n) => html`<option key=${n} value=${n}>${words.value.until(store.clock() + 60 * n)}</option>`)}
+      </select></label>
+      <button>${say("mute")}</button>
+    </form>
+  </${Menu}>`;
+}
