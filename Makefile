@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install lock run demo train study study-smoke format lint test test-fast test-faults test-docker bench vendor clean tools
+.PHONY: help install lock run demo train study study-smoke format lint test test-fast test-faults test-docker bench screenshots vendor clean tools
 
 index = $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
@@ -100,6 +100,9 @@ test-docker: install ## build, start and call the containers, with the Docker en
 
 bench: install ## measure latency and throughput on this machine
 	$(BIN)/python -m tests.benchmarks
+
+screenshots: install tools ## make the pictures of the page in docs/images
+	$(BIN)/python -m tests.service.dashboard.screenshots
 
 vendor: ## make the page's bundled libraries anew, by npm; service/dashboard/vendor/README.md names them
 	rm -rf build/vendor && mkdir -p build/vendor && cp service/dashboard/vendor/entry.js build/vendor/
