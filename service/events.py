@@ -132,6 +132,7 @@ class Transition:
     at_s: float  # when the state changed
     probability: float  # smoothed, at `at_s`
     peak: float  # the highest smoothed probability of the episode so far
+    fire_at: float | None = None  # the threshold of the rule by which it came up
 
     @property
     def text(self) -> str:

@@ -274,4 +274,5 @@ class _AlertMachine:
             at_s=at_s,
             probability=smoothed,
             peak=alert.peak,
+            fire_at=self.rule.fire_at,
         )

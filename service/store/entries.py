@@ -180,6 +180,8 @@ class TransitionEntry:
         step = {field.name: getattr(self.transition, field.name) for field in fields(Transition)}
         more = {"queue": self.queue, "policy_until": self.policy_until}
         known = {name: value for name, value in more.items() if value is not None}
+        if step["fire_at"] is None:
+            del step["fire_at"]
         return {"session": self.session, "at": self.at, **step, **known}
 
 

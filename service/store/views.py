@@ -68,6 +68,7 @@ class AlertView(BaseModel, frozen=True):
     at: float | None = None  # wall clock, epoch seconds, when it fired
     peak: float  # the highest smoothed probability of the episode so far
     probability: float  # smoothed, at the last transition
+    fire_at: float | None = None  # the threshold of its rule, at the last transition
     taken: TakenView | None = None
     note: NoteView | None = None
     dismissed: DismissedView | None = None

@@ -213,8 +213,8 @@ function command.reading(f)
 end
 
 -- Takes an alert one step further.
--- f: session, the fields that TRANSITION lists, and of a service that knows them: queue, and until
--- when its policy file mutes the alert (policy_until)
+-- f: session, the fields that TRANSITION lists, and of a service that knows them: queue, the threshold
+-- (fire_at), and until when its policy file mutes the alert (policy_until)
 function command.transition(f)
   -- Do nothing if the step is stored already, or the alert is closed.
   local alert = alert_key(f.alert_id)
@@ -243,6 +243,7 @@ function command.transition(f)
   end
   redis.call('HSET', alert, 'session', f.session, unpack(step))
   if f.queue then redis.call('HSET', alert, 'queue', f.queue) end
+  if f.fire_at then redis.call('HSET', alert, 'fire_at', f.fire_at) end
   if f.policy_until then redis.call('HSET', alert, 'policy_until', f.policy_until) end
   local until_s = muted_until(f, now_s)
   if until_s then redis.call('HSET', alert, 'muted_until', until_s) end

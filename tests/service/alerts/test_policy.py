@@ -82,6 +82,7 @@ def test_an_alert_is_pending_for_hold_s_of_speech_and_then_fires_once() -> None:
         at_s=11.5,
         probability=0.7,
         peak=0.7,
+        fire_at=alerts.rules[0].fire_at,
     )
     [firing] = alerts.update(reading(12.5, 0.9))
     assert (firing.state, firing.number, firing.since_s, firing.at_s) == (FIRING, 2, 10.0, 12.5)
