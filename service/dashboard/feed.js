@@ -67,8 +67,11 @@ function listen(cursor, onBeat) {
     apply("mutes", (mutes) => store.applyMutes(mutes));
     apply("heartbeat", (beat) => {
       onBeat();
+      const before = liveness.unconfirmed;
       const outOfDate = liveness.received(beat);
-      for (const call of store.calls.values()) if (outOfDate || beat.unconfirmed.length) store.outdated.add(call);
+      for (const call of store.calls.values()) {
+        if (before.has(call.session) !== liveness.unconfirmed.has(call.session)) store.outdated.add(call);
+      }
       wait(); // for as long as this heartbeat says, so after it was taken in
       if (outOfDate) rejoin();
     });

@@ -41,18 +41,24 @@ export function versionOf(call) {
   return versions.get(call);
 }
 
-let isScheduled = false;
+const BETWEEN_MS = 100; // two drawings: hundreds of calls may change in that time
 
-// Draws what has changed, at most once an animation frame; a page that is hidden draws no frames, but its title counts.
+let isScheduled = false;
+let drawnAt = -BETWEEN_MS;
+
+// Draws what has changed, in an animation frame; a page that is hidden draws no frames, but its title counts.
 export function changed() {
   if (isScheduled) return;
   isScheduled = true;
-  if (document.hidden) setTimeout(draw, 100);
+  const wait_ms = drawnAt + BETWEEN_MS - performance.now();
+  if (document.hidden) setTimeout(draw, BETWEEN_MS);
+  else if (wait_ms > 0) setTimeout(() => requestAnimationFrame(draw), wait_ms);
   else requestAnimationFrame(draw);
 }
 
 function draw() {
   isScheduled = false;
+  drawnAt = performance.now();
   batch(() => {
     for (const call of store.outdated) versionOf(call).value++;
     store.outdated.clear();

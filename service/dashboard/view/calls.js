@@ -1,12 +1,12 @@
 // All calls, in an order that stands still: by their start, the ended last. Filters stand in the address.
 
 import { act, doing } from "../actions.js";
-import { address, filterBy, lists, liveness, mayAct, say, second, status, store, versionOf, words } from "../page.js";
+import { address, filterBy, lists, liveness, mayAct, say, second, store, versionOf, words } from "../page.js";
 import { wantReadings } from "../readings.js";
 import { formatAddress, inOrder, matches } from "../state/address.js";
 import { needsSomeone } from "../state/groups.js";
 import { nameOf, ranked } from "../state/words.js";
-import { html, useEffect, useRef, useSignal } from "../vendor/preact.js";
+import { computed, html, useEffect, useRef, useSignal } from "../vendor/preact.js";
 import { LETTERS } from "./card.js";
 import { handledText } from "./handling.js";
 import { Legend } from "./legend.js";
@@ -14,6 +14,7 @@ import { Ribbon } from "./ribbon.js";
 import { useRoving } from "./roving.js";
 import { About, PbxLink } from "./who.js";
 
+const slow = computed(() => Math.floor(second.value / 10));
 const SILENT_S = 5; // without a new reading the last one is of the past
 
 export function Calls() {
@@ -58,11 +59,12 @@ export function Choice({ name, value = "", options }) {
 }
 
 function Row({ call }) {
-  versionOf(call).value;
-  status.value;
   const ref = useRef(null);
   const inView = useInView(ref, call);
-  if (inView.value) second.value; // a row out of view needs no second hand
+  if (inView.value) {
+    versionOf(call).value;
+    second.value;
+  } else slow.value; // a row out of view is drawn now and then, and at once when it comes into view
   const firing = call.state === "live" ? store.firingAlert(call) : undefined;
   const anger = firing?.emotion === "anger" ? firing : undefined;
   const unconfirmed = call.state === "live" && liveness.unconfirmed.has(call.session);

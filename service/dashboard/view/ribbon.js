@@ -11,8 +11,10 @@ import { hide, moveByKey, pointAt, pointedReading, tip, tipWords } from "./tip.j
 export function Ribbon({ call, track, isInView = true }) {
   const ref = useRef(null);
   const size = useSignal({ width: 0, height: 0 });
-  versionOf(call).value;
-  if (isInView) second.value;
+  if (isInView) {
+    versionOf(call).value;
+    second.value;
+  }
   const isPointed = tip.value?.canvas === ref.current && tip.value !== null;
   const colours = palette.value;
 
@@ -34,7 +36,7 @@ export function Ribbon({ call, track, isInView = true }) {
   useLayoutEffect(() => {
     const canvas = ref.current;
     if (!isInView || !width || !colours) {
-      canvas.width = 0; // a ribbon out of view gives its pixels back
+      if (canvas.width) canvas.width = 0; // a ribbon out of view gives its pixels back
       return;
     }
     const alerts = [...call.alerts.values()].filter((alert) => alert.state !== "lapsed" && alert.track === track);
