@@ -31,6 +31,7 @@ from service.alerts.policy_watch import PolicyWatch
 from service.api import (
     alert_history,
     alerts,
+    asyncapi,
     audiosocket,
     audit,
     calls,
@@ -292,6 +293,7 @@ def create_app(settings: Settings) -> FastAPI:
         summary,
         mutes,
         events,
+        asyncapi,
         classify,
         health,
         outbox,

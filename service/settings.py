@@ -218,7 +218,7 @@ class ServiceSettings(BaseModel):
         Path("var"), description="folder of the outbox, which keeps writes while Redis is away"
     )
     webhooks: Path | None = Field(
-        None, description="TOML file of the receivers that are told of alerts (docs/webhooks.md)"
+        None, description="TOML file of the receivers of alerts outside (docs/webhooks.md)"
     )
     keep_within_ms: float = Field(
         250,

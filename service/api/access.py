@@ -57,6 +57,7 @@ ROLES: Mapping[str, Role | None] = {
     "/classify": Role.OPERATOR,
     "/metrics": Role.METRICS,
     "/openapi.json": Role.VIEWER,
+    "/asyncapi.json": Role.VIEWER,
     "/docs": Role.VIEWER,
     "/docs/{path:path}": Role.VIEWER,
 }
