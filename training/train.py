@@ -7,7 +7,7 @@ that a training that was interrupted, by Ctrl-C or by kill -9, continues to the 
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -259,7 +259,7 @@ def _trained_on(split: Split) -> dict[str, dict[str, Any]]:
     }
 
 
-def main(config: TrainConfig, corpora: Path, out: Path, cache: Path) -> Path:
+def main(config: TrainConfig, corpora: Sequence[Path], out: Path, cache: Path) -> Path:
     """Splits the corpora and trains, with a progress bar; the work of `kanjo train`."""
     split = speaker_split(read_corpora(corpora), config.test_fold, config.folds, config.seed)
     with ProgressBar("training", config.epochs) as bar:

@@ -64,7 +64,7 @@ def evaluate_alerts(
     if from_redis is not None:
         evaluate_dismissals(from_redis)
         return
-    if corpora is None:
+    if not corpora:
         fail("got neither --corpora nor --from-redis, expected one of them", code=2)
     with needs_training():
         from model import SHIPPED, artifact

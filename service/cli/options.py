@@ -17,21 +17,23 @@ else:
     Bridge = Literal[BRIDGES]  # of which typer makes the choices of an option
 
 Corpora = Annotated[
-    Path,
+    list[Path],
     typer.Option(
         envvar="KANJO_CORPORA",
         file_okay=False,
         exists=True,
-        help="Folder of prepared corpora, a folder with a manifest.csv each.",
+        help="Folder of prepared corpora, a folder with a manifest.csv each; may be repeated, and "
+        "KANJO_CORPORA may name several, separated by a colon.",
     ),
 ]
 OptionalCorpora = Annotated[
-    Path | None,
+    list[Path] | None,
     typer.Option(
         envvar="KANJO_CORPORA",
         file_okay=False,
         exists=True,
-        help="Folder of prepared corpora, a folder with a manifest.csv each.",
+        help="Folder of prepared corpora, a folder with a manifest.csv each; may be repeated, and "
+        "KANJO_CORPORA may name several, separated by a colon.",
     ),
 ]
 Cache = Annotated[

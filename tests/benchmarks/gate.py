@@ -12,7 +12,7 @@ import importlib.util
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from rich.table import Table
 
 from model.audio import FRAME_SAMPLES, SAMPLE_RATE, Pcm, mulaw_decode, mulaw_encode
 from model.gate import HOP_SAMPLES, GateSpec, SpeechGate, speech_spans
+from training.data.manifest import folders_of, manifests_in
 
 UTTERANCES = 40  # of each corpus
 SHORT_S = 0.5  # an utterance of which less is accepted counts as lost
@@ -165,9 +166,9 @@ def not_speech() -> Iterator[tuple[str, Pcm]]:
     yield "melody, plucked", telephone(in_turn(notes, 0.25))
 
 
-def utterances(corpora: Path) -> Iterator[tuple[str, list[Pcm]]]:
+def utterances(corpora: Sequence[Path]) -> Iterator[tuple[str, list[Pcm]]]:
     """Yields UTTERANCES of each corpus, by its name."""
-    for manifest in sorted(corpora.glob("*/manifest.csv")):
+    for manifest in manifests_in(corpora):
         with manifest.open(newline="") as file:
             paths = sorted(row["path"] for row in csv.DictReader(file))
         chosen = random.Random(0).sample(paths, min(UTTERANCES, len(paths)))
@@ -221,7 +222,7 @@ def cost(pcm: Pcm) -> Table:
     return table
 
 
-def accepted_speech(corpora: Path) -> Table:
+def accepted_speech(corpora: Sequence[Path]) -> Table:
     """Returns the table of speech that is kept, lost and trimmed.
 
     An utterance is lost if less than SHORT_S of it is kept; trimmed is the median share rejected.
@@ -273,7 +274,7 @@ def tables() -> Iterator[Table]:
     yield accepted_other_sounds()
     corpora = os.environ.get("KANJO_CORPORA")
     if corpora:
-        yield accepted_speech(Path(corpora))
-        yield cost(np.concatenate([r[0] for _, r in utterances(Path(corpora))]))
+        yield accepted_speech(folders_of(corpora))
+        yield cost(np.concatenate([r[0] for _, r in utterances(folders_of(corpora))]))
     else:  # without speech to measure with
         yield cost(dict(not_speech())["melody, plucked"])

@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from model.network import EmotionNetwork
 from training.data.dataset import Batch, Dataset
-from training.data.manifest import read_corpora
+from training.data.manifest import folders_of, read_corpora
 from training.losses import multi_task_loss
 from training.recipes import RECIPES, TrainConfig
 from training.train import train_epoch
@@ -68,11 +68,11 @@ def seconds(run: Callable[[], object]) -> float:
 def tables() -> Iterator[Table | str]:
     """Yields the table. Both alternate over the same batches; the best time of each counts."""
     if "KANJO_CORPORA" not in os.environ:
-        yield "Training: KANJO_CORPORA is not set, expected the folder of the corpora"
+        yield "Training: KANJO_CORPORA is not set, expected the folders of the corpora"
         return
     torch.set_num_threads(THREADS)
     config = RECIPES["compact"]
-    utterances = read_corpora(Path(os.environ["KANJO_CORPORA"]))
+    utterances = read_corpora(folders_of(os.environ["KANJO_CORPORA"]))
     drawn = np.random.default_rng(0).permutation(len(utterances))[:UTTERANCES]
     with tempfile.TemporaryDirectory() as folder:
         listed = [utterances[row] for row in drawn]

@@ -6,13 +6,13 @@ speaker 10; the agent, right and happy throughout, is speaker 12.
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from model.audio import SAMPLE_RATE, Pcm
 from tests.paths import SAMPLES
+from training.data.manifest import folders_of, manifests_in
 
 NEUTRAL = ("10a01Nb", "10a02Na", "10a04Nb", "10b02Na")  # all there are of speaker 10
 ANGER = ("10a01Wa", "10a02Wa", "10a04Wa", "10a04Wb", "10a05Wb", "10a07Wb")  # the first of ten
@@ -48,7 +48,8 @@ def call(caller: Sequence[Pcm], agent: Sequence[Pcm]) -> Pcm:
 
 
 def main() -> None:
-    corpus = Path(os.environ["KANJO_CORPORA"]) / "emodb"
+    manifests = manifests_in(folders_of(os.environ["KANJO_CORPORA"]))
+    corpus = next(path.parent for path in manifests if path.parent.name == "emodb")
 
     def read(names: Sequence[str]) -> list[Pcm]:
         return [soundfile.read(corpus / f"{name}.flac", dtype="int16")[0] for name in names]

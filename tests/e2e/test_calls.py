@@ -25,7 +25,7 @@ from tests.e2e.service import Service, until
 from tests.limits import ENOUGH_S
 from tests.paths import SAMPLES
 from tests.redis_server import RedisServer
-from training.data.manifest import Utterance, read_manifest
+from training.data.manifest import Utterance, folders_of, manifests_in, read_manifest
 
 CORPORA = os.environ.get("KANJO_CORPORA")
 
@@ -130,13 +130,14 @@ def describe(stored: dict[str, Any]) -> list[str]:
 # Test speakers of all corpora.
 
 
-def held_out(corpora: Path) -> dict[str, list[list[Utterance]]]:
+def held_out(manifests: Sequence[Path]) -> dict[str, list[list[Utterance]]]:
     """Returns the utterances of the shipped model's test speakers, by corpus and speaker."""
     trained_on = load(SHIPPED).meta.training["trained_on"]
     found: dict[str, list[list[Utterance]]] = {}
+    manifest_of = {manifest.parent.name: manifest for manifest in manifests}
     for corpus, about in trained_on.items():
         by_speaker: dict[str, list[Utterance]] = {name: [] for name in about["test_speakers"]}
-        for utterance in read_manifest(corpora / corpus / "manifest.csv"):
+        for utterance in read_manifest(manifest_of[corpus]):
             if utterance.speaker in by_speaker:
                 by_speaker[utterance.speaker].append(utterance)
         found[corpus] = [utterances for utterances in by_speaker.values() if utterances]
@@ -157,7 +158,7 @@ def spoken(utterances: Sequence[Utterance], count: int) -> list[Pcm]:
 async def test_calls_of_the_test_speakers_of_all_corpora_are_stored_in_order(
     tmp_path: Path, redis_server: RedisServer
 ) -> None:
-    corpora = held_out(Path(str(CORPORA)))
+    corpora = held_out(manifests_in(folders_of(str(CORPORA))))
     assert corpora, "the shipped model does not name its test speakers"
     recordings = []
     for corpus, (caller, *others) in corpora.items():

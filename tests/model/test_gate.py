@@ -3,7 +3,6 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from model.audio import SAMPLE_RATE, Pcm
 from model.gate import HOP_S, HOP_SAMPLES, GateSpec, SpeechGate, Stretch, speech_spans
 from tests.g711 import alaw, mulaw
+from training.data.manifest import folders_of, manifests_in
 
 SPEC = GateSpec()
 
@@ -247,9 +247,7 @@ def test_a_spec_survives_json() -> None:
 
 def recorded() -> Iterator[tuple[str, Pcm]]:
     """Yields about ten utterances of each corpus."""
-    manifests = sorted(Path(os.environ["KANJO_CORPORA"]).glob("*/manifest.csv"))
-    assert manifests
-    for manifest in manifests:
+    for manifest in manifests_in(folders_of(os.environ["KANJO_CORPORA"])):
         with manifest.open(newline="") as file:
             paths = sorted(row["path"] for row in csv.DictReader(file))
         for path in paths[:: len(paths) // 10]:

@@ -14,7 +14,7 @@ from model.speech_check_file import load_check
 from service.classification import cut
 from tests.paths import SAMPLES
 from tests.service.calls.harness import FIRST_S, HOP_S
-from training.data.manifest import read_corpora
+from training.data.manifest import folders_of, read_corpora
 from training.data.recordings import read_recording
 from training.sounds import make
 from training.speech_check import at_level, train, windows_of
@@ -51,7 +51,7 @@ def test_few_windows_of_other_sounds_are_left(kind: str, least: float) -> None:
 def test_hardly_any_speech_is_lost() -> None:
     check = load_check()
     rejected = total = 0
-    for utterance in read_corpora(Path(os.environ["KANJO_CORPORA"]))[::40]:
+    for utterance in read_corpora(folders_of(os.environ["KANJO_CORPORA"]))[::40]:
         wave = at_level(read_recording(utterance.path).astype(np.float64), -22)
         for row in windows_of(wave, META.features, META.gate):
             total += 1

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -147,13 +148,36 @@ def write_manifest(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def read_corpora(folder: Path) -> list[Utterance]:
-    """Returns the utterances of every corpus below a folder, corpora in the order of their names.
+def folders_of(corpora: str) -> list[Path]:
+    """Returns the folders that `KANJO_CORPORA` names, separated as those of `PATH` are."""
+    return [Path(folder) for folder in corpora.split(os.pathsep) if folder]
+
+
+def manifests_in(folders: Path | Sequence[Path]) -> list[Path]:
+    """Returns the manifest of every corpus below one folder or several, by the corpora's names.
 
     Raises:
-        ManifestError: as `read_manifest`, or the folder holds no corpus.
+        ManifestError: a folder holds no corpus, or two of them hold one of the same name.
     """
-    manifests = sorted(folder.glob("*/manifest.csv"))
-    if not manifests:
-        raise ManifestError(f"{folder}: found no CORPUS/manifest.csv, expected at least one")
-    return [utterance for manifest in manifests for utterance in read_manifest(manifest)]
+    found: dict[str, Path] = {}
+    for folder in [folders] if isinstance(folders, Path) else folders:
+        manifests = sorted(folder.glob("*/manifest.csv"))
+        if not manifests:
+            raise ManifestError(f"{folder}: found no CORPUS/manifest.csv, expected at least one")
+        for manifest in manifests:
+            name = manifest.parent.name
+            if name in found:
+                raise ManifestError(
+                    f"{manifest}: a corpus of this name is at {found[name]} too, expected one"
+                )
+            found[name] = manifest
+    return [found[name] for name in sorted(found)]
+
+
+def read_corpora(folders: Path | Sequence[Path]) -> list[Utterance]:
+    """Returns the utterances of every corpus below one folder or several, as `manifests_in`.
+
+    Raises:
+        ManifestError: as `read_manifest` and `manifests_in`.
+    """
+    return [utterance for path in manifests_in(folders) for utterance in read_manifest(path)]

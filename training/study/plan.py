@@ -2,7 +2,7 @@
 
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
@@ -213,7 +213,7 @@ def cost(run: Run, training: TrainConfig | None) -> float:
     return examples * operations(training.network, training.features.window_frames)
 
 
-def chosen(config: StudyConfig, corpora: Path) -> list[Utterance]:
+def chosen(config: StudyConfig, corpora: Path | Sequence[Path]) -> list[Utterance]:
     """Returns the utterances of the study, of each voice and emotion at most so many.
 
     They are drawn once, for all runs. The limit keeps a large corpus from dominating the others.
@@ -225,7 +225,8 @@ def chosen(config: StudyConfig, corpora: Path) -> list[Utterance]:
     utterances = read_corpora(corpora)
     there = sorted({u.corpus for u in utterances})
     if missing := sorted(set(config.corpora) - set(there)):
-        raise StudyError(f"{corpora}: found {', '.join(there)}, expected also {', '.join(missing)}")
+        where = corpora if isinstance(corpora, Path) else ", ".join(map(str, corpora))
+        raise StudyError(f"{where}: found {', '.join(there)}, expected also {', '.join(missing)}")
     utterances = [u for u in utterances if not config.corpora or u.corpus in config.corpora]
     groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for row in np.random.default_rng(config.split_seed).permutation(len(utterances)).tolist():

@@ -44,7 +44,7 @@ Report = Callable[[Run, News], None]
 
 def study(
     config: StudyConfig,
-    corpora: Path,
+    corpora: Path | Sequence[Path],
     out: Path,
     cache: Path,
     processes: int | None = None,  # one a core, unless given

@@ -22,7 +22,7 @@ from training.alerts.simulated_calls import (
     SimulatedCall,
     make_calls,
 )
-from training.data.manifest import read_corpora
+from training.data.manifest import folders_of, read_corpora
 from training.data.recordings import RecordingError
 
 ANGER, HAPPINESS, SADNESS, NEUTRAL = EMOTIONS
@@ -210,7 +210,7 @@ def test_impossible_calls_are_refused(wrong: dict, message: str) -> None:
 def test_speakers_held_out_from_the_shipped_model_make_calls() -> None:
     meta = load(SHIPPED).meta
     trained_on = {"emodb": meta.training["trained_on"]["emodb"]}
-    utterances = read_corpora(Path(os.environ["KANJO_CORPORA"]))
+    utterances = read_corpora(folders_of(os.environ["KANJO_CORPORA"]))
     callers, excluded = held_out_callers(utterances, trained_on, "test")
     assert {c.speaker for c in callers} | {s.speaker for s in excluded} == set(
         trained_on["emodb"]["test_speakers"]

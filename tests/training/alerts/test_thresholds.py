@@ -33,7 +33,7 @@ from training.alerts.thresholds import (
     choose,
     evaluate,
 )
-from training.data.manifest import Utterance, read_corpora
+from training.data.manifest import Utterance, folders_of, read_corpora
 from training.metrics import Estimate
 from training.pages import without_nan
 
@@ -273,7 +273,7 @@ def test_the_shipped_model_s_alerts_are_evaluated_on_a_real_corpus(
     callers = (parts["valid_speakers"][0], parts["test_speakers"][0])
     own = [
         u
-        for u in read_corpora(Path(os.environ["KANJO_CORPORA"]))
+        for u in read_corpora(folders_of(os.environ["KANJO_CORPORA"]))
         if u.corpus == "emodb" and u.speaker in callers
     ]
     config = replace(GENEROUS, calls=CallsConfig(minutes=1.2))

@@ -9,7 +9,7 @@ from model.labels import Emotion
 from training.corpora import prepared
 from training.corpora.preparation import prepare
 from training.corpora.source import CorpusError, LeftOut, Reason
-from training.data.manifest import read_manifest
+from training.data.manifest import folders_of, manifests_in, read_manifest
 
 HEADER = "path,corpus,style,language,speaker,session,emotion,original_emotion,votes"
 LINE = "a.flac,stage,acted,de,stage_01,1,anger,W,recognised=90.00%"
@@ -84,11 +84,7 @@ def test_a_missing_column_or_manifest_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.corpora
 def test_the_first_utterances_of_every_real_corpus_are_prepared(tmp_path: Path) -> None:
-    folders = sorted(
-        path.parent for path in Path(os.environ["KANJO_CORPORA"]).glob("*/manifest.csv")
-    )
-    assert folders
-    for folder in folders:
+    for folder in (path.parent for path in manifests_in(folders_of(os.environ["KANJO_CORPORA"]))):
         part = tmp_path / "in" / folder.name
         part.mkdir(parents=True)
         with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:

@@ -9,6 +9,7 @@ from training.data.manifest import (
     ALL_COLUMNS,
     ManifestError,
     Utterance,
+    folders_of,
     read_corpora,
     read_manifest,
     read_votes,
@@ -94,6 +95,23 @@ def test_corpora_are_in_the_order_of_their_names(tmp_path: Path) -> None:
 def test_a_folder_without_corpora_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="found no CORPUS/manifest.csv, expected at least one"):
         read_corpora(tmp_path)
+
+
+def test_corpora_may_lie_in_several_folders(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    manifest(tmp_path / "first" / "street", GOOD.replace("stage", "street"))
+    manifest(tmp_path / "second" / "stage", GOOD)
+    folders = folders_of(f"{tmp_path / 'first'}:{tmp_path / 'second'}:")
+    assert folders == [tmp_path / "first", tmp_path / "second"]
+    assert [u.corpus for u in read_corpora(folders)] == ["stage", "street"]
+    manifest(tmp_path / "second" / "street", GOOD)
+    with pytest.raises(ManifestError) as refused:
+        read_corpora(folders)
+    assert str(refused.value) == (
+        f"{tmp_path / 'second' / 'street' / 'manifest.csv'}: a corpus of this name is at "
+        f"{tmp_path / 'first' / 'street' / 'manifest.csv'} too, expected one"
+    )
 
 
 def test_a_corpus_may_have_no_speakers_at_all(tmp_path: Path) -> None:
