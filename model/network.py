@@ -1,7 +1,8 @@
 """The paper's network: Bi-LSTM, self-attention, emotion and style heads (section 2, table 2).
 
 Beside the paper's own sizes it can have convolutions before the Bi-LSTM, functionals measured
-against a speaker baseline, and several members.
+against a speaker baseline, and several members; on embeddings also principal components of both,
+and a linear share of the emotions' logits.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from model.bilstm import BiLstm, mask_of, reversal
 from model.labels import EMOTIONS, STYLES
+from model.projection import NoProjection, Projection
 from model.speaker_baseline import BASELINE_UTTERANCES
 
 
@@ -46,6 +49,15 @@ class NetworkConfig:
     d_voice: int = 256  # nodes for either of the two, where there are functionals
     head_dropout: float = 0.0  # after those nodes, and before FC2
     members: int = 1  # networks of these sizes whose logits are averaged; the paper has one
+    # For embeddings: of a frame's numbers, and of the functionals, the network is given so many
+    # principal components (`model.projection`); 0: the numbers themselves.
+    d_projected: int = 0
+    functionals_projected: int = 0
+    input_dropout: float = 0.0  # of a frame's numbers
+    plain_functionals: bool = False  # beside their distance from the baseline, d_voice nodes more
+    # The emotions' logits have a share that is linear in the functionals and their distance.
+    linear: bool = False
+    linear_dropout: float = 0.0  # of these
 
     def __post_init__(self) -> None:
         if self.n_att_layers != 1:
@@ -56,6 +68,28 @@ class NetworkConfig:
             raise ValueError(f"members is {self.members}, expected 1 or more")
         if self.conv_width % 2 == 0:
             raise ValueError(f"conv_width is {self.conv_width}, expected an odd number of frames")
+        if not self.functionals and (
+            self.functionals_projected or self.plain_functionals or self.linear
+        ):
+            raise ValueError(
+                "functionals is 0, expected some: functionals_projected, plain_functionals and "
+                "linear are of those"
+            )
+
+    @property
+    def d_bottom(self) -> int:
+        """Numbers of a frame that a member is given."""
+        return self.d_projected or self.d_frame
+
+    @property
+    def d_functionals(self) -> int:
+        """Functionals, or components of them, that a member is given."""
+        return self.functionals_projected or self.functionals
+
+    @property
+    def voice_parts(self) -> int:
+        """Groups of d_voice nodes that the heads are given, where there are functionals."""
+        return 3 if self.plain_functionals else 2
 
 
 PRESETS = {
@@ -71,43 +105,6 @@ PRESETS = {
         conv_channels=(48, 96, 128),
     ),
 }
-
-
-def mask_of(lengths: Tensor, steps: int) -> Tensor:
-    """Returns (B, steps) booleans that are true within the lengths (B,), false in the padding."""
-    return torch.arange(steps, device=lengths.device)[None, :] < lengths[:, None]
-
-
-def reversal(lengths: Tensor, steps: int) -> Tensor:
-    """Returns the row numbers (steps * B,) that reverse a flat (steps * B, C) in time.
-
-    Each window is reversed within its own length (B,); its padding stays in place.
-    """
-    at = torch.arange(steps, device=lengths.device)[:, None]  # (T, 1)
-    mirrored = lengths[None, :] - 1 - at  # (T, B)
-    source = torch.where(mirrored >= 0, mirrored, at)
-    rows = torch.arange(lengths.shape[0], device=lengths.device)[None, :]  # (1, B)
-    return (source * lengths.shape[0] + rows).flatten()
-
-
-class BiLstm(nn.Module):
-    """One Bi-LSTM layer that ignores padding: the backward direction begins at a window's own end.
-
-    Time is the first dimension, as the kernels expect it; another order costs a copy in each layer.
-    """
-
-    def __init__(self, d_in: int, d_lstm: int) -> None:
-        super().__init__()
-        self.forward_lstm = nn.LSTM(d_in, d_lstm)
-        self.backward_lstm = nn.LSTM(d_in, d_lstm)
-
-    def forward(self, frames: Tensor, rows: Tensor) -> Tensor:
-        """Takes frames (T, B, C) and their `reversal`; returns (T, B, 2H)."""
-        forward, _ = self.forward_lstm(frames)  # (T, B, H)
-        reversed_frames = frames.flatten(0, 1).index_select(0, rows).view_as(frames)
-        backward, _ = self.backward_lstm(reversed_frames)  # (T, B, H)
-        backward = backward.flatten(0, 1).index_select(0, rows).view_as(forward)
-        return torch.cat((forward, backward), dim=2)  # (T, B, 2H)
 
 
 class SelfAttention(nn.Module):
@@ -147,31 +144,66 @@ class WithSpeakerBaseline(nn.Module):
     def __init__(self, d_attended: int, config: NetworkConfig) -> None:
         super().__init__()
         self.complete = float(BASELINE_UTTERANCES)
-        self.farthest = 6.0  # spreads
-        self.mean = nn.Buffer(torch.zeros(config.functionals))  # of all voices
-        self.spread = nn.Buffer(torch.ones(config.functionals))  # within a voice
+        # Spreads. Components are of distances that are limited already.
+        self.farthest = float("inf") if config.functionals_projected else 6.0
+        self.mean = nn.Buffer(torch.zeros(config.d_functionals))  # of all voices
+        self.spread = nn.Buffer(torch.ones(config.d_functionals))  # within a voice
         self.attended = nn.Sequential(
             nn.Linear(d_attended, config.d_voice), nn.BatchNorm1d(config.d_voice), nn.ReLU()
         )
         self.distance = nn.Sequential(
             nn.Dropout(config.dropout),
-            nn.Linear(config.functionals + 1, config.d_voice),
+            nn.Linear(config.d_functionals + 1, config.d_voice),
             nn.BatchNorm1d(config.d_voice),
             nn.ReLU(),
         )
+        self.plain = (
+            nn.Sequential(
+                nn.Dropout(config.dropout),
+                nn.Linear(config.d_functionals, config.d_voice),
+                nn.BatchNorm1d(config.d_voice),
+                nn.ReLU(),
+            )
+            if config.plain_functionals
+            else None
+        )
         self.dropout = nn.Dropout(config.head_dropout)
+
+    def spreads(self, functionals: Tensor, baseline: Tensor, baseline_utterances: Tensor) -> Tensor:
+        """Returns the distance (B, F) from the baseline, in spreads."""
+        count = baseline_utterances[:, None]  # (B, 1)
+        mean = (self.mean + count * baseline) / (1.0 + count)  # (B, F)
+        return ((functionals - mean) / self.spread).clamp(-self.farthest, self.farthest)
 
     def forward(
         self, attended: Tensor, functionals: Tensor, baseline: Tensor, baseline_utterances: Tensor
     ) -> Tensor:
-        """Returns (B, 2 * d_voice)."""
-        count = baseline_utterances[:, None]  # (B, 1)
-        mean = (self.mean + count * baseline) / (1.0 + count)  # (B, F)
-        spreads = ((functionals - mean) / self.spread).clamp(-self.farthest, self.farthest)
-        completeness = count.clamp(max=self.complete) * (2.0 / self.complete) - 1.0  # -1 to 1
-        distance = self.distance(torch.cat((spreads, completeness), dim=1))
-        both: Tensor = self.dropout(torch.cat((self.attended(attended), distance), dim=1))
-        return both
+        """Returns (B, voice_parts * d_voice)."""
+        spreads = self.spreads(functionals, baseline, baseline_utterances)
+        count = baseline_utterances[:, None].clamp(max=self.complete)
+        completeness = count * (2.0 / self.complete) - 1.0  # -1 to 1
+        parts = [self.attended(attended), self.distance(torch.cat((spreads, completeness), dim=1))]
+        if self.plain is not None:
+            parts.append(self.plain((functionals - self.mean) / self.spread))
+        joined: Tensor = self.dropout(torch.cat(parts, dim=1))
+        return joined
+
+
+class LinearShare(nn.Module):
+    """A share of the emotions' logits that is linear in functionals and distance; zero at first."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(config.linear_dropout)
+        self.logits = nn.Linear(2 * config.d_functionals, len(EMOTIONS))
+        nn.init.zeros_(self.logits.weight)
+
+    def forward(self, functionals: Tensor, baseline: Tensor, baseline_utterances: Tensor) -> Tensor:
+        """Returns (B, 4); the mean of all voices counts as one more utterance of the baseline."""
+        count = baseline_utterances[:, None]
+        distance = functionals - baseline * (count / (1.0 + count))
+        logits: Tensor = self.logits(self.dropout(torch.cat((functionals, distance), dim=1)))
+        return logits
 
 
 class Member(nn.Module):
@@ -182,7 +214,8 @@ class Member(nn.Module):
         self.mask_padding = config.mask_padding
         self.padded_frames = config.padded_frames
         width, padding = config.conv_width, config.conv_width // 2
-        channels = (config.d_frame, *config.conv_channels)
+        self.input_dropout = nn.Dropout(config.input_dropout)
+        channels = (config.d_bottom, *config.conv_channels)
         self.convolutions = nn.ModuleList(
             nn.Sequential(
                 nn.Conv1d(c_in, c_out, width, stride=2, padding=padding),
@@ -199,7 +232,8 @@ class Member(nn.Module):
         self.voice = (
             WithSpeakerBaseline(d_attended, config) if config.functionals else AttentionOnly()
         )
-        d_head_in = 2 * config.d_voice if config.functionals else d_attended
+        self.linear = LinearShare(config) if config.linear else None
+        d_head_in = config.voice_parts * config.d_voice if config.functionals else d_attended
         self.emotion = nn.Sequential(
             nn.Linear(d_head_in, config.d_den1),
             nn.ReLU(),
@@ -216,10 +250,10 @@ class Member(nn.Module):
 
     def forward(
         self,
-        frames: Tensor,  # (B, T, d_frame), normalised
+        frames: Tensor,  # (B, T, d_bottom), normalised
         lengths: Tensor,  # (B,) int64, 1 <= length <= T
-        functionals: Tensor,  # (B, F) of the same frames, not normalised
-        baseline: Tensor,  # (B, F) mean functionals of the caller's earlier utterances
+        functionals: Tensor,  # (B, d_functionals) of the same frames, not normalised
+        baseline: Tensor,  # (B, d_functionals) mean of the caller's earlier utterances
         baseline_utterances: Tensor,  # (B,) float, how many those are
     ) -> tuple[Tensor, Tensor]:
         """Returns the logits of the emotions (B, 4) and of the styles (B, 2).
@@ -231,7 +265,7 @@ class Member(nn.Module):
         if not self.mask_padding:
             frames = pad(frames, (0, 0, 0, max(0, self.padded_frames - frames.shape[1])))
             lengths = torch.full_like(lengths, frames.shape[1])
-        bands = frames.transpose(1, 2)  # (B, d_frame, T)
+        bands = self.input_dropout(frames).transpose(1, 2)  # (B, d_bottom, T)
         for convolution in self.convolutions:
             bands = convolution(bands)  # (B, C, T / 2)
             lengths = torch.div(lengths + 1, 2, rounding_mode="floor")
@@ -242,7 +276,10 @@ class Member(nn.Module):
             hidden = self.dropout(lstm(hidden, rows))  # (T, B, 2H)
         attended = self.attention(hidden, lengths)  # (B, heads * 2H)
         voice = self.voice(attended, functionals, baseline, baseline_utterances)
-        return self.emotion(voice), self.style(voice)
+        emotion = self.emotion(voice)
+        if self.linear is not None:
+            emotion = emotion + self.linear(functionals, baseline, baseline_utterances)
+        return emotion, self.style(voice)
 
 
 class EmotionNetwork(nn.Module):
@@ -255,7 +292,34 @@ class EmotionNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
+        self.frames = (
+            Projection(config.d_frame, config.d_projected) if config.d_projected else NoProjection()
+        )
+        self.functionals = (
+            Projection(config.functionals, config.functionals_projected)
+            if config.functionals_projected
+            else NoProjection()
+        )
         self.members = nn.ModuleList(Member(config) for _ in range(config.members))
+
+    @torch.jit.export
+    def projected(
+        self,
+        frames: Tensor,
+        lengths: Tensor,
+        functionals: Tensor,
+        baseline: Tensor,
+        baseline_utterances: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Returns the arguments of a `Member`; frames are (B, T, d_frame), functionals (B, F)."""
+        heard = (baseline_utterances > 0).to(frames.dtype)[:, None]  # no baseline stays zeros
+        return (
+            self.frames(frames),
+            lengths,
+            self.functionals(functionals),
+            self.functionals(baseline) * heard,
+            baseline_utterances,
+        )
 
     def forward(
         self,
@@ -265,7 +329,10 @@ class EmotionNetwork(nn.Module):
         baseline: Tensor,
         baseline_utterances: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Returns the mean logits (B, 4) and (B, 2); the arguments are those of a `Member`."""
+        """Returns the mean logits (B, 4) and (B, 2); the arguments are those of `projected`."""
+        frames, lengths, functionals, baseline, baseline_utterances = self.projected(
+            frames, lengths, functionals, baseline, baseline_utterances
+        )
         emotion: list[Tensor] = []
         style: list[Tensor] = []
         for member in self.members:
@@ -283,7 +350,11 @@ def operations(config: NetworkConfig, frames: int) -> int:
     Elementwise operations are left out.
     """
     steps = frames if config.mask_padding else max(frames, config.padded_frames)
-    total, d_in = 0, config.d_frame
+    total, d_in, shared = 0, config.d_bottom, 0
+    if config.d_projected:
+        shared += steps * config.d_frame * config.d_projected
+    if config.functionals_projected:
+        shared += 2 * config.functionals * config.functionals_projected
     for channels in config.conv_channels:
         steps = (steps + 1) // 2
         total += steps * channels * d_in * config.conv_width
@@ -294,9 +365,11 @@ def operations(config: NetworkConfig, frames: int) -> int:
     total += steps * (d_in * config.d_att + config.d_att * config.n_head + config.n_head * d_in)
     d_head_in = d_in * config.n_head
     if config.functionals:
-        total += (d_head_in + config.functionals + 1) * config.d_voice
-        d_head_in = 2 * config.d_voice
+        total += (d_head_in + config.d_functionals + 1) * config.d_voice
+        total += config.d_functionals * config.d_voice if config.plain_functionals else 0
+        total += 2 * config.d_functionals * len(EMOTIONS) if config.linear else 0
+        d_head_in = config.voice_parts * config.d_voice
     total += d_head_in * config.d_den1
     total += config.d_den1 * config.d_den2 + config.d_den2 * len(EMOTIONS)
     total += d_head_in * config.d_style + config.d_style * len(STYLES)
-    return 2 * total * config.members
+    return 2 * (total * config.members + shared)

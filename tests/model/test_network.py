@@ -13,9 +13,7 @@ from model.network import (
     Member,
     NetworkConfig,
     WithSpeakerBaseline,
-    mask_of,
     operations,
-    reversal,
 )
 from model.speaker_baseline import BASELINE_UTTERANCES
 
@@ -26,12 +24,23 @@ TINY_COMPACT = replace(TINY, mask_padding=True, conv_channels=(5, 6), conv_width
 TINY_MASKED = replace(TINY, mask_padding=True)
 TINY_BASELINE = replace(TINY_COMPACT, functionals=7, d_voice=4)
 TINY_TWO = replace(TINY_BASELINE, members=2)
+TINY_PROJECTED = replace(
+    TINY_MASKED,
+    functionals=7,
+    d_voice=4,
+    d_projected=4,
+    functionals_projected=5,
+    plain_functionals=True,
+    linear=True,
+    members=2,
+)
 KINDS = {
     "padded": TINY,
     "masked": TINY_MASKED,
     "convolutions": TINY_COMPACT,
     "baseline": TINY_BASELINE,
     "two members": TINY_TWO,
+    "projected": TINY_PROJECTED,
 }
 
 # functionals (B, F), baseline (B, F), baseline_utterances (B,)
@@ -125,7 +134,7 @@ def test_compact_costs_at_most_an_eighth_of_the_paper() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")  # by `flags`
-@pytest.mark.parametrize("kind", ["padded", "convolutions", "baseline", "two members"])
+@pytest.mark.parametrize("kind", ["padded", "convolutions", "baseline", "two members", "projected"])
 def test_operations_are_what_torch_counts(kind: str) -> None:
     config = KINDS[kind]
     network = EmotionNetwork(config).eval()
@@ -201,22 +210,6 @@ def test_attention_is_equations_1_and_2() -> None:
         rtol=1e-5,
         atol=1e-6,
     )
-
-
-def test_both_directions_together_are_a_bidirectional_lstm() -> None:
-    torch.manual_seed(0)
-    layer = Member(TINY).lstms[0]
-    whole = torch.nn.LSTM(6, 5, batch_first=True, bidirectional=True)
-    for own, suffix in ((layer.forward_lstm, ""), (layer.backward_lstm, "_reverse")):
-        whole.load_state_dict(
-            {f"{name}{suffix}": weight for name, weight in own.state_dict().items()}, strict=False
-        )
-    frames, lengths = torch.randn(3, 9, 6), torch.tensor([9, 4, 1])
-    packed = torch.nn.utils.rnn.pack_padded_sequence(frames, lengths, batch_first=True)
-    expected, _ = torch.nn.utils.rnn.pad_packed_sequence(whole(packed)[0], batch_first=True)
-    found = layer(frames.transpose(0, 1), reversal(lengths, 9)).transpose(0, 1)
-    found = found.masked_fill(~mask_of(lengths, 9)[:, :, None], 0.0)
-    torch.testing.assert_close(found, expected)
 
 
 def test_one_step_of_the_paper_s_network_lowers_the_loss() -> None:
@@ -342,7 +335,7 @@ def test_a_network_without_functionals_has_no_weights_for_them() -> None:
     assert voices(TINY, [3])[0].shape == (1, 0)
 
 
-@pytest.mark.parametrize("kind", ["padded", "convolutions", "baseline", "two members"])
+@pytest.mark.parametrize("kind", ["padded", "convolutions", "baseline", "two members", "projected"])
 def test_as_torchscript_it_gives_the_same_answers(kind: str) -> None:
     network = network_of(KINDS[kind])
     scripted = torch.jit.freeze(torch.jit.script(network))
@@ -378,6 +371,8 @@ def test_sizes_that_cannot_be_built_are_refused() -> None:
         NetworkConfig(n_att_layers=2)
     with pytest.raises(ValueError, match="conv_width is 4, expected an odd"):
         NetworkConfig(conv_width=4)
+    with pytest.raises(ValueError, match="functionals is 0, expected some: functionals_projected"):
+        NetworkConfig(linear=True)
 
 
 @pytest.mark.parametrize("name", PRESETS)
