@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.features import FeatureSpec, Frames
+from model.input_sizes import InputSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,14 @@ def cuts(
     return np.array(spans)
 
 
-def mask(frames: Frames, spec: FeatureSpec, masks: MaskSpec, rng: np.random.Generator) -> Frames:
+def mask(frames: Frames, spec: InputSpec, masks: MaskSpec, rng: np.random.Generator) -> Frames:
     """Returns a copy of normalised frames (T, n_features) with some bands and moments at zero."""
     frames = frames.copy()
     count = len(frames)
+    bands = spec.n_mels if isinstance(spec, FeatureSpec) else frames.shape[1]
     for _ in range(masks.bands):
         width = int(rng.integers(masks.band_width + 1))
-        low = int(rng.integers(spec.n_mels - width + 1))
+        low = int(rng.integers(bands - width + 1))
         frames[:, low : low + width] = 0.0
     for _ in range(masks.times):
         width = int(rng.integers(int(count * masks.time_share) + 1))

@@ -10,11 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.features import Frames, normalise
+from model.features import FeatureSpec, Frames, normalise
 from model.functionals import Functionals
+from model.input_sizes import input_sizes
 from model.labels import EMOTIONS, STYLES, Emotion
 from training.data.augmentation import MaskSpec, mask
 from training.data.channel import Channel
+from training.data.embeddings import EmbeddingCache
 from training.data.enrolment import EnrolmentKind, TrainingEnrolments, enrolments
 from training.data.features import FeatureCache, Preparation
 from training.data.manifest import Utterance, rows_by_voice
@@ -64,12 +66,25 @@ class Dataset:
         channels: Sequence[Channel],
         preparation: Preparation,
         cache_folder: Path,
+        encoder: Path | None = None,
     ) -> None:
+        """Extracts the features first, unless they are in the cache.
+
+        Args:
+            encoder: file of the encoder, of an `EmbeddingSpec`.
+
+        Raises:
+            EncoderFileError: utterances must be encoded, and no encoder is given, or another one.
+            RecordingError: an utterance can't be read.
+        """
         self.utterances = utterances
         self.spec = preparation.spec
         self.cuts = 1 + preparation.cuts
-        self._caches = [
+        self.sizes = input_sizes(preparation.spec)
+        self._caches: list[FeatureCache | EmbeddingCache] = [
             FeatureCache.build(utterances, channel, preparation, cache_folder)
+            if isinstance(preparation.spec, FeatureSpec)
+            else EmbeddingCache.build(utterances, channel, preparation, cache_folder, encoder)
             for channel in channels
         ]
         self._enrolments = TrainingEnrolments(utterances)
@@ -90,9 +105,26 @@ class Dataset:
         Both are taken over whole utterances in all channels.
         """
         own = rows_by_voice(self.utterances).values()
-        whole = np.stack([cache.functionals[:, 0] for cache in self._caches])  # (channels, N, F)
+        whole = self.functionals()
         within = np.mean([whole[:, rows].var((0, 1)) for rows in own], axis=0)
         return whole.mean((0, 1)), np.sqrt(within) + np.float32(1e-3)
+
+    def functionals(self) -> NDArray[np.float32]:
+        """Returns the functionals (channels, N, F) of whole utterances."""
+        return np.stack([cache.whole for cache in self._caches])
+
+    def some_frames(self, count: int, rng: np.random.Generator) -> Frames:
+        """Returns about `count` frames (n, n_features) of utterances and channels drawn at random.
+
+        At least one utterance's frames are returned, and those of no utterance twice.
+        """
+        drawn: list[Frames] = []
+        for row in rng.permutation(len(self)).tolist():
+            cache = self._caches[rng.integers(len(self._caches))]
+            drawn.append(self._normalised(cache.frames(row)))
+            if sum(map(len, drawn)) >= count:
+                break
+        return np.concatenate(drawn)
 
     def epoch_size(self, cap_per_speaker_emotion: int) -> int:
         """Returns how many utterances an epoch has."""
@@ -135,7 +167,7 @@ class Dataset:
                 row,
                 rng.integers(len(self._caches), size=views).tolist(),
                 int(rng.integers(1, self.cuts)) if self.cuts > 1 and rng.random() < 0.5 else 0,
-                self._enrolments.draw(row, rng) if self.spec.functionals else [],
+                self._enrolments.draw(row, rng) if self.sizes.functionals else [],
             )
             for row in rows
         ]
@@ -166,7 +198,7 @@ class Dataset:
         seed: int = 0,
     ) -> Iterator[Batch]:
         """Yields every utterance once, its first 7.5 s in one channel, shortest first."""
-        kind = enrolment if self.spec.functionals else "utterance"
+        kind = enrolment if self.sizes.functionals else "utterance"
         enrolled = enrolments(self.utterances, kind, seed)
         by_length = np.argsort(np.ptp(self._caches[channel].spans[:, 0], axis=1), kind="stable")
         for start in range(0, len(self), batch_size):
@@ -183,19 +215,23 @@ class Dataset:
         trim_end: int = 0,
     ) -> _Example:
         cache = self._caches[channel]
-        enrolled = cache.functionals[list(enrolment), 0]  # (E, F)
+        own = cache.functionals_of(row, cut)
         return _Example(
             row,
-            normalise(cache.frames(row, cut, trim_start, trim_end), self.spec),
-            cache.functionals[row, cut],
-            enrolled.mean(0) if len(enrolment) else np.zeros_like(cache.functionals[row, cut]),
+            self._normalised(cache.frames(row, cut, trim_start, trim_end)),
+            own,
+            cache.whole[list(enrolment)].mean(0) if len(enrolment) else np.zeros_like(own),
             len(enrolment),
         )
+
+    def _normalised(self, frames: Frames) -> Frames:
+        """Returns frames as the network is given them; it has its own measure of embeddings."""
+        return normalise(frames, self.spec) if isinstance(self.spec, FeatureSpec) else frames
 
     def _batch(self, examples: Sequence[_Example]) -> Batch:
         rows = np.array([example.row for example in examples])
         lengths = [len(example.frames) for example in examples]
-        frames = np.zeros((len(rows), max(lengths), self.spec.n_features), np.float32)
+        frames = np.zeros((len(rows), max(lengths), self.sizes.n_features), np.float32)
         for padded, example in zip(frames, examples, strict=True):
             padded[: len(example.frames)] = example.frames
         return Batch(

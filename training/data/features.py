@@ -18,6 +18,7 @@ from model.features import FeatureSpec, Frames
 from model.files import atomic_write
 from model.functionals import Functionals, functional_count, functionals
 from model.gate import GateSpec
+from model.input_sizes import InputSpec
 from training.data.augmentation import cuts
 from training.data.channel import Channel
 from training.data.manifest import Utterance
@@ -28,7 +29,7 @@ from training.data.recordings import map_recordings, speech_frames
 class Preparation:
     """All that decides an utterance's features, except the channel."""
 
-    spec: FeatureSpec
+    spec: InputSpec
     gate: GateSpec
     cuts: int = 0  # spans of the utterance beside the whole, as the service might cut windows
     least_s: float = DEFAULT_SERVING.first_s  # shortest cut of a longer utterance
@@ -45,6 +46,7 @@ class _Features:
 
 def _extract(path: Path, channel: Channel, preparation: Preparation) -> _Features:
     spec = preparation.spec
+    assert isinstance(spec, FeatureSpec)
     frames = speech_frames(path, channel, spec, preparation.gate)
     # Seeded by the name: the cuts are the same in every channel, although the gate may find a
     # frame more in one of them.
@@ -70,6 +72,17 @@ class FeatureCache:
         """Returns one span (T, n_features) of one utterance, not normalised, less the trims."""
         start, end = self._offsets[row] + self.spans[row, cut]
         return np.asarray(self._frames[start + trim_start : end - trim_end], np.float32)
+
+    def functionals_of(self, row: int, cut: int = 0) -> Functionals:
+        """Returns the functionals (F,) of one span of one utterance."""
+        of_span: Functionals = self.functionals[row, cut]
+        return of_span
+
+    @property
+    def whole(self) -> NDArray[np.float32]:
+        """The functionals (N, F) of whole utterances, at most 7.5 s."""
+        of_whole: NDArray[np.float32] = self.functionals[:, 0]
+        return of_whole
 
     @classmethod
     def build(
@@ -109,6 +122,7 @@ class FeatureCache:
         name = f"features, {channel}"
         each = list(map_recordings([u.path for u in utterances], extract, name))
         spec, count = preparation.spec, 1 + preparation.cuts
+        assert isinstance(spec, FeatureSpec)
         arrays: Sequence[NDArray[Any]] = (
             np.concatenate([one.frames for one in each])
             if each

@@ -8,7 +8,7 @@ from typing import TypeVar
 from model.audio import Pcm
 from model.containers import BadRecording
 from model.features import FeatureSpec, Frames, log_mel
-from model.gate import HOP_S, GateSpec, speech_spans
+from model.gate import HOP_S, HOP_SAMPLES, GateSpec, speech_spans
 from model.recording import decode_all
 from training.data.channel import Channel
 from training.progress import track
@@ -39,6 +39,24 @@ def read_recording(path: Path) -> Pcm:
         raise RecordingError(f"{path}: shape {pcm.shape}, expected one channel")
     voice: Pcm = pcm[:, 0]
     return voice
+
+
+def speech(path: Path, channel: Channel, gate: GateSpec) -> Pcm:
+    """Returns a recording (n,) in a channel from the first to the last speech, in whole hops.
+
+    If the gate finds no speech, everything is returned: an annotator labelled the recording.
+
+    Raises:
+        RecordingError: the recording is unreadable or shorter than two hops.
+    """
+    pcm = channel.apply(read_recording(path))
+    pcm = pcm[: len(pcm) // HOP_SAMPLES * HOP_SAMPLES]
+    if len(pcm) < 2 * HOP_SAMPLES:
+        raise RecordingError(f"{path}: {len(pcm)} samples, expected {2 * HOP_SAMPLES} or more")
+    spans = speech_spans(pcm, gate)
+    if spans and spans[-1][1] - spans[0][0] >= 2:
+        pcm = pcm[spans[0][0] * HOP_SAMPLES : spans[-1][1] * HOP_SAMPLES]
+    return pcm
 
 
 def speech_frames(path: Path, channel: Channel, spec: FeatureSpec, gate: GateSpec) -> Frames:
