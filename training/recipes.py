@@ -3,9 +3,11 @@
 from dataclasses import dataclass, replace
 
 from model.artifact import DEFAULT_SERVING
+from model.embedding import EmbeddingSpec
 from model.features import FeatureSpec
 from model.functionals import functional_count
 from model.gate import GateSpec
+from model.input_sizes import InputSpec
 from model.network import PRESETS, NetworkConfig
 from training.data.augmentation import NO_MASKS, MaskSpec
 from training.data.channel import CLEAN, TRAINING_CHANNELS, Channel
@@ -25,6 +27,8 @@ class TrainConfig:
     network: NetworkConfig = PRESETS["paper"]
     features: FeatureSpec = FeatureSpec()
     gate: GateSpec = PLAIN_GATE
+    # The embeddings that the network is given; `features` are then those of the speech check only.
+    embedding: EmbeddingSpec | None = None
     # Data
     folds: int = 5
     test_fold: int = 0
@@ -56,21 +60,27 @@ class TrainConfig:
     @property
     def enrolment(self) -> EnrolmentKind:
         """The enrolment with which the best epoch is chosen: the one that a service has."""
-        return "caller" if self.features.functionals else "utterance"
+        return "caller" if self.network.functionals else "utterance"
+
+    @property
+    def inputs(self) -> InputSpec:
+        """How speech becomes what the network is given."""
+        return self.embedding or self.features
 
     @property
     def preparation(self) -> Preparation:
         """How the features of training utterances are extracted."""
-        return Preparation(self.features, self.gate, self.cuts, self.least_s)
+        return Preparation(self.inputs, self.gate, self.cuts, self.least_s)
 
     @property
     def test_preparation(self) -> Preparation:
         """How the features of validation and test utterances are extracted: without cuts."""
-        return Preparation(self.features, self.gate)
+        return Preparation(self.inputs, self.gate)
 
 
 # Codecs differ below these floors; above them the shipped model is to score alike in any codec.
 _WITH_BASELINE = FeatureSpec(log_floor=7.0, masking_db=25.0, pitch_lags=24, functionals=True)
+_EMBEDDING = EmbeddingSpec()
 RECIPES = {
     "paper": TrainConfig(),
     # The paper's systems on a network that two cores can train, with as few changes as possible.
@@ -104,6 +114,62 @@ RECIPES = {
         decoupled=True,
         cosine=True,
         averaging=0.995,
+        label_smoothing=0.05,
+    ),
+    # The paper's systems on the embeddings of a pretrained encoder, with as few changes as that
+    # needs: neither convolutions nor all of an embedding's numbers.
+    "encoder": TrainConfig(
+        network=replace(
+            PRESETS["compact"],
+            d_frame=_EMBEDDING.d_frame,
+            conv_channels=(),
+            d_lstm=64,
+            d_att=64,
+            d_projected=128,
+        ),
+        features=_WITH_BASELINE,
+        gate=GateSpec(),
+        embedding=_EMBEDDING,
+        epochs=16,
+        least_updates=1000,
+        learning_rate=1e-3,
+        cosine=True,
+        averaging=0.99,
+    ),
+    # The shipped model on embeddings: trained over lines, with functionals plain and as a distance.
+    "base": TrainConfig(
+        network=replace(
+            PRESETS["compact"],
+            d_frame=_EMBEDDING.d_frame,
+            functionals=_EMBEDDING.functionals,
+            conv_channels=(),
+            d_lstm=64,
+            d_att=64,
+            d_den1=128,
+            d_den2=64,
+            d_voice=128,
+            d_projected=128,
+            functionals_projected=384,
+            input_dropout=0.3,
+            dropout=0.3,
+            head_dropout=0.3,
+            plain_functionals=True,
+            linear=True,
+            linear_dropout=0.3,
+            members=2,
+        ),
+        features=_WITH_BASELINE,
+        gate=GateSpec(),
+        embedding=_EMBEDDING,
+        lines=TRAINING_CHANNELS,
+        cuts=3,
+        epochs=12,
+        batch_size=64,
+        learning_rate=1e-3,
+        weight_decay=1e-2,
+        decoupled=True,
+        cosine=True,
+        averaging=0.99,
         label_smoothing=0.05,
     ),
 }

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from model.network import EmotionNetwork, WithSpeakerBaseline
+from model.projection import Projection
 from training import checkpoint
 from training.calibration import temperature
 from training.data.channel import TELEPHONE
@@ -91,8 +92,9 @@ def train_epoch(
     losses = []
     for batch in batches:
         loss = torch.zeros(())
+        given = network.projected(*batch.inputs)
         for member in network.members:
-            emotion_logits, style_logits = member(*batch.inputs)
+            emotion_logits, style_logits = member(*given)
             loss = loss + multi_task_loss(
                 emotion_logits,
                 style_logits,
@@ -114,12 +116,36 @@ def train_epoch(
     return float(np.mean(losses))
 
 
+MOST_FITTED = 8000  # frames, or utterances, whose principal components are sought
+
+
+def fit_to(network: EmotionNetwork, data: Dataset, seed: int) -> None:
+    """Gives a network the statistics of its training data: voices, principal components."""
+    rng = np.random.default_rng(seed)
+    if isinstance(network.frames, Projection):
+        network.frames.fit(torch.from_numpy(data.some_frames(MOST_FITTED, rng)))
+    if not network.config.functionals:
+        return
+    mean, spread = map(torch.from_numpy, data.voice_statistics())
+    if isinstance(network.functionals, Projection):
+        every = data.functionals()
+        flat = every.reshape(-1, every.shape[2])
+        some = rng.permutation(len(flat))[:MOST_FITTED]
+        network.functionals.fit(torch.from_numpy(flat[some]), spread)
+        return
+    for module in network.modules():
+        if isinstance(module, WithSpeakerBaseline):
+            module.mean.copy_(mean)
+            module.spread.copy_(spread)
+
+
 def train(
     config: TrainConfig,
     split: Split,
     out: Path,
     cache: Path,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    encoder: Path | None = None,  # file of the encoder, of a network on embeddings
 ) -> Path:
     """Trains, or continues from `out/last.pt`, and returns the path of the best checkpoint.
 
@@ -129,25 +155,22 @@ def train(
 
     Raises:
         CheckpointError: `last.pt` is unreadable or was made with another config.
+        EncoderFileError: embeddings are missing, and the encoder too, or it is another one.
         RecordingError: an utterance can't be read.
     """
     out.mkdir(parents=True, exist_ok=True)
     last, best, log = out / "last.pt", out / "best.pt", out / "log.jsonl"
 
     # ---- data -------------------------------------------------------------------------------
-    train_data = Dataset(split.train, config.lines, config.preparation, cache)
-    valid_data = Dataset(split.valid, [TELEPHONE], config.test_preparation, cache)
-    test_data = Dataset(split.test, [TELEPHONE], config.test_preparation, cache)
+    train_data = Dataset(split.train, config.lines, config.preparation, cache, encoder)
+    valid_data = Dataset(split.valid, [TELEPHONE], config.test_preparation, cache, encoder)
+    test_data = Dataset(split.test, [TELEPHONE], config.test_preparation, cache, encoder)
 
     # ---- network and optimiser, new or restored ---------------------------------------------
     torch.manual_seed(config.seed)
     network = EmotionNetwork(config.network)
-    if config.network.functionals:
-        mean, spread = train_data.voice_statistics()
-        for module in network.modules():
-            if isinstance(module, WithSpeakerBaseline):
-                module.mean.copy_(torch.from_numpy(mean))
-                module.spread.copy_(torch.from_numpy(spread))
+    if not last.exists():
+        fit_to(network, train_data, config.seed)
     ema = get_ema_multi_avg_fn(config.averaging)  # type: ignore[no-untyped-call]
     average = AveragedModel(network, multi_avg_fn=ema, use_buffers=True)
     kind = torch.optim.AdamW if config.decoupled else torch.optim.Adam
@@ -259,7 +282,13 @@ def _trained_on(split: Split) -> dict[str, dict[str, Any]]:
     }
 
 
-def main(config: TrainConfig, corpora: Sequence[Path], out: Path, cache: Path) -> Path:
+def main(
+    config: TrainConfig,
+    corpora: Path | Sequence[Path],
+    out: Path,
+    cache: Path,
+    encoder: Path | None = None,
+) -> Path:
     """Splits the corpora and trains, with a progress bar; the work of `kanjo train`."""
     split = speaker_split(read_corpora(corpora), config.test_fold, config.folds, config.seed)
     with ProgressBar("training", config.epochs) as bar:
@@ -268,4 +297,4 @@ def main(config: TrainConfig, corpora: Sequence[Path], out: Path, cache: Path) -
             note = f"loss {epoch.loss:.3f}, valid UA {epoch.valid_ua:.3f}, best {epoch.best_ua:.3f}"
             bar.update(epoch.number, total=epoch.of, note=note)
 
-        return train(config, split, out, cache, show)
+        return train(config, split, out, cache, show, encoder)

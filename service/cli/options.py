@@ -39,3 +39,13 @@ OptionalCorpora = Annotated[
 Cache = Annotated[
     Path, typer.Option(help="Folder of computed features; later runs on the same corpora use them.")
 ]
+EncoderFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--encoder",
+        envvar="KANJO_ENCODER",
+        dir_okay=False,
+        exists=True,
+        help="Pretrained encoder, for models on embeddings: a file of `kanjo encoder`.",
+    ),
+]

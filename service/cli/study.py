@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service.cli.console import INTERRUPTED, fail, out
-from service.cli.options import Cache, Corpora
+from service.cli.options import Cache, Corpora, EncoderFile
 from service.cli.training_extra import limit_threads, needs_training
 
 
@@ -25,6 +25,7 @@ def study(
         ),
     ] = None,
     cache: Cache = Path("var/cache"),
+    encoder: EncoderFile = None,
     processes: Annotated[
         int | None,
         typer.Option(min=1, help="Runs at the same time.", show_default="one a core"),
@@ -45,7 +46,7 @@ def study(
     try:
         plan = StudyConfig.from_toml(config)
         folder = out_folder or Path("runs") / plan.name
-        outcome = run_study(plan, corpora, folder, cache, processes=processes, threads=threads)
+        outcome = run_study(plan, corpora, folder, cache, processes, threads, encoder)
     except (ManifestError, StudyError) as error:
         fail(error)
     except KeyboardInterrupt:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from service.cli.console import INTERRUPTED, fail, out
-from service.cli.options import Cache, Corpora
+from service.cli.options import Cache, Corpora, EncoderFile
 from service.cli.training_extra import limit_threads, needs_training
 
 # The paper's systems as settings of a training; its baseline is combined, on corpora of one style.
@@ -24,9 +24,13 @@ def train(
         Path, typer.Option("--out", help="Folder of the checkpoints and the log.")
     ] = Path("runs/train"),
     cache: Cache = Path("var/cache"),
+    encoder: EncoderFile = None,
     recipe: Annotated[
-        Literal["paper", "compact", "kanjo"],
-        typer.Option(help="The paper's, the same on a small network, or the shipped model's."),
+        Literal["paper", "compact", "kanjo", "encoder", "base"],
+        typer.Option(
+            help="The paper's, the same on a small network, the shipped model's; on embeddings "
+            "(with --encoder) the paper's and kanjo-base's."
+        ),
     ] = "kanjo",
     system: Annotated[
         Literal["combined", "mtl", "selective-mtl"],
@@ -58,6 +62,7 @@ def train(
     """
     limit_threads(threads)
     with needs_training():
+        from model.encoder import EncoderFileError
         from training.checkpoint import CheckpointError
         from training.data.manifest import ManifestError
         from training.data.recordings import RecordingError
@@ -68,8 +73,14 @@ def train(
     if epochs:
         config = replace(config, epochs=epochs, least_updates=0)  # as many, with few utterances too
     try:
-        best = main(config, corpora, out_folder, cache)
-    except (CheckpointError, ManifestError, RecordingError, SplitError) as error:
+        best = main(config, corpora, out_folder, cache, encoder)
+    except (
+        CheckpointError,
+        EncoderFileError,
+        ManifestError,
+        RecordingError,
+        SplitError,
+    ) as error:
         fail(error)
     except KeyboardInterrupt:
         last = out_folder / "last.pt"

@@ -17,6 +17,7 @@ from model import artifact
 from model.export import export
 from model.features import FeatureSpec
 from model.functionals import functional_count
+from model.input_sizes import input_sizes
 from model.labels import EMOTIONS, Emotion
 from model.network import PRESETS, EmotionNetwork, WithSpeakerBaseline
 from tests.limits import ENOUGH_S
@@ -95,7 +96,10 @@ def test_recipes_are_the_paper_s_and_the_shipped_model_s() -> None:
         "averaging",
     }
     for recipe in RECIPES.values():
-        assert recipe.network.d_frame == recipe.features.n_features
+        sizes = input_sizes(recipe.inputs)
+        assert recipe.network.d_frame == sizes.n_features
+        assert recipe.network.functionals in (0, sizes.functionals)
+    for recipe in (RECIPES[name] for name in ("paper", "compact", "kanjo")):
         assert recipe.network.functionals == functional_count(recipe.features)
 
 

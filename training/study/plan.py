@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 import numpy as np
 from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
 
+from model.input_sizes import input_sizes
 from model.labels import STYLES
 from model.network import PRESETS, operations
 from training.data.channel import CONDITIONS
@@ -194,6 +195,8 @@ def _variants(system: SystemPlan, recipe: TrainConfig, fold: int, seed: int) -> 
         )
     usual = (1.0,) if without_style else (recipe.ser_weight,)
     network = "paper" if RECIPES[system.recipe].network == PRESETS["paper"] else "compact"
+    if recipe.embedding:
+        network = "encoder"
     styles = [style.value for style in STYLES] if system.name == "baseline" else ["both"]
     for share in system.shares:
         for ser_weight in system.ser_weights or usual:
@@ -210,7 +213,7 @@ def cost(run: Run, training: TrainConfig | None) -> float:
         training.epochs * run.share * styles * USUAL_UTTERANCES,
         training.least_updates * training.batch_size,
     )
-    return examples * operations(training.network, training.features.window_frames)
+    return examples * operations(training.network, input_sizes(training.inputs).longest)
 
 
 def chosen(config: StudyConfig, corpora: Path | Sequence[Path]) -> list[Utterance]:

@@ -26,6 +26,7 @@ def predict(
     test: Sequence[Utterance],
     cache: Path,
     conditions: Mapping[str, Channel],
+    encoder: Path | None = None,
 ) -> Predictions:
     """Returns the best checkpoint's logits of the test utterances, under all conditions.
 
@@ -39,12 +40,12 @@ def predict(
     network = EmotionNetwork(config.network)
     network.load_state_dict(checkpoint.load(best)["network"])
     channels = list(conditions.values())
-    valid = Dataset(split.valid, channels[:1], config.test_preparation, cache)
-    data = Dataset(test, channels, config.test_preparation, cache)
+    valid = Dataset(split.valid, channels[:1], config.test_preparation, cache, encoder)
+    data = Dataset(test, channels, config.test_preparation, cache, encoder)
     has_style = run.ser_weight < 1.0
     logits, style_logits = {}, {}
     calibrations: dict[str, Calibration] = {}
-    for enrolment in ENROLMENTS if config.features.functionals else ENROLMENTS[:1]:
+    for enrolment in ENROLMENTS if config.network.functionals else ENROLMENTS[:1]:
         on_valid = predict_logits(network, valid, enrolment).emotion
         calibrations[enrolment] = calibrate(on_valid, valid.emotion)
         for channel, condition in enumerate(conditions):

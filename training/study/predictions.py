@@ -28,7 +28,7 @@ class Run:
     """One training of one system, and its test on one fold."""
 
     system: str  # baseline, combined, mtl, selective-mtl, kanjo; the name of an openSMILE system
-    network: str  # compact, paper; svm
+    network: str  # compact, paper; encoder, of one on embeddings; svm
     trained_on: str  # acted, spontaneous, both
     share: float  # of the training utterances
     ser_weight: float  # lambda

@@ -49,6 +49,7 @@ def study(
     cache: Path,
     processes: int | None = None,  # one a core, unless given
     threads: int = 1,  # of each process
+    encoder: Path | None = None,  # file of the encoder, of networks on embeddings
 ) -> StudyOutcome:
     """Performs the unfinished runs of a study, and prints and returns the state of all runs.
 
@@ -62,14 +63,14 @@ def study(
     utterances = chosen(config, corpora)
     trainings = plan(config)
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
-        return _run_as_rank(config, trainings, utterances, out, cache, threads)
+        return _run_as_rank(config, trainings, utterances, out, cache, threads, encoder)
     open_study(config, trainings, utterances, out)
     cores = len(os.sched_getaffinity(0))
     to_do = sum(not finished(run, out) for run in trainings)
     count = min(processes or max(1, cores // threads), to_do)
     with StudyProgress(trainings, out, plain=False, whole=True) as progress:
         try:
-            _run_processes(count, progress, config, utterances, out, cache, threads)
+            _run_processes(count, progress, config, utterances, out, cache, threads, encoder)
         except KeyboardInterrupt:
             progress.print("stopped; the same command continues it")
             raise
@@ -79,7 +80,12 @@ def study(
 
 
 def work(
-    config: StudyConfig, utterances: Sequence[Utterance], out: Path, cache: Path, report: Report
+    config: StudyConfig,
+    utterances: Sequence[Utterance],
+    out: Path,
+    cache: Path,
+    report: Report,
+    encoder: Path | None = None,
 ) -> None:
     """Performs runs until none is left that is neither finished nor locked.
 
@@ -97,7 +103,7 @@ def work(
         ):
             try:
                 on_epoch = partial(report, run)
-                perform(run, trainings[run], config, utterances, out, cache, on_epoch)
+                perform(run, trainings[run], config, utterances, out, cache, on_epoch, encoder)
             except Exception:  # any error concerns this run alone
                 (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
         report(run, "failed" if failed(run, out) else "finished")
@@ -128,6 +134,7 @@ def _run_processes(
     out: Path,
     cache: Path,
     threads: int,
+    encoder: Path | None,
 ) -> None:
     """Starts the processes and returns when all have ended; they are stopped if this one is."""
     context = get_context("spawn")
@@ -138,7 +145,7 @@ def _run_processes(
     try:
         for _ in range(count):
             receiver, sender = context.Pipe(duplex=False)
-            arguments = (config, utterances, out, cache, threads, sender)
+            arguments = (config, utterances, out, cache, threads, encoder, sender)
             working[receiver] = context.Process(target=_process, args=arguments)
             working[receiver].start()
             sender.close()
@@ -175,6 +182,7 @@ def _process(
     out: Path,
     cache: Path,
     threads: int,
+    encoder: Path | None,
     sender: Connection,
 ) -> None:
     """Works in one of the processes of a call, and ends with the process that started it."""
@@ -187,7 +195,7 @@ def _process(
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    work(config, utterances, out, cache, lambda run, news: sender.send((run, news)))
+    work(config, utterances, out, cache, lambda run, news: sender.send((run, news)), encoder)
 
 
 def _run_as_rank(
@@ -197,6 +205,7 @@ def _run_as_rank(
     out: Path,
     cache: Path,
     threads: int,
+    encoder: Path | None,
 ) -> StudyOutcome:
     """Works as one rank of `torchrun`; the first rank opens the study and prints the outcome."""
     _set_up_worker(threads)
@@ -207,7 +216,7 @@ def _run_as_rank(
             open_study(config, trainings, utterances, out)
         distributed.barrier()
         with StudyProgress(trainings, out, plain=True, whole=first) as progress:
-            work(config, utterances, out, cache, progress.report)
+            work(config, utterances, out, cache, progress.report, encoder)
         distributed.barrier()
         found = [outcome(list(trainings), out)] if first else [StudyOutcome((), (), ())]
         if first:

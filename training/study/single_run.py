@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from model.input_sizes import input_sizes
 from model.network import EmotionNetwork, operations
 from training import checkpoint
 from training.data.channel import CONDITIONS
@@ -29,6 +30,7 @@ def perform(
     out: Path,
     cache: Path,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    encoder: Path | None = None,
 ) -> Predictions:
     """Trains or continues, tests and saves, in `out/RUN`; curves are in `out/curves/RUN`.
 
@@ -51,17 +53,17 @@ def perform(
                 curves.write(logged_epochs(run, out))
                 on_epoch(epoch)
 
-            best = train(training, split, folder, cache, after_epoch)
+            best = train(training, split, folder, cache, after_epoch, encoder)
         epochs = logged_epochs(run, out)
         about |= {
             "seconds": sum(epoch.seconds for epoch in epochs),
             "epochs": epochs[-1].of,
             "epoch": checkpoint.load(best)["epoch"],
             "parameters": sum(p.numel() for p in EmotionNetwork(training.network).parameters()),
-            "operations": operations(training.network, training.features.window_frames),
+            "operations": operations(training.network, input_sizes(training.inputs).longest),
             "config": asdict(training),
         }
-        predictions = predict(run, training, best, split, split.test, cache, conditions)
+        predictions = predict(run, training, best, split, split.test, cache, conditions, encoder)
     predictions = replace(predictions, about={**predictions.about, **about})
     predictions.save(folder)
     (folder / "last.pt").unlink(missing_ok=True)
