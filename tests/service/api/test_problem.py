@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from service.store.store import Store
+from service.store.reader import Reader
 from tests.service.api.conftest import Running, until
 
 
@@ -45,7 +45,7 @@ def test_a_failure_of_the_service_is_a_problem_and_only_the_log_has_its_cause(
     async def fails(*_: object) -> None:
         raise ZeroDivisionError("an internal detail")
 
-    monkeypatch.setattr(Store, "alerts", fails)
+    monkeypatch.setattr(Reader, "alerts", fails)
     with caplog.at_level(logging.ERROR):
         response = service.get("/v1/alerts")
     assert response.status_code == 500

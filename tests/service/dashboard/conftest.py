@@ -33,3 +33,11 @@ def server(feed: Feed) -> Iterator[Server]:
 def page(browser: Browser) -> Iterator[Page]:
     with opened(browser) as page:
         yield page
+
+
+@pytest.fixture
+def now(page: Page, feed: Feed) -> float:
+    """The time, which stands still for the page and its server: a ribbon moves with it."""
+    page.set_clock(feed.stop_clock())
+    assert feed.stopped_at
+    return feed.stopped_at

@@ -49,6 +49,7 @@ class Feed:
         self.mutes: list[Json] = []
         self.counts: list[Json] = []  # of the history
         self.ahead_s = 0.0  # of the browser's clock
+        self.stopped_at: float | None = None  # the time at which its clock was stopped
         self.after_calls: Callable[[], None] = lambda: None
         self.mute = False  # connected, but no event comes through
         self.pages_read = 0  # of readings
@@ -68,7 +69,12 @@ class Feed:
         self.proxy_html = False  # a proxy in between answers everything with its own page
 
     def now(self) -> float:
-        return time.time() + self.ahead_s
+        return (self.stopped_at or time.time()) + self.ahead_s
+
+    def stop_clock(self) -> float:
+        """Stops the clock at a whole second, of which the HTTP header `Date` has no parts."""
+        self.stopped_at = float(int(time.time()))
+        return self.stopped_at
 
     def emit(self, name: str, data: Json) -> None:
         self.events.append((name, json.loads(json.dumps(data))))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator
@@ -33,6 +34,10 @@ class Page:
         self.tab.goto(f"http://127.0.0.1:{server.port}/#/{view}")
         wait_until(lambda: self.connection == "Live")
         return self
+
+    def set_clock(self, at: float) -> None:
+        """Lets the page have one time, epoch seconds, until it is set again; timers go on."""
+        self.tab.clock.set_fixed_time(datetime.fromtimestamp(at, UTC))
 
     def go(self, view: str) -> None:
         self.tab.evaluate("(hash) => { location.hash = hash; }", f"#/{view}")

@@ -10,7 +10,7 @@ WHITE = [255, 255, 255, 255]
 
 
 def test_readings_paint_anger_above_happiness_below_and_neither_between(
-    page: Page, feed: Feed, server: Server
+    page: Page, feed: Feed, server: Server, now: float
 ) -> None:
     feed.start("CA-1", ago_s=80)
     page.open(server, "calls")
@@ -35,10 +35,12 @@ def test_readings_paint_anger_above_happiness_below_and_neither_between(
 def test_the_more_probable_is_darker_in_light_and_brighter_in_dark(
     browser: Browser, feed: Feed, server: Server, scheme: str, sign: int
 ) -> None:
+    now = feed.stop_clock()
     feed.start("CA-1", ago_s=80)
     feed.read("CA-1", 20.0, {"anger": 0.95, "neutral": 0.05, "sadness": 0, "happiness": 0}, 8)
     feed.read("CA-1", 50.0, {"anger": 0.45, "neutral": 0.35, "sadness": 0.2, "happiness": 0}, 8)
     with opened(browser, color_scheme=scheme) as page:
+        page.set_clock(now)
         page.open(server, "calls")
         wait_until(lambda: is_orange(page.band("anger", 65)) and is_orange(page.band("anger", 35)))
         probable, improbable = sum(page.band("anger", 65)), sum(page.band("anger", 35))
@@ -49,17 +51,20 @@ def test_the_more_probable_is_darker_in_light_and_brighter_in_dark(
         assert "more probable, not more intense" in shade
 
 
-def test_the_ribbon_moves_with_call_time(page: Page, feed: Feed, server: Server) -> None:
+def test_the_ribbon_moves_with_call_time(
+    page: Page, feed: Feed, server: Server, now: float
+) -> None:
     feed.start("CA-1", ago_s=20)
     feed.read("CA-1", 20.0, ANGRY, heard_s=6)
     page.open(server, "calls")
-    wait_until(lambda: is_orange(page.band("anger", 2.5)))
+    wait_until(lambda: is_orange(page.band("anger", 1.5)))
+    page.set_clock(now + 3)
     wait_until(lambda: page.band("anger", 1.5) == WHITE)
     assert is_orange(page.band("anger", 6))
 
 
 def test_the_past_of_a_call_is_fetched_as_far_as_the_ribbon_goes_back(
-    page: Page, feed: Feed, server: Server
+    page: Page, feed: Feed, server: Server, now: float
 ) -> None:
     feed.start("CA/1 ?#", ago_s=600)
     for n in range(3000):  # of the first 300 s, which the ribbon no longer shows
@@ -74,7 +79,9 @@ def test_the_past_of_a_call_is_fetched_as_far_as_the_ribbon_goes_back(
     page.shows("footer", "the agent is analysed too")
 
 
-def test_the_ribbon_is_read_by_pointer_and_keyboard(page: Page, feed: Feed, server: Server) -> None:
+def test_the_ribbon_is_read_by_pointer_and_keyboard(
+    page: Page, feed: Feed, server: Server, now: float
+) -> None:
     feed.start("CA-1", ago_s=60)
     feed.read("CA-1", 15.0, ANGRY, heard_s=3)
     feed.read("CA-1", 55.0, HAPPY, heard_s=3)
@@ -101,7 +108,7 @@ def test_the_ribbon_is_read_by_pointer_and_keyboard(page: Page, feed: Feed, serv
 
 
 def test_a_pending_alert_is_outlined_on_the_ribbon_and_a_firing_one_filled(
-    page: Page, feed: Feed, server: Server
+    page: Page, feed: Feed, server: Server, now: float
 ) -> None:
     feed.start("CA-1", ago_s=80)
     page.open(server, "calls")

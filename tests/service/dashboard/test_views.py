@@ -10,7 +10,7 @@ COUNT = {"emotion": "anger", "fired": 4, "taken": 2, "muted": 0, "dismissed": {"
 
 
 def test_a_call_is_shown_whole_with_its_alerts_and_every_reading(
-    page: Page, feed: Feed, server: Server
+    page: Page, feed: Feed, server: Server, now: float
 ) -> None:
     feed.start("CA 1#", ago_s=65, facts=FACTS, metadata={"tier": "gold"})
     feed.read("CA 1#", 15.0, NEUTRAL, heard_s=5)
@@ -20,7 +20,7 @@ def test_a_call_is_shown_whole_with_its_alerts_and_every_reading(
     page.shows("#call-title", "+49 30 1234567")
     assert "tier\ngold" in page.text(".facts")
     page.shows(".evidence", "It rose by 1 reading: 0.83.")
-    page.shows(".one .none", "0:10 of speech in 1:0")
+    page.shows(".one .none", "0:10 of speech in 1:05")
     assert page.count(".chart canvas") == 1
     page.press(".readings summary")
     assert len(page.texts(".readings tbody tr")) == 2
