@@ -86,7 +86,7 @@ tools:
 	fi
 
 test: install tools lint ## all tests but those of the containers, after lint
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder # calls in real time mostly wait; long files first
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder # calls in real time mostly wait; long files first
 
 test-fast: install ## the tests that need no browser, no real time, no training: under a minute
 	$(BIN)/pytest -n 2 -m "not docker and not slow and not campaign" --hypothesis-profile fast

@@ -1,4 +1,5 @@
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,16 @@ SLOW = (
 
 # Files that take a minute or more come first, so that no process is left alone with one at the end.
 LONG = ("training/test_smoke.py", "e2e", "faults", "training/study", "training/test_train.py")
+
+
+def pytest_configure() -> None:
+    """Takes signals that the shell ignores for a job in the background: children inherit that."""
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

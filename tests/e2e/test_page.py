@@ -105,8 +105,9 @@ def test_supervisors_share_angry_calls(tmp_path: Path, redis_server: RedisServer
         told: dict[str, str] = {}  # what the page says to who pressed in vain, for some seconds
         while not told:
             for name, page in (("Ada", ada), ("Ben", ben)):
-                if texts := page.locator(".problem").all_inner_texts():
-                    told[name] = texts[0]
+                for text in page.locator(".problem").all_inner_texts():
+                    if " has it since " in text:
+                        told[name] = text
         for page in (ada, ben, vic):
             expect(page.locator("#in-hand .handled")).to_contain_text("taken by ")
             expect(page.locator("#needed li")).to_have_count(0)

@@ -17,7 +17,7 @@ def test_an_empty_page_explains_what_to_do(page: Page, feed: Feed, server: Serve
 
 
 def test_calls_stand_by_their_start_and_the_ended_last(
-    page: Page, feed: Feed, server: Server
+    page: Page, feed: Feed, server: Server, now: float
 ) -> None:
     feed.start("CA-1", ago_s=300)
     feed.start("CA-2", ago_s=65, facts=FACTS)
@@ -25,7 +25,7 @@ def test_calls_stand_by_their_start_and_the_ended_last(
     page.open(server, "calls")
     page.shows(".call .sounds", "no speech yet")
     assert page.texts(".call .name") == ["CA-1", "+49 30 1234567", "CA-3"]
-    assert page.texts(".call .about")[1].startswith("queue billing · with Ann Lee · 1:0")
+    assert page.texts(".call .about")[1].startswith("queue billing · with Ann Lee · 1:05")
     feed.alert("CA-3", "firing", since_s=2)
     page.shows(".call.needs .sounds", "sounds angry (0.83)")
     assert page.texts(".call .name") == ["CA-1", "+49 30 1234567", "CA-3"]

@@ -120,7 +120,7 @@ def test_a_pending_alert_is_outlined_on_the_ribbon_and_a_firing_one_filled(
     assert page.pixels(50)[2][3] == 0, "outlined still where it was pending"
 
 
-def test_a_burst_is_drawn_once_a_frame(page: Page, feed: Feed, server: Server) -> None:
+def test_a_burst_is_drawn_once_a_frame(page: Page, feed: Feed, server: Server, now: float) -> None:
     feed.start("CA-1", ago_s=200)
     page.open(server, "calls")
     wait_until(lambda: page.pixels(1))

@@ -233,6 +233,7 @@ def assert_ended(group: int, within_s: float = ENOUGH_S) -> None:
     pytest.fail(f"{group}: some of its processes are still running")
 
 
+@pytest.mark.campaign
 def test_a_killed_study_continues_to_the_same_bits(
     script: Path,
     tiny_file: Path,
