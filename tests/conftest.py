@@ -30,14 +30,11 @@ SLOW = (
 LONG = ("training/test_smoke.py", "e2e", "faults", "training/study", "training/test_train.py")
 
 
-def pytest_configure() -> None:
-    """Takes signals that the shell ignores for a job in the background: children inherit that."""
-    for number, handler in (
-        (signal.SIGINT, signal.default_int_handler),
-        (signal.SIGHUP, signal.SIG_DFL),
-    ):
-        if signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(number, handler)
+@pytest.fixture(autouse=True)
+def signals_are_taken() -> None:
+    """Undoes what a shell's background job, or a test before, left ignored: children inherit it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -337,8 +337,7 @@ def test_a_failed_run_does_not_affect_the_others_and_is_retried(
     assert (found.failed, set(found.finished)) == ((bad,), set(good))
 
     (tmp_path / bad.name / "last.pt").unlink()
-    reports = run_here(config, corpora, tmp_path, cache)
-    assert {run for run, _ in reports} == {bad}
+    assert {run for run, _ in run_here(config, corpora, tmp_path, cache)} == {bad}
     assert outcome(list(plan(config)), tmp_path).failed == ()
     assert_same(tmp_path, whole[0], config)
 
