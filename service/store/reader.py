@@ -28,6 +28,7 @@ from service.store.views import (
 
 READINGS_PAGE = 500
 SCANNED = 5000  # alerts that are read for one page of those that match a filter
+SCANNED_AT_ONCE = 500  # of them
 
 ALL = AlertFilter()
 
@@ -132,22 +133,23 @@ class Reader:
                 follows, if that many alerts were read and did not match.
         """
         _check_limit(limit)
+        size = limit if wanted == ALL else max(limit, SCANNED_AT_ONCE)
         found: list[AlertView] = []
         last = before
         with replies_required():
-            for _ in range(SCANNED // limit + 1):
-                ids = await self._alert_ids(last, limit + 1, wanted.until)
-                hashes = await self._hashes([alert_key(id) for id in ids[:limit]])
+            for _ in range(-(-SCANNED // size)):
+                ids = await self._alert_ids(last, size + 1, wanted.until)
+                hashes = await self._hashes([alert_key(id) for id in ids[:size]])
                 views = [AlertView.from_hash(fields) for fields in hashes]
                 for view in views:
                     if wanted.matches(view):
                         found.append(view)
                         if len(found) == limit:
-                            rest = len(ids) > limit or view.alert_id != ids[-1]
+                            rest = len(ids) > size or view.alert_id != ids[-1]
                             return AlertPage(alerts=found, next=view.alert_id if rest else None)
-                if len(ids) <= limit or any(map(wanted.is_before, views)):
+                if len(ids) <= size or any(map(wanted.is_before, views)):
                     return AlertPage(alerts=found, next=None)
-                last = ids[limit - 1]
+                last = ids[size - 1]
         return AlertPage(alerts=found, next=last)
 
     async def _alert_ids(self, before: str | None, count: int, until: float | None) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 from model.labels import Emotion
 from service.events import Track
 from service.store import keys
+from service.store.alert_filter import AlertFilter
 from service.store.errors import BadCursor
 from service.store.store import Store
 from service.store.views import CALL_ALERTS_LIMIT
@@ -191,17 +192,32 @@ async def test_alerts_that_fired_come_in_pages_newest_first(backend: Backend) ->
                 store.transition("s1", step, NOW + n // 2)
         store.transition("s1", transition(1, PENDING, alert_id="never-fired"), NOW)
         await delivered(store)
-        first = await store.alerts(None, 3)
+        first = await store.reader.alerts(None, 3)
         store.transition("s1", transition(1, FIRING, alert_id="newer"), NOW + 100)
         await delivered(store)
-        second = await store.alerts(first.next, 3)
-        third = await store.alerts(second.next, 3)
+        second = await store.reader.alerts(first.next, 3)
+        third = await store.reader.alerts(second.next, 3)
         assert [[a.alert_id for a in page.alerts] for page in (first, second, third)] == [
             ["a6", "a5", "a4"],
             ["a3", "a2", "a1"],
             ["a0"],
         ]
         assert third.next is None
-        assert (await store.alerts("long-gone", 3)).alerts == []
+        assert (await store.reader.alerts("long-gone", 3)).alerts == []
         with pytest.raises(ValueError, match="got a limit of 0, expected 1 or more"):
-            await store.alerts(None, 0)
+            await store.reader.alerts(None, 0)
+
+
+async def test_alerts_that_match_nothing_are_read_many_at_once(real: Backend) -> None:
+    async with running(real.store()) as store:
+        store.call_started("s1", started(), NOW)
+        for n in range(300):
+            for number, state in enumerate((PENDING, FIRING), 1):
+                store.transition("s1", transition(number, state, alert_id=f"a{n}"), NOW + n)
+        await delivered(store)
+        await store.reader.alerts(None, 1)  # loads the script
+        await real.redis.config_resetstat()
+        page = await store.reader.alerts(None, 1, AlertFilter(queue="none"))
+        stats = await real.redis.info("commandstats")
+    assert (page.alerts, page.next) == ([], None)
+    assert stats["cmdstat_evalsha"]["calls"] <= 2
