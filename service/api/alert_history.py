@@ -13,6 +13,7 @@ from model.labels import Emotion
 from service.api.access import IdentityDep
 from service.api.calls import Limit
 from service.api.services import ServicesDep
+from service.cells import text_cell
 from service.store.alert_filter import AlertFilter
 from service.store.views import AlertPage, AlertView
 
@@ -24,7 +25,6 @@ COLUMNS = (
     *("alert_id", "fired_at", "call_id", "queue", "emotion", "state", "peak", "since_s"),
     *("resolved_at_s", "taken_by", "dismissed_by", "dismissed_why", "note"),
 )
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # with which a spreadsheet begins to compute
 
 Text = Annotated[str | None, Query(max_length=500)]
 
@@ -93,17 +93,18 @@ def as_csv(alerts: Iterable[AlertView]) -> str:
         taken, dismissed, note = alert.taken, alert.dismissed, alert.note
         rows.writerow(
             [
-                *(_cell(alert.alert_id), at, _cell(alert.call_id), _cell(alert.queue or "")),
+                *(
+                    text_cell(alert.alert_id),
+                    at,
+                    text_cell(alert.call_id),
+                    text_cell(alert.queue or ""),
+                ),
                 *(alert.emotion, alert.state, f"{alert.peak:.2f}", f"{alert.since_s:.1f}"),
                 "" if alert.resolved_at_s is None else f"{alert.resolved_at_s:.1f}",
-                _cell(taken.by if taken else ""),
-                _cell(dismissed.by if dismissed else ""),
+                text_cell(taken.by if taken else ""),
+                text_cell(dismissed.by if dismissed else ""),
                 dismissed.why if dismissed else "",
-                _cell(note.text if note else ""),
+                text_cell(note.text if note else ""),
             ]
         )
     return text.getvalue()
-
-
-def _cell(text: str) -> str:
-    return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text

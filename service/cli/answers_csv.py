@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.labels import EMOTIONS, STYLES
-from service.cli.csv_table import CsvTable, file_cell, text_cell
+from service.cells import text_cell
+from service.cli.csv_table import CsvTable, file_cell
 
 if TYPE_CHECKING:
     from service.classification import Classification

@@ -7,9 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from service.cells import is_formula
 from service.errors import KanjoError
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet takes a text for one
 
 
 class UnusableTable(KanjoError):
@@ -26,12 +25,7 @@ class UnusableTable(KanjoError):
 
 def file_cell(path: Path) -> str:
     """Returns a path of the same file as a cell that no spreadsheet takes for a formula."""
-    return f"./{path}" if str(path).startswith(FORMULA) else str(path)
-
-
-def text_cell(text: str) -> str:
-    """Returns the text as a cell that no spreadsheet takes for a formula: quoted if it would be."""
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return f"./{path}" if is_formula(str(path)) else str(path)
 
 
 class CsvTable:

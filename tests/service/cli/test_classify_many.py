@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from model import SHIPPED, artifact
-from service.cli.csv_table import text_cell
+from service.cells import text_cell
 from tests.limits import ENOUGH_S
 from tests.service.cli.command import ANGRY, KANJO, invoke
 
