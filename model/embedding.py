@@ -169,11 +169,6 @@ class EmbeddingSpec:
             spans[-1] = Span(spans[-1].start, hops)
         return spans
 
-    def window_of(self, spans: Sequence[Span]) -> list[Span]:
-        """Returns the window that ends with a stretch's last chunk: those of at most 7.5 s."""
-        end = spans[-1].end
-        return [span for span in spans if end - span.start <= self.window_hops]
-
 
 def rows_in(steps: int, row_steps: int) -> int:
     """Returns the rows of so many steps: the nearest number to `steps / row_steps`, 1 or more."""

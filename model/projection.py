@@ -51,7 +51,7 @@ class Projection(nn.Module):
 
 
 class NoProjection(nn.Module):
-    """Leaves values as they are."""
+    """Stands where there is no projection, and returns values as they are."""
 
     def forward(self, values: Tensor) -> Tensor:
         return values

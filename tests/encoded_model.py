@@ -1,5 +1,6 @@
 """A tiny model on embeddings, with its encoder inside, for where the real one is not needed."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import torch
 
 from model.artifact import Thresholds
-from model.embedding import EmbeddingSpec
+from model.embedding import EmbeddingSpec, Span
 from model.encoder import Encoder, save_encoder
 from model.encoder_config import EncoderConfig
 from model.export import export
@@ -31,6 +32,12 @@ def tiny_encoder() -> Encoder:
 def tiny_spec() -> EmbeddingSpec:
     """Returns the spec of a network on that encoder's embeddings."""
     return EmbeddingSpec(encoder=TINY, digest=tiny_encoder().digest())
+
+
+def window_of(spec: EmbeddingSpec, spans: Sequence[Span]) -> list[Span]:
+    """Returns the window that ends with a stretch's last chunk: those of at most 7.5 s."""
+    end = spans[-1].end
+    return [span for span in spans if end - span.start <= spec.window_hops]
 
 
 def tiny_training(features: FeatureSpec | None = None) -> dict[str, Any]:

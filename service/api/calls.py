@@ -1,4 +1,4 @@
-"""Routes that list calls."""
+"""The routes that list calls, and that return one with its readings and alerts."""
 
 from http import HTTPStatus
 from typing import Annotated, Any

@@ -63,7 +63,7 @@ class AnyHop:
         return end
 
     def finish(self, end: int) -> None:
-        """Does nothing."""
+        """Does nothing with the end of a stretch, for which nothing is kept."""
 
     def window_start(self, end: int) -> int:
         return max(self._start, end - self._longest)

@@ -28,7 +28,7 @@ from service.store.reader import READINGS_PAGE, Reader
 from service.store.receipt import Receipt
 from service.store.redis_client import RedisClient, endless_retry
 from service.store.summary import Summaries
-from service.store.views import AlertPage, CallDetail, CallPage, StreamEvent
+from service.store.views import CallDetail, CallPage, StreamEvent
 from service.store.write_script import EVENTS_LIMIT, READINGS_LIMIT, WriteScript
 from service.store.writer import HEARTBEAT_S, LOST_AFTER_S, MEMORY_LIMIT, Writer
 
@@ -319,10 +319,6 @@ class Store:
     ) -> CallDetail | None:
         """Returns a call with a page of its readings (`Reader.call`); None if unknown."""
         return await self.reader.call(call_id, before, limit)
-
-    async def alerts(self, before: str | None, limit: int) -> AlertPage:
-        """Returns alerts that fired, newest first; `before` is the `next` of an earlier page."""
-        return await self.reader.alerts(before, limit)
 
     async def cursor(self) -> str:
         """Returns the id of the last event: later reads show the effect of all events up to it."""

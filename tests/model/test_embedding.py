@@ -18,6 +18,7 @@ from model.embedding import (
 )
 from model.encoder_config import EncoderConfig
 from model.encoder_frames import EncoderFrameSpec, encoder_frames
+from tests.encoded_model import window_of
 
 SPEC = EmbeddingSpec()
 GRIDS = [SPEC, replace(SPEC, first_chunk_s=0.8, chunk_s=2.0, least_chunk_s=0.5)]
@@ -73,7 +74,7 @@ def test_the_chunks_of_a_call_are_those_of_the_documentation() -> None:
 @given(hops=st.integers(1, 3000))
 def test_a_window_is_the_last_chunks_that_fit(spec: EmbeddingSpec, hops: int) -> None:
     spans = spec.chunk_spans(hops)
-    window = spec.window_of(spans)
+    window = window_of(spec, spans)
     assert window == spans[-len(window) :]
     assert hops - window[0].start <= spec.window_hops
     if len(window) < len(spans):

@@ -78,7 +78,7 @@ async def test_an_alert_fires_once_and_is_resolved_by_the_end_of_the_call() -> N
             await until(lambda: FIRING in live.states)
             summary = await live.end()
         assert await calls.context.store.flush(ENOUGH_S)
-        page = await calls.context.store.alerts(None, 10)
+        page = await calls.context.store.reader.alerts(None, 10)
     assert live.states == [PENDING, FIRING, RESOLVED]
     assert summary.alerts == 1
     last = live.results[-1]

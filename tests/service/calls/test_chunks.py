@@ -16,6 +16,7 @@ from model.features import Frames
 from model.gate import HOP_S, HOP_SAMPLES, GateSpec, Stretch, speech_spans
 from model.speech_check_file import load_check
 from service.calls.windows import Window, WindowCutter
+from tests.encoded_model import window_of
 from tests.service.calls.cutting import (
     FIRST_S,
     GATE,
@@ -90,7 +91,7 @@ def test_every_window_is_the_last_chunks_of_its_stretch_as_training_cuts_it() ->
     for stretch, windows in stretches(pcm):
         for window in windows:
             start, end = hops(window)
-            spans = SPEC.window_of(SPEC.chunk_spans(end - stretch.start))
+            spans = window_of(SPEC, SPEC.chunk_spans(end - stretch.start))
             assert start == stretch.start + spans[0].start
             expected = trained(pcm, stretch.start, spans)
             for chunk, frames in zip(chunks(window), expected, strict=True):
@@ -155,7 +156,7 @@ def test_other_times_take_the_next_chunk_and_leave_the_chunks_as_they_are(
     cut_ends = [*range(first, whole, step)]
     assert ends[:-1] == [end - stretch.start for end in cut_ends]
     for window in cut(pcm, into=cutter(None, hop_s, first_s)):
-        spans = SPEC.window_of(SPEC.chunk_spans(hops(window)[1]))
+        spans = window_of(SPEC, SPEC.chunk_spans(hops(window)[1]))
         for chunk, frames in zip(chunks(window), trained(pcm, 0, spans), strict=True):
             np.testing.assert_array_equal(chunk.frames(SPEC), frames)
 

@@ -92,7 +92,7 @@ async def test_a_refusal_stops_the_analysis_at_once_and_leaves_nothing() -> None
         assert [(entry.name, entry.action) for entry in page] == [("Ada", "refused")]
         assert await kept(calls) == []
         assert await calls.context.store.call("call-1") is None
-        assert (await calls.context.store.alerts(None, 10)).alerts == []
+        assert (await calls.context.store.reader.alerts(None, 10)).alerts == []
     assert len(calls) == 0
 
 

@@ -51,7 +51,7 @@ async def test_a_running_call_goes_on_by_the_rules_of_its_queue_as_they_are_now(
             await until(lambda: tolerated.states == [PENDING, FIRING])
             store = calls.context.store
             assert await store.flush(ENOUGH_S)
-            alerts = {alert.queue: alert for alert in (await store.alerts(None, 10)).alerts}
+            alerts = {alert.queue: alert for alert in (await store.reader.alerts(None, 10)).alerts}
             assert alerts["usual"].muted_until is None
             assert (alerts["tolerant"].muted_until or 0) > time.time()
             for live in (tolerated, usual):

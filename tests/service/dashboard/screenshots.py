@@ -93,7 +93,7 @@ def shoot(page: Page, name: str, view: str, shown: str) -> None:
 
 
 def main() -> None:
-    """Makes all pictures."""
+    """Makes the pictures of every view in light and dark, for a desktop and a telephone."""
     Path(FOLDER).mkdir(parents=True, exist_ok=True)
     with chromium() as browser:
         for size, options in SIZES.items():

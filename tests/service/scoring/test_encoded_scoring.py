@@ -77,7 +77,7 @@ def inputs_of(windows: Sequence[Window]) -> list[ChunkedInput]:
 
 
 def numbers(posteriors: Sequence[Posterior]) -> np.ndarray:
-    """(N, 6)"""
+    """Returns the probabilities (N, 6) of the emotions and then of the styles."""
     return np.array([[*p.emotion.values(), *p.style.values()] for p in posteriors])
 
 

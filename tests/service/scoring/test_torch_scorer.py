@@ -42,7 +42,7 @@ def window(frames: int, start: int = 900, utterances: int = 0) -> ModelInput:
 
 
 def numbers(posteriors: list[Posterior]) -> np.ndarray:
-    """(N, 6)"""
+    """Returns the probabilities (N, 6) of the emotions and then of the styles."""
     return np.array([[*p.emotion.values(), *p.style.values()] for p in posteriors])
 
 

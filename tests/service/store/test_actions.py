@@ -74,7 +74,7 @@ async def test_an_action_is_in_stream_audit_and_events_with_the_whole_alert(
         )
         assert second["version"] == first["version"] + 1 == 4
         assert second["dismissed"]["why"] == "not_angry"
-        assert (await store.alerts(None, 10)).alerts == [dismissed]
+        assert (await store.reader.alerts(None, 10)).alerts == [dismissed]
         [step] = [s for _, s in await backend.redis.xrange(keys.ALERTS) if s.get("why")]
         assert (step["action"], step["number"], step["state"]) == ("dismiss", "2", "firing")
         entry = (await store.audit.page(None, 1)).entries[0]

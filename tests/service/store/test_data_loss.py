@@ -69,7 +69,7 @@ async def test_live_calls_and_open_alerts_are_written_again_before_anything_else
             "a-firing": FIRING,
             "a-pending": PENDING,
         }
-        [fired] = (await store.alerts(None, 10)).alerts
+        [fired] = (await store.reader.alerts(None, 10)).alerts
         assert (fired.alert_id, fired.at) == ("a-firing", NOW + 2)
         # Once: what comes later neither repeats nor lacks a step.
         store.transition("s1", transition(3, RESOLVED, alert_id="a-firing"), NOW + 5)
@@ -153,7 +153,7 @@ async def test_a_part_that_is_lost_alone_is_written_again(real: Backend, lost: s
         after = await real.everything()
         for key in (lost, keys.session_alerts_key("s1"), keys.ALERTS_BY_TIME):
             assert after[key] == before[key]
-        assert (await store.alerts(None, 10)).alerts[0].state == FIRING
+        assert (await store.reader.alerts(None, 10)).alerts[0].state == FIRING
 
 
 async def test_subscribers_get_what_is_written_again_as_states_that_they_have(

@@ -68,7 +68,9 @@ async def test_all_sessions_of_a_call_leave_no_trace_and_others_stay(backend: Ba
         assert (entry.name, entry.action, entry.session) == ("Ada", "purged", "s3")
         assert await store.sessions(CALL) == []
         assert await store.call(CALL) is None
-        assert [alert.call_id for alert in (await store.alerts(None, 10)).alerts] == ["call-2"]
+        assert [alert.call_id for alert in (await store.reader.alerts(None, 10)).alerts] == [
+            "call-2"
+        ]
 
 
 async def test_late_writes_of_an_erased_session_change_nothing(backend: Backend) -> None:

@@ -33,7 +33,7 @@ async def test_calls_and_alerts_are_in_their_order_whatever_the_services_clocks_
         assert await backend.redis.zrange(keys.CALLS_BY_TIME, 0, -1) == [
             f"call-{n}" for n in range(4)
         ]
-        assert [alert.alert_id for alert in (await fast.alerts(None, 10)).alerts] == [
+        assert [alert.alert_id for alert in (await fast.reader.alerts(None, 10)).alerts] == [
             f"a{n}" for n in (3, 2, 1, 0)
         ]
         # All three sets are of one clock, and so agree on what is older than the retention.
@@ -59,7 +59,7 @@ async def test_what_waited_for_redis_is_placed_where_it_happened(real: Backend) 
         # It fired ten minutes before the other and arrives after it.
         away.transition("s1", waiting, now - 600)
         await delivered(away)
-        page = await there.alerts(None, 10)
+        page = await there.reader.alerts(None, 10)
         assert [alert.alert_id for alert in page.alerts] == ["direct", "waited"]
 
 

@@ -27,7 +27,7 @@ async def test_reads_fail_while_redis_is_away_and_writes_do_not(real: Backend) -
         whole_call(store)
         with pytest.raises(StoreUnavailable, match="got no answer from Redis"):
             await store.cursor()
-        for reply in (store.calls(None, 1), store.call("call-1"), store.alerts(None, 1)):
+        for reply in (store.calls(None, 1), store.call("call-1"), store.reader.alerts(None, 1)):
             with pytest.raises(StoreUnavailable):
                 await reply
         assert store.pending_writes == 8

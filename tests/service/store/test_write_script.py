@@ -82,7 +82,7 @@ async def test_a_new_session_with_a_used_call_id_replaces_call_and_readings(
         assert (call.session, call.state, call.metadata) == ("s2", "live", {"queue": "sales"})
         assert [r.number for r in call.readings] == [1]
         assert call.alerts == []
-        assert [alert.alert_id for alert in (await store.alerts(None, 10)).alerts] == [
+        assert [alert.alert_id for alert in (await store.reader.alerts(None, 10)).alerts] == [
             "s1-caller-anger-1"
         ]
 
@@ -161,7 +161,7 @@ async def test_what_is_older_than_the_retention_is_gone(backend: Backend) -> Non
             return await backend.redis.keys("kanjo:*") == [keys.DATA]
 
         await until(all_gone)
-        assert (await store.alerts(None, 10)).alerts == []
+        assert (await store.reader.alerts(None, 10)).alerts == []
         assert (await store.calls(None, 10)).calls == []
 
 

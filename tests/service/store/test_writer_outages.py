@@ -166,7 +166,7 @@ async def test_kill_9_between_disk_and_redis_loses_nothing(real: Backend) -> Non
     async with running(real.store("o")) as store:
         assert store.pending_writes == 101
         await delivered(store)
-        assert len((await store.alerts(None, 100)).alerts) == 50
+        assert len((await store.reader.alerts(None, 100)).alerts) == 50
     assert await real.transitions() == [
         (f"a{n}", str(number), state)
         for n in range(50)
