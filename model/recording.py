@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from model.audio import Pcm, Resampler, quantised
 from model.containers import BadRecording, Part, PartFile, parts
+from model.interrupts import KeptInterrupts
 
 RATES = (8_000, 48_000)  # Hz
 BLOCK_FRAMES = 16_384
@@ -101,7 +102,7 @@ class _Reader:
         return np.concatenate(pieces)
 
     def _read_part(self, file: BinaryIO, part: Part, pieces: list[Pcm]) -> None:
-        with soundfile.SoundFile(PartFile(file, part)) as sound:
+        with KeptInterrupts() as interrupts, soundfile.SoundFile(PartFile(file, part)) as sound:
             rate = sound.samplerate
             self._check(rate, sound.channels)
             tracks = sound.channels if self._channel is None else 1
@@ -109,6 +110,7 @@ class _Reader:
             left = int((self._max_s - self._read_s) * rate) + 1
             frames = 0
             while left > 0:
+                interrupts.deliver()
                 block = sound.read(min(BLOCK_FRAMES, left), dtype="float32", always_2d=True)
                 left -= len(block)
                 frames += len(block)

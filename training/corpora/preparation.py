@@ -15,6 +15,7 @@ from model.audio import SAMPLE_RATE, Pcm, quantised, resample
 from model.containers import BadRecording, PartFile, parts
 from model.features import FeatureSpec
 from model.files import atomic_write
+from model.interrupts import KeptInterrupts
 from model.labels import EMOTIONS
 from model.recording import EmptyRecording, decode_all
 from training.corpora import READERS, callcentre, iemocap
@@ -202,7 +203,7 @@ def _stretch(file: BinaryIO, source: Source) -> Pcm:
     found = parts(file)
     if len(found) != 1:
         raise BadRecording(f"{len(found)} joined recordings", "one that times can be looked up in")
-    with soundfile.SoundFile(PartFile(file, found[0])) as sound:
+    with KeptInterrupts(), soundfile.SoundFile(PartFile(file, found[0])) as sound:
         rate = sound.samplerate
         first, last = round(source.start_s * rate), round(source.end_s * rate)
         if first >= min(last, sound.frames) or last > sound.frames + LATE_S * rate:
