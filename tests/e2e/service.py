@@ -4,8 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,9 +12,9 @@ from typing import Self
 
 import httpx
 
+from tests.forked import Forked
 from tests.limits import ENOUGH_S
 
-ROOT = Path(__file__).parents[2]
 STOPPED_WITHIN_S = 35.0  # drain_s is 20
 
 
@@ -51,16 +49,12 @@ class Service:
         token = settings.get("metrics_token")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._log = state / "service.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
 
     def start(self, until: str = "/readyz") -> None:
         """Starts the process and returns when GET `until` responds with 200."""
         assert self._process is None, "already started"
-        with self._log.open("ab") as log:
-            command = [sys.executable, "-m", "service.cli", "serve"]
-            self._process = subprocess.Popen(
-                command, cwd=ROOT, env=self._environ, stdout=log, stderr=log
-            )
+        self._process = Forked(["serve"], self._environ, self._log, self._log)
         deadline = time.monotonic() + ENOUGH_S
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
@@ -68,7 +62,7 @@ class Service:
                     return
             except httpx.TransportError:
                 pass
-            time.sleep(0.1)
+            time.sleep(0.05)
         self.kill()
         raise AssertionError(f"the service did not start:\n{self.log}")
 

@@ -13,9 +13,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.chromium import MISSING, chromium
-from tests.e2e.service import ROOT, Service
+from tests.e2e.service import Service
 from tests.limits import ENOUGH_S
-from tests.paths import SAMPLES
+from tests.paths import ROOT, SAMPLES
 
 ANGRY = str(SAMPLES / "sounds-angry.flac")
 

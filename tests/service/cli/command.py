@@ -4,6 +4,8 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -11,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from service.cli.main import app
 from service.replay.demo import SAMPLES
-from tests.limits import ENOUGH_S
+from tests.forked import Forked
 
 KANJO = [sys.executable, "-m", "service.cli"]
 ANGRY = str(SAMPLES[0])
@@ -25,13 +27,12 @@ def invoke(*arguments: object, **environ: object) -> Result:
 
 def run(*arguments: object, **environ: object) -> subprocess.CompletedProcess[str]:
     """Runs the command in a process of its own."""
-    return subprocess.run(
-        [*KANJO, *map(str, arguments)],
-        env={**os.environ, **{name: str(value) for name, value in environ.items()}},
-        capture_output=True,
-        text=True,
-        timeout=ENOUGH_S,
-    )
+    given = [str(argument) for argument in arguments]
+    env = {**os.environ, **{name: str(value) for name, value in environ.items()}}
+    with tempfile.TemporaryDirectory() as folder:
+        out, errors = Path(folder, "out"), Path(folder, "errors")
+        code = Forked(given, env, out, errors).wait()
+        return subprocess.CompletedProcess(given, code, out.read_text(), errors.read_text())
 
 
 def free_port() -> int:

@@ -1,7 +1,6 @@
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.forked import Forked
 from tests.limits import ENOUGH_S
-from tests.service.cli.command import KANJO, free_port
+from tests.service.cli.command import free_port
 
 
 @pytest.fixture
@@ -30,12 +30,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log = tmp_path_factory.mktemp("service") / "log"
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    with log.open("wb") as file:
-        serving = subprocess.Popen(
-            [*KANJO, "serve", "--port", str(port)],
-            env={**os.environ, "KANJO_BATCH_MAX": "1", "KANJO_LOG_FORMAT": "json"},
-            stderr=file,
-        )
+    settings = {"KANJO_BATCH_MAX": "1", "KANJO_LOG_FORMAT": "json"}
+    serving = Forked(["serve", "--port", str(port)], {**os.environ, **settings}, log, log)
     try:
         for _ in range(600):
             if _status(f"{url}/readyz") == 200:
