@@ -13,12 +13,37 @@ import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Protocol
 
 from tests.limits import ENOUGH_S
 from tests.paths import ROOT
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["service.server", "service.app", "service.cli.main"])
+
+
+class Running(Protocol):
+    """A running command, with what tests use of `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float = ...) -> int: ...
+
+    def send_signal(self, number: signal.Signals, /) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+def typed(
+    arguments: Sequence[str], environ: Mapping[str, str], out: Path, errors: Path
+) -> subprocess.Popen[bytes]:
+    """Starts the command as if it were typed, for what measures memory and time to start."""
+    command = [sys.executable, "-m", "service.cli", *arguments]
+    with out.open("ab") as of_out, errors.open("ab") as of_errors:
+        return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=of_out, stderr=of_errors)
 
 
 class Forked:

@@ -15,6 +15,7 @@ from rich.table import Table
 from service.replay.demo import SAMPLES
 from service.replay.player import Recording, ReplaySummary, replay
 from tests.e2e.service import Service
+from tests.forked import typed
 from tests.redis_server import RedisServer
 
 CALLS = 40
@@ -33,6 +34,12 @@ def recordings() -> list[Recording]:
         for seconds in LENGTHS_S
         for call in whole
     ]
+
+
+class TypedService(Service):
+    """A service that is no fork of the tests' process, with which it would share memory."""
+
+    begin = staticmethod(typed)
 
 
 async def measure(service: Service) -> tuple[ReplaySummary, list[float]]:
@@ -56,7 +63,7 @@ def tables() -> Iterator[Table]:
     with tempfile.TemporaryDirectory() as folder:
         redis = RedisServer(Path(folder))  # in the service's own memory calls would stay
         redis.start()
-        service = Service(
+        service = TypedService(
             Path(folder), redis_url=redis.url, batch_max=16, max_speed=max(1.1, 2 * SPEED)
         )
         service.start()

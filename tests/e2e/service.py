@@ -12,7 +12,7 @@ from typing import Self
 
 import httpx
 
-from tests.forked import Forked
+from tests.forked import Forked, Running
 from tests.limits import ENOUGH_S
 
 STOPPED_WITHIN_S = 35.0  # drain_s is 20
@@ -34,6 +34,8 @@ class Service:
     no traceback.
     """
 
+    begin: Callable[..., Running] = Forked
+
     def __init__(self, state: Path, **settings: object) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -49,12 +51,12 @@ class Service:
         token = settings.get("metrics_token")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._log = state / "service.log"
-        self._process: Forked | None = None
+        self._process: Running | None = None
 
     def start(self, until: str = "/readyz") -> None:
         """Starts the process and returns when GET `until` responds with 200."""
         assert self._process is None, "already started"
-        self._process = Forked(["serve"], self._environ, self._log, self._log)
+        self._process = self.begin(["serve"], self._environ, self._log, self._log)
         deadline = time.monotonic() + ENOUGH_S
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
