@@ -2,10 +2,12 @@
 
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
+from model import model_file
 from service.telephony.shared.call_url import UrlTemplate
 from service.telephony.shared.facts import FACTS
 from service.telephony.shared.settings import Secret
@@ -111,12 +113,17 @@ def _call_url(template: str) -> str:
     return template
 
 
+def _model(given: object) -> object:
+    return model_file(given) if isinstance(given, str) else given
+
+
 FactNames = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_facts)]
 CallUrl = Annotated[str, AfterValidator(_call_url)]  # a template
 Issuer = Annotated[str, AfterValidator(_issuer)]
 LoginRoles = Annotated[dict[str, str], BeforeValidator(_roles)]
 # `oidc_client_secret`, which comes after `oidc_issuer` and `oidc_client_id`, or None without them.
 OidcSecret = Annotated[Secret | None, AfterValidator(_goes_with_issuer)]
+ModelFile = Annotated[Path, BeforeValidator(_model)]  # a shipped model's name, or a path
 Urls = Annotated[frozenset[str], BeforeValidator(_urls)]  # with commas between them
 # `proxy_addresses`, which come after `proxy_user_header`, or None without it.
 ProxyNetworks = Annotated[

@@ -18,10 +18,17 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from model import SHIPPED
+from model import MODELS, SHIPPED
 from service.caller_settings import CallerSettings
 from service.events import Track
-from service.setting_types import Issuer, LoginRoles, OidcSecret, ProxyNetworks, Urls
+from service.setting_types import (
+    Issuer,
+    LoginRoles,
+    ModelFile,
+    OidcSecret,
+    ProxyNetworks,
+    Urls,
+)
 from service.telephony.native.provider import NativeSettings
 from service.telephony.providers import PROVIDERS, Providers, legs
 from service.telephony.shared.provider import BridgeOptions
@@ -163,7 +170,9 @@ class ServiceSettings(BaseModel):
     max_frame_bytes: int = Field(524_288, ge=1024, description="largest message of audio")
 
     # Scoring
-    model: Path = Field(SHIPPED, description="artifact to load")
+    model: ModelFile = Field(
+        SHIPPED, description=f"artifact to load: a path, or one that ships: {', '.join(MODELS)}"
+    )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda")
     torch_threads: int = Field(1, ge=1, description="CPU threads for one batch")
     batch_max: int = Field(64, ge=1, le=256, description="most windows in one batch")

@@ -11,6 +11,7 @@ import typer
 
 from service.cli.console import INTERRUPTED, fail, out, report_error, shown
 from service.cli.environment import settings_from_environment
+from service.cli.options import ModelFile
 
 if TYPE_CHECKING:
     from model.recording import AudioChannel
@@ -30,15 +31,7 @@ def classify(
             "stereo.",
         ),
     ],
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            help="Artifact of the model.",
-            show_default="KANJO_MODEL, or the shipped model",
-        ),
-    ] = None,
+    model: ModelFile = None,
     url: Annotated[
         str | None,
         typer.Option(

@@ -10,22 +10,13 @@ import typer
 from service.cli.console import INTERRUPTED, fail, out
 from service.cli.dismissals import evaluate_dismissals
 from service.cli.environment import settings_from_environment
-from service.cli.options import OptionalCorpora
+from service.cli.options import ModelFile, OptionalCorpora
 from service.cli.training_extra import needs_training
 
 
 def evaluate_alerts(
     corpora: OptionalCorpora = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="KANJO_MODEL",
-            exists=True,
-            dir_okay=False,
-            help="Artifact of the model.",
-            show_default="the shipped model",
-        ),
-    ] = None,
+    model: ModelFile = None,
     out_folder: Annotated[
         Path, typer.Option("--out", help="Folder of the page, its picture and its figures.")
     ] = Path("runs/alerts"),
@@ -67,7 +58,7 @@ def evaluate_alerts(
     if not corpora:
         fail("got neither --corpora nor --from-redis, expected one of them", code=2)
     with needs_training():
-        from model import SHIPPED, artifact
+        from model import artifact
         from model.artifact import ArtifactError
         from model.labels import ALERTED_EMOTIONS
         from service.replay.simulation import CallSimulator
@@ -77,8 +68,8 @@ def evaluate_alerts(
         from training.alerts.thresholds import TradeoffConfig, TradeoffError, evaluate
         from training.data.manifest import ManifestError, read_corpora
         from training.data.recordings import RecordingError
-    settings = settings_from_environment()
-    path = model or SHIPPED
+    settings = settings_from_environment(model=model)
+    path = settings.model
     _check_writable(out_folder)
     if write:
         _check_writable(path.parent)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from model import MODELS, model_file
 from service import telephony
 
 # The providers that `replay` can play: the folders of the table in service/telephony/providers.py,
@@ -34,6 +35,26 @@ OptionalCorpora = Annotated[
         exists=True,
         help="Folder of prepared corpora, a folder with a manifest.csv each; may be repeated, and "
         "KANJO_CORPORA may name several, separated by a colon.",
+    ),
+]
+
+
+def _model_file(given: str) -> Path:
+    """Returns the file of a model given by its name or path; it must be there."""
+    path = model_file(given)
+    if not path.is_file():
+        raise typer.BadParameter(f"no file {given!r}, expected {', '.join(MODELS)} or a path")
+    return path
+
+
+ModelFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        parser=_model_file,
+        metavar="MODEL",
+        help=f"Artifact of the model: {', '.join(MODELS)}, or a path.",
+        show_default="KANJO_MODEL, or the shipped model",
     ),
 ]
 Cache = Annotated[

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from model import SHIPPED
+from model import MODELS, SHIPPED
 from model.artifact import FIRST_RANGE_S, HOP_RANGE_S, ServingSpec
 from service.settings import Settings
 
@@ -44,6 +44,12 @@ def test_variables_are_read_by_their_names() -> None:
     assert settings.hop_s == 0.5
     assert settings.redis_url == "rediss://user:secret@redis:6379/1"
     assert settings.device == "cuda:1"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_shipped_model_has_a_name(name: str) -> None:
+    assert Settings.from_env({"KANJO_MODEL": name}).model == MODELS[name]
+    assert MODELS[name].is_file()
 
 
 def test_the_environment_is_read_when_asked_not_when_imported(

@@ -104,6 +104,8 @@ def test_the_model_is_that_of_the_option_or_of_the_environment(tmp_path: Path) -
         assert result.exit_code == 0, result.output
         return str(json.loads(result.stdout)["model"]["name"])
 
+    assert answered_by("--model", "compact") == "kanjo-compact"
+    assert answered_by(KANJO_MODEL="compact") == "kanjo-compact"
     assert answered_by("--model", mine) == "mine"
     assert answered_by(KANJO_MODEL=other) == "other"
     assert answered_by("--model", mine, KANJO_MODEL=other) == "mine"
