@@ -145,6 +145,20 @@ class ConsentEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedEntry:
+    """A caller refused, so the session must be erased: the one entry that outlives its erasure."""
+
+    kind: ClassVar[str] = "refused"
+    droppable: ClassVar[bool] = False
+    session: str
+    call_id: str
+    name: str  # who said so
+
+    def arguments(self) -> Mapping[str, object]:
+        return {"session": self.session, "call_id": self.call_id, "name": self.name}
+
+
+@dataclass(frozen=True, slots=True)
 class ReadingEntry:
     """A window of a call was read."""
 
@@ -238,6 +252,7 @@ KINDS: frozenset[str] = frozenset(
         CallStartedEntry,
         CallJoinedEntry,
         ConsentEntry,
+        RefusedEntry,
         ReadingEntry,
         TransitionEntry,
         CallEndedEntry,

@@ -15,6 +15,7 @@ from service.store.keys import (
     CALLS_LIVE,
     CALLS_LIVE_BY_TIME,
     EVENTS,
+    REFUSED,
     actions_key,
     alert_key,
     call_key,
@@ -84,6 +85,17 @@ class Eraser:
                     pipeline.set(erased_key(session), 1, px=self._mark_ms)
                     pipeline.zrem(CALLS_LIVE, session)
                 await pipeline.execute()
+
+    async def refused(self) -> list[tuple[str, str, str]]:
+        """Returns the sessions to be erased, their call ids, and who refused."""
+        with replies_required():
+            found = await self._redis.hgetall(REFUSED)
+        return [(session, *json.loads(text)) for session, text in found.items()]
+
+    async def settle(self, session: str) -> None:
+        """Takes a session that is erased off those to be erased."""
+        with replies_required():
+            await self._redis.hdel(REFUSED, session)
 
     async def marked(self, sessions: Sequence[str]) -> set[str]:
         """Returns which of these sessions have been erased. Raises RedisError, OSError."""

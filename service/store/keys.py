@@ -4,6 +4,7 @@ ALERTS = "kanjo:alerts"  # stream: every transition of every alert
 AUDIT = "kanjo:audit"  # stream: who did what, never deleted with a call
 EVENTS = "kanjo:events"  # stream: what subscribers are sent
 MUTES = "kanjo:mutes"  # hash: the mutes that people set, as JSON by their ids
+REFUSED = "kanjo:refused"  # hash: call id and who refused, as JSON, by a session still to be erased
 DATA = "kanjo:data"  # string: a random id, another one after Redis has lost its data
 
 # The scores of the sorted sets are times of Redis's clock, which is one for all services.

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import chain, islice
 
-from service.store.entries import Entry
+from service.store.entries import Entry, RefusedEntry
 from service.store.receipt import Receipt
 
 
@@ -119,9 +119,14 @@ class MemoryQueue:
             self._others = deque(record for record in self._others if record not in discarded)
 
     def forget(self, session: str) -> None:
-        """Removes the entries of a session; their receipts never say that they are kept."""
+        """Removes the entries of a session, but a refusal; their receipts are never kept ones."""
         for queue in (self._on_disk, self._others):
-            others = [one for one in queue if getattr(one.entry, "session", None) != session]
+            others = [
+                one
+                for one in queue
+                if isinstance(one.entry, RefusedEntry)
+                or getattr(one.entry, "session", None) != session
+            ]
             queue.clear()
             queue.extend(others)
 

@@ -17,7 +17,15 @@ from typing import Concatenate, ParamSpec, TypeVar
 import structlog
 
 from service.errors import KanjoError
-from service.store.entries import KINDS, BadEntry, Command, Entry, deserialize, serialize
+from service.store.entries import (
+    KINDS,
+    BadEntry,
+    Command,
+    Entry,
+    RefusedEntry,
+    deserialize,
+    serialize,
+)
 from service.store.outbox_file import (
     DAMAGED,
     SetAside,
@@ -311,11 +319,14 @@ class Outbox:
 
     @_renewing
     def delete_session(self, session: str) -> None:
-        """Deletes the entries and the dead letters of a session, and from the files too."""
+        """Deletes a session's entries, but a refusal, and dead letters, and from the files too."""
         named = json.dumps(session)
         with self._transaction():
             for rows in ("entries", "dead_letters"):
-                self._db.execute(f"DELETE FROM {rows} WHERE instr(body, ?)", (named,))
+                self._db.execute(
+                    f"DELETE FROM {rows} WHERE instr(body, ?) AND kind != ?",
+                    (named, RefusedEntry.kind),
+                )
         self._deleted = True
         self._read()
         self.scrub()

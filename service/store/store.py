@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -26,7 +28,7 @@ from service.store.outbox import DeadLetter, Outbox
 from service.store.problems import Problem
 from service.store.reader import READINGS_PAGE, Reader
 from service.store.receipt import Receipt
-from service.store.redis_client import RedisClient, endless_retry
+from service.store.redis_client import RedisClient
 from service.store.summary import Summaries
 from service.store.views import CallDetail, CallPage, StreamEvent
 from service.store.write_script import EVENTS_LIMIT, READINGS_LIMIT, WriteScript
@@ -34,7 +36,8 @@ from service.store.writer import HEARTBEAT_S, LOST_AFTER_S, MEMORY_LIMIT, Writer
 
 log = structlog.get_logger()
 
-REFUSED_LIMIT = 10_000  # sessions that wait to be erased
+ERASE_EVERY_S = 5.0  # how often refused sessions of any service are looked for
+UNFORGOTTEN_LIMIT = 10_000  # refused sessions of which entries may be left in the outbox
 OUTBOX_LIMIT = 1_500_000  # entries that are not yet in Redis: two hours of 200 speaking callers
 
 
@@ -84,7 +87,9 @@ class Store:
         )
         self.disk = Disk(outbox, wall_clock=wall_clock)
         self._eraser = Eraser(redis, retention_s)
-        self._refused: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue(REFUSED_LIMIT)
+        self._unforgotten: deque[str] = deque(maxlen=UNFORGOTTEN_LIMIT)
+        self._refused = asyncio.Event()
+        self._erasing = asyncio.Lock()
         self.writer = Writer(
             redis,
             self.disk,
@@ -197,7 +202,7 @@ class Store:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.writer.run())
                 tasks.create_task(self.feed.run())
-                tasks.create_task(self._erase_refused())
+                tasks.create_task(self._keep_erasing())
                 if not self.embedded:
                     tasks.create_task(self._eviction.run())
         finally:
@@ -211,8 +216,8 @@ class Store:
         flushed = await self.writer.flush(timeout_s)
         try:
             async with asyncio.timeout(timeout_s if flushed else 0):
-                await self._refused.join()
-        except TimeoutError:
+                await self._erase_refused()
+        except (TimeoutError, StoreUnavailable, DiskFailed):
             return False
         return flushed
 
@@ -265,22 +270,37 @@ class Store:
     def refused(self, session: str, call_id: str, name: str) -> None:
         """Erases a session soon, because its caller refused; `name` is who said so.
 
-        It is tried until Redis and the disk have done it, or the process ends. When too many wait,
-        the oldest is given up, with an error in the log.
+        It is written as all else is, and so survives the end of the process; whichever service
+        finds it in Redis erases the session.
         """
-        if self._refused.full():
-            given_up, _, _ = self._refused.get_nowait()
-            self._refused.task_done()
-            log.error("erasure_given_up", session=given_up)
-        self._refused.put_nowait((session, call_id, name))
+        self.writer.refused(session, call_id, name)
+        self._unforgotten.append(session)
+        self._refused.set()
 
-    async def _erase_refused(self) -> NoReturn:
+    async def _keep_erasing(self) -> NoReturn:
         while True:
-            session, call_id, name = await self._refused.get()
-            erase = partial(self.erase, call_id, [session], name, "refused")
-            await endless_retry((StoreUnavailable, DiskFailed)).call_with_retry(erase, _ignore)
-            self._refused.task_done()
+            self._refused.clear()
+            with suppress(StoreUnavailable, DiskFailed):
+                await self._forget_refused()
+                await self.writer.flush(ERASE_EVERY_S)
+                await self._erase_refused()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ERASE_EVERY_S):
+                    await self._refused.wait()
         raise AssertionError("unreachable")
+
+    async def _forget_refused(self) -> None:
+        async with self._erasing:
+            while self._unforgotten:
+                await self.writer.forget(self._unforgotten[0])
+                self._unforgotten.popleft()
+
+    async def _erase_refused(self) -> None:
+        await self._forget_refused()
+        async with self._erasing:
+            for session, call_id, name in await self._eraser.refused():
+                await self.erase(call_id, [session], name, "refused")
+                await self._eraser.settle(session)
 
     # Erasure.
 
@@ -327,7 +347,3 @@ class Store:
     def events(self, after: str | None) -> AsyncGenerator[StreamEvent, None]:
         """Yields what happens from now on, or after the event `after` (`Feed.events`)."""
         return self.feed.events(after)
-
-
-async def _ignore(_: Exception) -> None:
-    """Does nothing with a failure of an erasure, which is tried again."""

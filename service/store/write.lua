@@ -33,7 +33,7 @@ local function redis_time(at) return string.format('%.6f', now_s - (sent_at - to
 
 -- The keys, as in keys.py.
 local DATA = 'kanjo:data'
-local ALERTS, EVENTS = 'kanjo:alerts', 'kanjo:events'
+local ALERTS, EVENTS, REFUSED = 'kanjo:alerts', 'kanjo:events', 'kanjo:refused'
 local ALERTS_BY_TIME, CALLS_BY_TIME = 'kanjo:alerts:by-time', 'kanjo:calls:by-time'
 local CALLS_LIVE, CALLS_LIVE_BY_TIME = 'kanjo:calls:live', 'kanjo:calls:live:by-time'
 local function alert_key(alert_id) return 'kanjo:alert:' .. alert_id end
@@ -156,6 +156,14 @@ function command.consent(f)
   if session ~= f.session or state ~= 'live' or consent == f.consent then return end
   redis.call('HSET', call, 'consent', f.consent)
   publish_call('call_started', call)
+end
+
+-- Marks a session as erased because its caller refused, and keeps what a service needs to erase it.
+-- f: session, call_id, name (who said so)
+function command.refused(f)
+  redis.call('SET', erased_key(f.session), 1, 'PX', retention_ms)
+  redis.call('ZREM', CALLS_LIVE, f.session)
+  redis.call('HSET', REFUSED, f.session, cjson.encode({ f.call_id, f.name }))
 end
 
 -- Confirms that a session is live.
@@ -316,6 +324,7 @@ local REQUIRED = {
   call_started = { 'session', 'call_id', 'bridge', 'tracks', 'metadata', 'started_at' },
   call_joined = { 'session', 'call_id', 'tracks', 'metadata' },
   consent = { 'session', 'call_id', 'consent' },
+  refused = { 'session', 'call_id', 'name' },
   heartbeat = { 'session', 'call_id' },
   reading = { 'session', 'call_id', 'number', 'track', 'end_s', 'data' },
   transition = { 'session', unpack(TRANSITION) },

@@ -24,6 +24,7 @@ from service.store.entries import (
     Entry,
     HeartbeatEntry,
     ReadingEntry,
+    RefusedEntry,
     SweepEntry,
     TransitionEntry,
     serialize,
@@ -197,6 +198,11 @@ class Writer:
         """Stores what the caller of a live session agreed to."""
         self._live.consent(session, consent)
         self._write(ConsentEntry(session, call_id, consent))
+
+    def refused(self, session: str, call_id: str, name: str) -> None:
+        """Stores that a session must be erased; `name` is who refused."""
+        self._live.end(session)
+        self._write(RefusedEntry(session, call_id, name))
 
     async def forget(self, session: str) -> None:
         """Removes what is kept of a session in this process, and takes no more of it.

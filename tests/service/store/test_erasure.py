@@ -10,11 +10,12 @@ from service.alerts.lifecycle import Action, ActionKind
 from service.events import CallFacts, Consent
 from service.store import keys
 from service.store.audit import AuditLog
-from service.store.entries import CallStartedEntry, serialize
+from service.store.entries import CallStartedEntry, RefusedEntry, serialize
 from service.store.erasure import Eraser
 from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
 from service.store.store import Store
+from tests.limits import ENOUGH_S
 from tests.service.store.backend import Backend, delivered, running, take, until
 from tests.service.store.facts import FIRING, NOW, PENDING, reading, started, transition, whole_call
 
@@ -155,6 +156,43 @@ async def test_a_refusal_is_erased_once_redis_is_there(real: Backend) -> None:
             return (await real.redis.exists(keys.AUDIT)) == 1
 
         await until(erased)
+        assert CALL not in await traces(real)
+
+
+async def test_a_refusal_outlives_its_process_and_any_service_erases_the_session(
+    real: Backend,
+) -> None:
+    assert real.server is not None
+    async with running(real.store("outbox.sqlite")) as store:
+        live_call(store)
+        await delivered(store)
+        real.server.stop()
+        store.refused("s3", CALL, "twilio")
+        store.reading("s3", reading(2, CALL), NOW)  # late
+        await until(lambda: len(store.disk) == 1 and not store.writer.in_memory)
+    real.server.start()
+    assert CALL in await traces(real)
+    async with running(real.store("outbox.sqlite")) as store:
+        await delivered(store)
+        await until(lambda: not store.pending_writes)
+        assert await store.flush(ENOUGH_S)
+        assert CALL not in await traces(real)
+        assert await store.sessions(CALL) == []
+        (entry,) = (await AuditLog(real.redis).page(None, 10)).entries
+        assert (entry.name, entry.action, entry.session) == ("twilio", "refused", "s3")
+    async with running(real.store()) as another:  # nothing is left for it
+        assert await another.flush(ENOUGH_S)
+        assert len((await AuditLog(real.redis).page(None, 10)).entries) == 1
+
+
+async def test_a_refusal_that_a_killed_service_left_in_redis_is_finished(real: Backend) -> None:
+    async with running(real.store()) as store:
+        live_call(store)
+        await delivered(store)
+        refused = serialize(RefusedEntry("s3", CALL, "twilio"))
+        for _ in range(2):  # to apply it again changes nothing
+            assert (await store._script.apply([refused])).problem == ""
+        assert await store.flush(ENOUGH_S)
         assert CALL not in await traces(real)
 
 

@@ -109,7 +109,7 @@ async def test_pages_of_calls_miss_none_whatever_starts_and_ends_meanwhile(
 async def test_a_page_of_calls_reads_no_more_than_its_limit(real: Backend) -> None:
     async with running(real.store()) as store:
         for n in range(300):
-            store.call_started(f"s{n}", started(f"call-{n}"), NOW + n / 1000)
+            store.call_started(f"s{n}", started(f"call-{n}"), NOW - 300 + n)
         await delivered(store)
         await real.redis.config_resetstat()
         page = await store.calls(None, 5)
