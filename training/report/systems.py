@@ -14,6 +14,7 @@ DISPLAY_NAMES = {
     "compare": "ComParE",
     "egemaps": "eGeMAPS",
     "egemaps-rbf": "eGeMAPS RBF",
+    "encoder-linear": "encoder + linear",
 }
 
 # Systems are compared by the speaker data that they are given: data -> normalisations of features.

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 import numpy as np
 from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
 
+from model.embedding import EmbeddingSpec
 from model.input_sizes import input_sizes
 from model.labels import STYLES
 from model.network import PRESETS, operations
@@ -17,6 +18,7 @@ from training.data.channel import CONDITIONS
 from training.data.manifest import Utterance, read_corpora
 from training.data.splits import Split
 from training.recipes import RECIPES, TrainConfig
+from training.study.encoder_linear import ENCODER_LINEAR, EncoderLinear
 from training.study.opensmile_svm import OPENSMILE_SYSTEMS
 from training.study.predictions import Run
 
@@ -24,7 +26,10 @@ T = TypeVar("T")
 # Fields of a TrainConfig that a study's file can't set, because they follow from the run.
 OF_THE_RUN = ("cap_per_speaker_emotion", "folds", "seed", "selective", "ser_weight", "test_fold")
 USUAL_UTTERANCES = 2400  # to train on
-Trainings = dict[Run, TrainConfig | None]  # how each is trained; None: an openSMILE system
+PEERS = {**OPENSMILE_SYSTEMS, ENCODER_LINEAR: EncoderLinear}
+# How a run is trained: a network, a linear machine on embeddings; None: an openSMILE system.
+Training = TrainConfig | EncoderLinear | None
+Trainings = dict[Run, Training]
 
 
 class StudyError(ValueError):
@@ -73,9 +78,11 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     corpora: tuple[str, ...] = ()  # empty: all
     conditions: tuple[Annotated[str, _one_of(CONDITIONS)], ...] = tuple(CONDITIONS)
     systems: tuple[SystemPlan, ...] = ()
-    # openSMILE systems, in all folds, with the first seed
-    peers: tuple[Annotated[str, _one_of(OPENSMILE_SYSTEMS)], ...] = ()
+    # openSMILE systems and the linear machine on embeddings, in all folds, with the first seed
+    peers: tuple[Annotated[str, _one_of(PEERS)], ...] = ()
     train: dict[str, Any] = {}  # as in a system, for all of them
+    # Fields of the EmbeddingSpec of all that is trained on embeddings, with other values
+    embedding: dict[str, Any] = {}
     keep: tuple[str, ...] = ("kanjo",)  # systems whose weights are kept in folds other than 0
 
     @classmethod
@@ -151,19 +158,24 @@ def plan(config: StudyConfig) -> Trainings:
     trainings: Trainings = {}
     places: dict[Run, tuple[float, ...]] = {}
 
-    def add(run: Run, training: TrainConfig | None, *place: int) -> None:
+    def add(run: Run, training: Training, *place: int) -> None:
         if run.fold >= config.folds:
             raise StudyError(f"found fold {run.fold}, expected 0 to {config.folds - 1}")
         if trainings.setdefault(run, training) != training:
             raise StudyError(f"{run.name} is listed twice with other settings, expected once")
         places.setdefault(run, (*place, cost(run, training)))
 
+    embedding = _changed(EmbeddingSpec(), config.embedding, "embedding")
     for at, fold in enumerate(run_folds):
         for system_name in config.peers:
-            add(Run(system_name, "svm", "both", 1.0, 1.0, fold, config.seeds[0]), None, 0, 0, at)
+            linear = EncoderLinear(embedding) if system_name == ENCODER_LINEAR else None
+            network = "ridge" if linear else "svm"
+            run = Run(system_name, network, "both", 1.0, 1.0, fold, config.seeds[0])
+            add(run, linear, 0, 0, at)
     listed: Counter[str] = Counter()
     for number, system in enumerate(config.systems):
-        recipe = _changed(RECIPES[system.recipe], config.train, "train")
+        recipe = _on(embedding, RECIPES[system.recipe])
+        recipe = _changed(recipe, config.train, "train")
         recipe = _changed(recipe, system.train, f"systems.{number}.train")
         for round_, seed in enumerate(system.seeds or config.seeds):
             for at, fold in enumerate(system.folds or run_folds):
@@ -185,6 +197,18 @@ def plan(config: StudyConfig) -> Trainings:
     return {run: trainings[run] for run in sorted(trainings, key=lambda run: places[run])}
 
 
+def _on(embedding: EmbeddingSpec, recipe: TrainConfig) -> TrainConfig:
+    """Returns a recipe for networks on embeddings with these embeddings, others unchanged."""
+    if recipe.embedding is None:
+        return recipe
+    network = replace(
+        recipe.network,
+        d_frame=embedding.d_frame,
+        functionals=embedding.functionals if recipe.network.functionals else 0,
+    )
+    return replace(recipe, embedding=embedding, network=network)
+
+
 def _variants(system: SystemPlan, recipe: TrainConfig, fold: int, seed: int) -> Iterator[Run]:
     """Yields a system's runs for one fold and seed."""
     without_style = system.name in ("baseline", "combined")
@@ -204,9 +228,9 @@ def _variants(system: SystemPlan, recipe: TrainConfig, fold: int, seed: int) -> 
                 yield Run(system.name, network, trained_on, share, ser_weight, fold, seed)
 
 
-def cost(run: Run, training: TrainConfig | None) -> float:
-    """Returns the approximate operations of a run's training; 0 for an openSMILE system."""
-    if training is None:
+def cost(run: Run, training: Training) -> float:
+    """Returns the approximate operations of a network's training; 0 for other systems."""
+    if not isinstance(training, TrainConfig):
         return 0.0
     styles = 1.0 if run.trained_on == "both" else 0.5
     examples = max(

@@ -27,8 +27,8 @@ class PredictionsError(ValueError):
 class Run:
     """One training of one system, and its test on one fold."""
 
-    system: str  # baseline, combined, mtl, selective-mtl, kanjo; the name of an openSMILE system
-    network: str  # compact, paper; encoder, of one on embeddings; svm
+    system: str  # baseline, combined, mtl, selective-mtl, kanjo; or the name of a peer
+    network: str  # compact, paper; encoder, of one on embeddings; svm, ridge: of a peer
     trained_on: str  # acted, spontaneous, both
     share: float  # of the training utterances
     ser_weight: float  # lambda

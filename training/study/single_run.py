@@ -1,4 +1,4 @@
-"""One run of a study: trains a network or an openSMILE system, tests it and saves predictions."""
+"""One run of a study: trains a network or another system, tests it and saves its predictions."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ from training import checkpoint
 from training.data.channel import CONDITIONS
 from training.data.manifest import Utterance
 from training.data.splits import speaker_split
-from training.recipes import TrainConfig
 from training.study.curves import TrainingCurves
+from training.study.encoder_linear import EncoderLinear, run_encoder_linear
 from training.study.folder import logged_epochs
 from training.study.opensmile_svm import run_opensmile
-from training.study.plan import StudyConfig, restricted
+from training.study.plan import StudyConfig, Training, restricted
 from training.study.predict import predict
 from training.study.predictions import Predictions, Run
 from training.train import Epoch, train
@@ -24,7 +24,7 @@ from training.train import Epoch, train
 
 def perform(
     run: Run,
-    training: TrainConfig | None,  # as planned; None: an openSMILE system
+    training: Training,  # as planned
     config: StudyConfig,
     utterances: Sequence[Utterance],  # as chosen
     out: Path,
@@ -36,15 +36,19 @@ def perform(
 
     Raises:
         StudyError, SplitError: there are not enough utterances.
-        CheckpointError, RecordingError, OpenSmileError: as `train`, `predict` and `run_opensmile`.
+        CheckpointError, RecordingError, EncoderFileError, OpenSmileError, EncoderLinearError: as
+            `train`, `predict`, `run_opensmile` and `run_encoder_linear`.
     """
     folder = out / run.name
     split = restricted(speaker_split(utterances, run.fold, config.folds, config.split_seed), run)
     conditions = {name: CONDITIONS[name] for name in config.conditions}
     about: dict[str, Any] = {"without_speakers": list(split.without_speakers)}
+    began = time.monotonic()
     if training is None:
-        began = time.monotonic()
         predictions = run_opensmile(run, split, conditions, cache)
+        about["seconds"] = time.monotonic() - began
+    elif isinstance(training, EncoderLinear):
+        predictions = run_encoder_linear(run, training, split, conditions, cache, encoder)
         about["seconds"] = time.monotonic() - began
     else:
         with TrainingCurves(out / "curves" / run.name) as curves:
