@@ -90,3 +90,20 @@ def speaker_split(utterances: Sequence[Utterance], test_fold: int, folds: int, s
         test=parts[test_fold],
         without_speakers=tuple(without_speakers),
     )
+
+
+def held_out_split(utterances: Sequence[Utterance], corpus: str, folds: int, seed: int) -> Split:
+    """Takes one whole corpus to test; of the others one fold validates, and the rest trains.
+
+    Raises:
+        SplitError: there is no such corpus or no other one, or another has too few speakers.
+    """
+    test = [u for u in utterances if u.corpus == corpus]
+    others = [u for u in utterances if u.corpus != corpus]
+    if not test or not others:
+        found = sorted({u.corpus for u in utterances})
+        raise SplitError(f"found corpora {found}, expected {corpus} and others")
+    split = speaker_split(others, test_fold=0, folds=folds, seed=seed)
+    unknown = () if any(u.speaker for u in test) else (corpus,)
+    train = [*split.train, *split.test]
+    return Split(train, split.valid, test, (*split.without_speakers, *unknown))

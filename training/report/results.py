@@ -12,7 +12,15 @@ from scipy.special import softmax
 
 from model.labels import EMOTIONS, STYLES, Style
 from training.progress import track
-from training.report.systems import GIVEN, PAPER, SystemKey, display_name, normalisation
+from training.report.systems import (
+    GIVEN,
+    NETWORK_NAMES,
+    OURS,
+    PAPER,
+    SystemKey,
+    display_name,
+    normalisation,
+)
 from training.report.tally import CLASSES, Tally, Task, labelled_and_recognised
 from training.study.predictions import Predictions, finished
 
@@ -26,24 +34,32 @@ class ReportError(ValueError):
 
 @dataclass(frozen=True)
 class Study:
-    """All finished runs, and the utterances that they were tested on."""
+    """All finished runs of folds, and the utterances that they were tested on."""
 
     predictions: tuple[Predictions, ...]
     utterances: pd.DataFrame  # by utterance: corpus, speaker, style, emotion
+    held_out: "Study | None" = None  # the runs with one corpus held out, if there are any
 
     @classmethod
     def load(cls, folder: Path) -> "Study":
         """Reads every finished run below a folder.
 
         Raises:
-            ReportError: there is none, or runs contradict each other.
+            ReportError: there is none of a fold, or runs contradict each other.
             PredictionsError: a run cannot be read.
         """
         folders = finished(folder)
         if not folders:
             raise ReportError(f"{folder}: found no RUN/run.json, expected a finished run")
-        predictions = tuple(map(Predictions.load, track(folders, "runs", len(folders))))
-        return cls(predictions, _utterances(predictions))
+        every = tuple(map(Predictions.load, track(folders, "runs", len(folders))))
+        of_folds = tuple(one for one in every if not one.run.held_out)
+        others = tuple(one for one in every if one.run.held_out)
+        if not of_folds:
+            raise ReportError(
+                f"{folder}: found only runs with a corpus held out, expected a fold's"
+            )
+        held_out = cls(others, _utterances(others)) if others else None
+        return cls(of_folds, _utterances(of_folds), held_out)
 
     @cached_property
     def styles(self) -> dict[str, Style]:
@@ -114,6 +130,8 @@ class Study:
         usual = PAPER.get(system.system)
         if system.ser_weight != usual if usual else len({s.ser_weight for s in others}) > 1:
             name += f", λ {system.ser_weight:g}"
+        if system.system == OURS and len({s.network for s in others}) > 1:
+            return f"{name} {NETWORK_NAMES.get(system.network, system.network)}"
         usual_network = self.network if system.system in PAPER else others[0].network
         if system.network != usual_network:
             name += f", {system.network} network"

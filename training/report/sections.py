@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from model.labels import STYLES
-from training.report import gain, paper, plots, tables
+from training.report import gain, paper, plots, tables, unseen_tables
 from training.report.means import BOTH
 from training.report.page import Section
 from training.report.prose import paragraphs
@@ -18,6 +18,7 @@ from training.report.tables import groups, rows_where
 
 def sections(study: Study, figures: StudyFigures, draws: int) -> Iterator[Section]:
     yield _summary(study, figures)
+    yield from unseen_tables.sections(study, figures)
     yield Section(
         "How it was measured",
         paragraphs("method", runs=len(study.predictions), systems=len(study.runs), draws=draws),

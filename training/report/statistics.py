@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from training.pages import without_nan
-from training.report import calibration, comparison, inventory, recognition
+from training.report import calibration, comparison, inventory, recognition, unseen
 from training.report.results import Study
 
 
@@ -30,6 +30,9 @@ class StudyFigures:
     calibration: pd.DataFrame
     channels: pd.DataFrame  # degraded conditions
     costs: pd.DataFrame
+    held_out: pd.DataFrame  # each corpus tested by systems that were trained on the others
+    encoders: pd.DataFrame  # all systems, by the means that compare encoders
+    encoder_gains: pd.DataFrame  # Kanjo on embeddings minus each reference system
 
     def as_records(self) -> dict[str, list[dict[str, Any]]]:
         """Returns JSON values; NaN is None."""
@@ -58,4 +61,7 @@ def measure(study: Study, draws: int) -> StudyFigures:
         calibration=pd.DataFrame(calibration.calibration_errors(study)),
         channels=pd.DataFrame(recognition.channels(study, draws)),
         costs=pd.DataFrame(inventory.costs(study)),
+        held_out=pd.DataFrame(unseen.held_out(study, draws)),
+        encoders=pd.DataFrame(unseen.encoders(study, draws)),
+        encoder_gains=pd.DataFrame(unseen.encoder_gains(study, draws)),
     )

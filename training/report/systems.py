@@ -16,6 +16,7 @@ DISPLAY_NAMES = {
     "egemaps-rbf": "eGeMAPS RBF",
     "encoder-linear": "encoder + linear",
 }
+NETWORK_NAMES = {"compact": "compact", "encoder": "base"}  # of Kanjo, as its artifacts are named
 
 # Systems are compared by the speaker data that they are given: data -> normalisations of features.
 NOTHING_GIVEN = "nothing"

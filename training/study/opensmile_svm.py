@@ -1,8 +1,9 @@
 """What the networks are compared with: openSMILE's functionals and a support vector machine.
 
 These systems are given the same stretch of the same recordings as the networks, and are normalised
-with comparable knowledge of the speaker: `corpus` with the corpus only, `caller` with an enrolment
-of earlier utterances, `speaker` with all utterances of the speaker.
+with comparable knowledge of the speaker: `corpus` with the corpus only (all corpora alike where the
+tested one is held out), `caller` with an enrolment of earlier utterances, `speaker` with all
+utterances of the speaker.
 """
 
 from collections.abc import Mapping, Sequence
@@ -117,6 +118,9 @@ def run_opensmile(
     }
 
     scalers = corpus_scalers(train, split.train)
+    if strange := {u.corpus for u in split.test} - scalers.keys():
+        # Nothing is known of a corpus that is held out: all are scaled alike, by the training part.
+        scalers = dict.fromkeys({*scalers, *strange}, StandardScaler().fit(train))
     train_enrolments = training_enrolments(split.train, np.random.default_rng(run.seed))
     valid_enrolments = enrolments(split.valid, "caller", seed=0)  # as for networks
     test_enrolments = enrolments(split.test, "caller", seed=0)

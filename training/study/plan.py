@@ -26,6 +26,7 @@ T = TypeVar("T")
 # Fields of a TrainConfig that a study's file can't set, because they follow from the run.
 OF_THE_RUN = ("cap_per_speaker_emotion", "folds", "seed", "selective", "ser_weight", "test_fold")
 USUAL_UTTERANCES = 2400  # to train on
+AFTER_FOLDS = 1_000_000  # the place of runs with a corpus held out
 PEERS = {**OPENSMILE_SYSTEMS, ENCODER_LINEAR: EncoderLinear}
 # How a run is trained: a network, a linear machine on embeddings; None: an openSMILE system.
 Training = TrainConfig | EncoderLinear | None
@@ -80,9 +81,12 @@ class StudyConfig(BaseModel, frozen=True, extra="forbid"):
     systems: tuple[SystemPlan, ...] = ()
     # openSMILE systems and the linear machine on embeddings, in all folds, with the first seed
     peers: tuple[Annotated[str, _one_of(PEERS)], ...] = ()
+    # Systems and peers that are also tested on each whole corpus, trained on the others alone
+    leave_one_corpus_out: tuple[str, ...] = ()
     train: dict[str, Any] = {}  # as in a system, for all of them
     # Fields of the EmbeddingSpec of all that is trained on embeddings, with other values
     embedding: dict[str, Any] = {}
+    linear: dict[str, Any] = {}  # fields of EncoderLinear, with other values
     keep: tuple[str, ...] = ("kanjo",)  # systems whose weights are kept in folds other than 0
 
     @classmethod
@@ -166,12 +170,17 @@ def plan(config: StudyConfig) -> Trainings:
         places.setdefault(run, (*place, cost(run, training)))
 
     embedding = _changed(EmbeddingSpec(), config.embedding, "embedding")
-    for at, fold in enumerate(run_folds):
-        for system_name in config.peers:
-            linear = EncoderLinear(embedding) if system_name == ENCODER_LINEAR else None
-            network = "ridge" if linear else "svm"
-            run = Run(system_name, network, "both", 1.0, 1.0, fold, config.seeds[0])
-            add(run, linear, 0, 0, at)
+    held_out = _held_out(config)
+    for name in config.peers:
+        linear = None
+        if name == ENCODER_LINEAR:
+            linear = _changed(EncoderLinear(embedding), config.linear, "linear")
+        network = "ridge" if linear else "svm"
+        run = Run(name, network, "both", 1.0, 1.0, 0, config.seeds[0])
+        for at, fold in enumerate(run_folds):
+            add(replace(run, fold=fold), linear, 0, 0, at)
+        for corpus in held_out if name in config.leave_one_corpus_out else ():
+            add(replace(run, held_out=corpus), linear, AFTER_FOLDS)
     listed: Counter[str] = Counter()
     for number, system in enumerate(config.systems):
         recipe = _on(embedding, RECIPES[system.recipe])
@@ -180,21 +189,44 @@ def plan(config: StudyConfig) -> Trainings:
         for round_, seed in enumerate(system.seeds or config.seeds):
             for at, fold in enumerate(system.folds or run_folds):
                 for run in _variants(system, recipe, fold, seed):
-                    training = replace(
-                        recipe,
-                        folds=config.folds,
-                        test_fold=fold,
-                        cap_per_speaker_emotion=config.cap_per_speaker_emotion,
-                        ser_weight=run.ser_weight,
-                        selective=system.name == "selective-mtl"
-                        or (system.name == "kanjo" and recipe.selective),
-                        seed=seed,
-                    )
+                    training = _training(config, recipe, run)
                     add(run, training, listed[system.name], round_, at)
+        for corpus in held_out if system.name in config.leave_one_corpus_out else ():
+            for run in _variants(system, recipe, 0, config.seeds[0]):
+                if run.share == 1.0:
+                    left_out = replace(run, held_out=corpus)
+                    add(left_out, _training(config, recipe, left_out), AFTER_FOLDS)
         listed[system.name] += 1
     if not trainings:
         raise StudyError("found neither systems nor peers, expected at least one of them")
     return {run: trainings[run] for run in sorted(trainings, key=lambda run: places[run])}
+
+
+def _held_out(config: StudyConfig) -> tuple[str, ...]:
+    """Returns the corpora that are held out, each in its turn; none if no system asks for it."""
+    wanted, where = config.leave_one_corpus_out, "leave_one_corpus_out"
+    known = {*config.peers, *(system.name for system in config.systems)} - {"baseline"}
+    if strange := sorted(set(wanted) - known):
+        raise StudyError(
+            f"{where}: found {', '.join(strange)}, expected some of {', '.join(sorted(known))} "
+            "(a baseline is trained on one style alone)"
+        )
+    if wanted and len(config.corpora) < 2:
+        raise StudyError(f"{where}: found corpora {list(config.corpora)}, expected 2 or more names")
+    return config.corpora
+
+
+def _training(config: StudyConfig, recipe: TrainConfig, run: Run) -> TrainConfig:
+    """Returns how one run of a system with this recipe is trained."""
+    return replace(
+        recipe,
+        folds=config.folds,
+        test_fold=run.fold,
+        cap_per_speaker_emotion=config.cap_per_speaker_emotion,
+        ser_weight=run.ser_weight,
+        selective=run.system == "selective-mtl" or (run.system == "kanjo" and recipe.selective),
+        seed=run.seed,
+    )
 
 
 def _on(embedding: EmbeddingSpec, recipe: TrainConfig) -> TrainConfig:
@@ -282,6 +314,6 @@ def restricted(split: Split, run: Run) -> Split:
     for name, part in (("train", train), ("validate", valid), ("test", test)):
         if not part:
             raise StudyError(f"{run.name}: found no utterances to {name} on, expected some")
-    corpora = {u.corpus for u in train}
+    corpora = {u.corpus for u in (*train, *test)}
     without_speakers = tuple(name for name in split.without_speakers if name in corpora)
     return replace(split, train=train, valid=valid, test=test, without_speakers=without_speakers)

@@ -25,22 +25,27 @@ class PredictionsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training of one system, and its test on one fold."""
+    """One training of one system, and its test on one fold or on a corpus held out."""
 
     system: str  # baseline, combined, mtl, selective-mtl, kanjo; or the name of a peer
     network: str  # compact, paper; encoder, of one on embeddings; svm, ridge: of a peer
     trained_on: str  # acted, spontaneous, both
     share: float  # of the training utterances
     ser_weight: float  # lambda
-    fold: int
+    fold: int  # 0, if a corpus is held out
     seed: int
+    held_out: str = ""  # the corpus that is tested in place of a fold; none of it is trained on
 
     @property
     def name(self) -> str:
-        """The name of its folder: `selective-mtl_compact_both_full_0.8_fold0_seed0`."""
+        """The name of its folder: `selective-mtl_compact_both_full_0.8_fold0_seed0`.
+
+        With a corpus held out it is `..._without-emodb_seed0`.
+        """
         share = "full" if self.share == 1.0 else f"{self.share:g}"
         parts = (self.system, self.network, self.trained_on, share, f"{self.ser_weight:g}")
-        return "_".join((*parts, f"fold{self.fold}", f"seed{self.seed}"))
+        tested = f"without-{self.held_out}" if self.held_out else f"fold{self.fold}"
+        return "_".join((*parts, tested, f"seed{self.seed}"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from model.labels import EMOTIONS, Emotion, Style
 from training.data.manifest import Utterance
-from training.data.splits import Split, SplitError, speaker_split
+from training.data.splits import Split, SplitError, held_out_split, speaker_split
 
 
 def utterance(
@@ -216,3 +216,26 @@ def test_too_few_recordings_are_refused() -> None:
     ]
     with pytest.raises(SplitError, match="calls has 3 recordings, expected 5 or more"):
         speaker_split(few, 0, 5, 0)
+
+
+def test_a_corpus_that_is_held_out_is_tested_whole() -> None:
+    utterances = [
+        utterance(corpus, f"s{speaker}", emotion)
+        for corpus in ("a", "b", "c")
+        for speaker in range(5)
+        for emotion in EMOTIONS
+    ]
+    split = held_out_split(utterances, "b", folds=5, seed=0)
+    assert split.test == [u for u in utterances if u.corpus == "b"]
+    for part, speakers in ((split.train, 4), (split.valid, 1)):
+        assert len({u.voice for u in part if u.corpus == "a"}) == speakers
+        assert {u.corpus for u in part} == {"a", "c"}
+    assert len(split.train) + len(split.valid) + len(split.test) == len(utterances)
+    assert {(u.corpus, u.voice) for u in split.train}.isdisjoint(
+        (u.corpus, u.voice) for u in split.valid
+    )
+    assert split.without_speakers == ()
+    nameless = [utterance("d", "", EMOTIONS[0], recording="r1")]
+    assert held_out_split([*utterances, *nameless], "d", 5, 0).without_speakers == ("d",)
+    with pytest.raises(SplitError, match=r"found corpora \['a', 'b', 'c'\], expected x and others"):
+        held_out_split(utterances, "x", folds=5, seed=0)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from model.labels import EMOTIONS, STYLES, Emotion
 from training.data.channel import CLEAN, CONDITIONS
 from training.data.manifest import Utterance
-from training.data.splits import Split, speaker_split
+from training.data.splits import Split, held_out_split, speaker_split
 from training.metrics import ANGER, corpus_ua, mean_ua
 from training.study.normalisation import NORMALISATIONS, OpenSmileError
 from training.study.opensmile_svm import OPENSMILE_SYSTEMS, run_opensmile
@@ -104,3 +104,12 @@ def test_what_cannot_be_run_is_refused(split: Split, cache: Path) -> None:
         OpenSmileError, match=r"found \['happiness', .* to train on, expected \['anger'"
     ):
         run_opensmile(run_of("egemaps"), calm, CONDITIONS_TESTED, cache)
+
+
+def test_a_corpus_that_is_held_out_is_scaled_as_the_others(
+    utterances: list[Utterance], cache: Path
+) -> None:
+    held_out = held_out_split(utterances, "street", 5, 0)
+    found = run_opensmile(run_of("egemaps"), held_out, {"clean": CLEAN}, cache)
+    assert set(found.corpus) == {"street"}
+    assert ua(held_out, found.logits["corpus/clean"]) >= 0.5  # by chance 0.25

@@ -213,3 +213,28 @@ def test_a_baseline_has_its_own_style_alone(utterances: list[Utterance]) -> None
     stage = replace(split, test=own.test)
     with pytest.raises(StudyError, match="found no utterances to test on, expected some"):
         restricted(stage, replace(run, trained_on="spontaneous"))
+
+
+def test_chosen_systems_are_trained_without_each_corpus_in_turn(tmp_path: Path) -> None:
+    text = """
+        name = "unseen"
+        run_folds = [0]
+        corpora = ["stage", "street"]
+        peers = ["egemaps", "compare"]
+        leave_one_corpus_out = ["compare", "kanjo"]
+        systems = [{ name = "combined" }, { name = "kanjo", recipe = "kanjo", shares = [1.0, 0.5] }]
+        """
+    runs = [run for run in plan(config_of(text, tmp_path)) if run.held_out]
+    assert [(run.system, run.held_out) for run in runs] == [
+        ("compare", "stage"),
+        ("compare", "street"),
+        ("kanjo", "stage"),
+        ("kanjo", "street"),
+    ]
+    assert runs[2].name == "kanjo_compact_both_full_0.8_without-stage_seed0"
+    for before, after, message in (
+        ('"kanjo"]', '"mtl"]', "found mtl, expected some of combined, compare, egemaps, kanjo"),
+        ('corpora = ["stage", "street"]', "", r"found corpora \[\], expected 2 or more names"),
+    ):
+        with pytest.raises(StudyError, match=f"leave_one_corpus_out: {message}"):
+            config_of(text.replace(before, after), tmp_path)
