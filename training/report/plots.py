@@ -21,7 +21,7 @@ from training.report.svg import (
     draw_intervals,
     picture_of,
 )
-from training.report.systems import CONDITIONS, GIVEN, label
+from training.report.systems import CONDITION_NAMES, CONDITIONS, GIVEN, label
 
 CHANCE = 25.0  # per cent, of four emotions
 LEAST_SHOWN = 20  # utterances in a bin that is drawn; the accuracy of fewer is chance
@@ -237,6 +237,7 @@ def channel_conditions(channels: pd.DataFrame) -> Picture:
     panels_of = [given for given in GIVEN if (channels["given"] == given).any()]
     tested = set(channels["condition"])
     conditions = [condition for condition in CONDITIONS if condition in tested]
+    words = [CONDITION_NAMES[condition] for condition in conditions]
     names = _names(channels)
     figure = Figure(figsize=(1.0 + 3.4 * len(panels_of), 4.2))
     panels = figure.subplots(1, len(panels_of), sharey=True, squeeze=False)[0]
@@ -248,14 +249,14 @@ def channel_conditions(channels: pd.DataFrame) -> Picture:
             at = np.arange(len(conditions)) + (place - (len(present) - 1) / 2) * 0.06
             draw_intervals(axes, at, rows, "ua", names.index(name), name)
         axes.set_title(f"speaker data: {given}", loc="left", fontsize=9)
-        axes.set_xticks(np.arange(len(conditions)), conditions, fontsize=8)
+        axes.set_xticks(np.arange(len(words)), [w.replace(" ", "\n", 1) for w in words], fontsize=8)
     panels[0].set_ylabel("UA (%)")
     add_legend(figure, panels)
     return picture_of(
         figure,
         "channels",
         "UA over degraded channels",
-        f"Curves with 95 % intervals: mean UA of {_listed(names)} on {_listed(conditions)}; one "
+        f"Curves with 95 % intervals: mean UA of {_listed(names)} on {_listed(words)}; one "
         "panel for each kind of speaker data.",
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from model.labels import STYLES
+from model.labels import STYLES, Style
 from training.report import gain, paper, plots, tables, unseen_tables
 from training.report.means import BOTH
 from training.report.page import Section
@@ -28,7 +28,12 @@ def sections(study: Study, figures: StudyFigures, draws: int) -> Iterator[Sectio
     for number, style in zip((4, 5), STYLES, strict=True):
         yield Section(
             f"Emotions in {style} speech",
-            paragraphs("emotions", style=style, corpora=study.corpora(style)),
+            paragraphs(
+                "emotions",
+                style=style,
+                corpora=study.corpora(style),
+                quoted=list(paper.QUOTED) if style is Style.ACTED else [],
+            ),
             [tables.emotions(figures, style, number)],
         )
     yield Section(

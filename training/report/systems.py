@@ -26,7 +26,15 @@ GIVEN = {
     "all speech": ("speaker",),
 }
 GIVEN_LIVE = tuple(GIVEN)[:2]  # what is available in a live call
-CONDITIONS = ("clean", "mulaw", "alaw", "loss5", "loss10", "noise10")
+CONDITION_NAMES = {
+    "clean": "clean",
+    "mulaw": "mu-law",
+    "alaw": "A-law",
+    "loss5": "5 % packet loss",
+    "loss10": "10 % packet loss",
+    "noise10": "noise at 10 dB",
+}
+CONDITIONS = tuple(CONDITION_NAMES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from training.report.page import (
 )
 from training.report.results import Study
 from training.report.statistics import StudyFigures
-from training.report.systems import CONDITIONS, OURS, PAPER
+from training.report.systems import CONDITION_NAMES, CONDITIONS, OURS, PAPER
 
 SYSTEM = ("speaker data", "system")  # columns that identify a test
 
@@ -168,6 +168,10 @@ def emotions(figures: StudyFigures, style: Style, number: int) -> Table:
         if row["system"] in in_paper:
             cells = (f"{number:.2f}" for number in in_paper.pop(row["system"]))
             rows.append([row["name"], "paper", *cells])
+    quoted = paper.QUOTED if rows and style is Style.ACTED else {}
+    for name, of_others in quoted.items():
+        written = [NOTHING if figure is None else f"{figure:.2f}" for figure in of_others]
+        rows.append([name, "quoted", *written])
     papers = "IEMOCAP" if style is Style.ACTED else "call centre"
     return Table(
         f"Table {number}: {style} speech, % (paper: {papers}, other data)",
@@ -217,7 +221,7 @@ def advantage(study: Study, figures: StudyFigures, draws: int) -> Table:
 
 
 def anger(figures: StudyFigures) -> Table:
-    names = {"clean": "clean", "mulaw": "mu-law"}
+    names = {condition: CONDITION_NAMES[condition] for condition in ("clean", "mulaw")}
     rows = []
     for (given, name), own in groups(figures.anger, ["given", "name"]):
         cells = [given, name]
@@ -281,7 +285,7 @@ def channels(figures: StudyFigures) -> Table:
     for (given, name), own in groups(figures.channels, ["given", "name"]):
         cells = {row["condition"]: interval(row, "ua") for _, row in own.iterrows()}
         rows.append([given, name, *(cells.get(condition, NOTHING) for condition in CONDITIONS)])
-    return Table("UA by channel, %", [*SYSTEM, *CONDITIONS], rows, labels=2)
+    return Table("UA by channel, %", [*SYSTEM, *CONDITION_NAMES.values()], rows, labels=2)
 
 
 def costs(figures: StudyFigures) -> Table:

@@ -102,6 +102,21 @@ def test_the_paper_s_figures_stand_beside_ours(read_whole: dict[str, Section]) -
     }
 
 
+def test_systems_that_the_paper_quotes_are_marked(read_whole: dict[str, Section]) -> None:
+    acted, spontaneous = (read_whole[f"Emotions in {s} speech"] for s in ("acted", "spontaneous"))
+    ghosh = cells(acted.tables[0], "Ghosh et al. 2016", "quoted")
+    assert (ghosh["happiness"], ghosh["sadness"], ghosh["WA"]) == ("36.98", "64.27", "50.47")
+    assert cells(acted.tables[0], "Chenchah et al. 2014", "quoted")["UA"] == "–"
+    assert "neither run nor checked here" in acted.paragraphs[-1]
+    assert not [row for row in spontaneous.tables[0].rows if row[1] == "quoted"]
+
+
+def test_channels_are_named_in_words(read_whole: dict[str, Section]) -> None:
+    (table,) = read_whole["Degraded channels"].tables
+    words = ["clean", "mu-law", "A-law", "5 % packet loss", "10 % packet loss", "noise at 10 dB"]
+    assert list(table.columns[2:]) == words
+
+
 def test_the_paper_s_ua_is_the_mean_of_its_recalls() -> None:
     for rows in paper.BY_STYLE.values():
         for recalls_ua_wa in rows.values():
