@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ import pytest
 
 from model import artifact
 from model.artifact import Thresholds
+from model.encoder import save_encoder
 from model.export import export
 from model.labels import ALERTED_EMOTIONS, EMOTIONS
 from service.replay.simulation import CallSimulator
+from tests.encoded_model import tiny_encoder, tiny_spec
 from tests.paths import ROOT
 from tests.training.alerts.recordings import recorded
 from training.alerts import page as alerts_page
@@ -32,7 +34,8 @@ SMOKE = ROOT / "training" / "studies" / "smoke.toml"
 
 @pytest.fixture(scope="module")
 def config() -> StudyConfig:
-    return StudyConfig.from_toml(SMOKE)
+    """The study of the file, on the embeddings of a tiny encoder."""
+    return StudyConfig.from_toml(SMOKE).model_copy(update={"embedding": asdict(tiny_spec())})
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +50,11 @@ def prepared(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def done(
     config: StudyConfig, prepared: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, StudyOutcome]:
-    out = tmp_path_factory.mktemp("studies") / "smoke"
-    return out, study(config, prepared, out, tmp_path_factory.mktemp("cache"), processes=2)
+    folder = tmp_path_factory.mktemp("studies")
+    encoder = folder / "encoder.safetensors"
+    save_encoder(tiny_encoder(), encoder)
+    out, cache = folder / "smoke", folder / "cache"
+    return out, study(config, prepared, out, cache, processes=1, encoder=encoder)
 
 
 @pytest.fixture(scope="module")
@@ -78,16 +84,13 @@ def test_preparing_a_prepared_corpus_changes_nothing(corpora: Path, prepared: Pa
     assert mine == theirs
 
 
-def test_every_system_is_done_in_every_fold(
-    done: tuple[Path, StudyOutcome], config: StudyConfig
-) -> None:
+def test_every_system_is_done(done: tuple[Path, StudyOutcome], config: StudyConfig) -> None:
     runs = list(plan(config))
     assert set(done[1].finished) == set(runs)
     assert (done[1].failed, done[1].elsewhere) == ((), ())
-    parts = {(run.system, run.trained_on, run.share) for run in runs}
-    for part in parts:
-        folds = {run.fold for run in runs if (run.system, run.trained_on, run.share) == part}
-        assert folds == {0, 1}
+    held_out = {(run.system, run.held_out) for run in runs if run.held_out}
+    assert held_out == {("encoder-linear", "stage"), ("encoder-linear", "street")}
+    assert {run.network for run in runs} == {"compact", "encoder", "svm", "ridge"}
 
 
 def test_every_system_is_tested_on_the_same_utterances_once(
@@ -96,11 +99,11 @@ def test_every_system_is_tested_on_the_same_utterances_once(
     everyone = {f"{u.corpus}/{u.path.name}" for u in chosen(config, prepared)}
     tested: dict[tuple[str, float, float], list[str]] = {}
     for run, own in predictions.items():
-        if run.ser_weight in (0.8, 1.0):
-            system = (run.system, run.share, run.ser_weight)
+        if run.ser_weight in (0.8, 1.0) and not run.held_out:
+            system = (f"{run.system} {run.network}", run.share, run.ser_weight)
             tested.setdefault(system, []).extend(own.utterance.tolist())
     lists = [sorted(utterances) for utterances in tested.values()]
-    assert len(lists) == 4 + 3 + 1 + 3
+    assert len(lists) == 4 + 3 + 1 + 2 + 2  # the last are on embeddings, and peers
     assert all(utterances == lists[0] for utterances in lists)
     assert len(set(lists[0])) == len(lists[0])
     assert set(lists[0]) < everyone
@@ -110,12 +113,11 @@ def test_systems_are_tested_in_the_settings_that_they_support(
     predictions: dict[Run, Predictions], config: StudyConfig
 ) -> None:
     for run, own in predictions.items():
-        if run.system in config.peers:
+        if run.system == "egemaps":
             supported = {"corpus", "caller", "speaker"}
         else:
-            supported = (
-                {"utterance", "caller", "speaker"} if run.system == "kanjo" else {"utterance"}
-            )
+            known = run.system in ("kanjo", "encoder-linear")
+            supported = {"utterance", "caller", "speaker"} if known else {"utterance"}
         settings = {f"{name}/{condition}" for name in supported for condition in config.conditions}
         assert own.logits.keys() == settings
         with_style = run.system in ("mtl", "selective-mtl", "kanjo")
@@ -135,8 +137,9 @@ def test_the_report_s_figures_are_those_of_the_answers(
         own = [
             a
             for run, a in predictions.items()
-            if (run.system, run.share) == (row["system"], 1.0)
+            if (run.system, run.network, run.share) == (row["system"], row["network"], 1.0)
             and run.ser_weight != 0.2
+            and not run.held_out
             and row["setting"] in a.logits
         ]
         predicted = np.concatenate([a.logits[row["setting"]].argmax(1) for a in own])

@@ -56,6 +56,7 @@ def by_corpus(study: Study, draws: int) -> Iterator[dict[str, Any]]:
                 "given": given,
                 "name": name,
                 "system": system.system,
+                "network": system.network,
                 "setting": setting,
                 "corpus": corpus,
                 "speakers": int(np.isin(tally.corpus[tally.tested], members).sum()),
