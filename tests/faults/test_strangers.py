@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import numpy as np
 import pytest
-from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidHandshake
 
 from model.audio import mulaw_encode
 from service.replay.player import replay
@@ -108,11 +106,14 @@ async def unread_responses(kanjo: Service) -> None:
 
 
 async def refused_handshakes(kanjo: Service) -> None:
-    url = f"ws://127.0.0.1:{kanjo.port}/calls/nobody"
+    nobody = UPGRADE.replace(b"/calls/native", b"/calls/nobody")
     while True:
-        with contextlib.suppress(InvalidHandshake, OSError):
-            async with connect(url, proxy=None, local_addr=(STRANGER, 0)):
-                pass
+        with contextlib.suppress(OSError):
+            reader, writer = await raw(kanjo, nobody)
+            try:
+                assert (await reader.readline()).split()[1:2] != [b"101"]
+            finally:
+                writer.transport.abort()
 
 
 async def faster_than_real_time(kanjo: Service) -> None:
