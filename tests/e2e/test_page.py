@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ from service.access.database import AccessDatabase
 from service.access.roles import Role
 from service.settings import Settings
 from tests.e2e.chromium import MISSING, chromium
+from tests.e2e.proxy import Proxy
 from tests.limits import ENOUGH_S
 from tests.redis_server import RedisServer
 from tests.service.api.conftest import ANGRY, USUAL, Running, ready, speak, start, until
@@ -29,18 +32,51 @@ SUPERVISORS = {
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs Debian's chromium: {MISSING}")
 
 
-@contextmanager
-def serving(state: Path, redis: RedisServer, port: int = 0) -> Iterator[Running]:
-    settings = {**USUAL, "state_dir": state, "redis_url": redis.url}
-    server = Running(Settings.model_validate(settings))
-    server.config.port = port
-    server.thread.start()
-    try:
-        until(lambda: server.started)
-        yield ready(server)
-    finally:
-        server.should_exit = True
-        server.thread.join()
+class Stage:
+    """The service with real Redis, its people, and a browser; a test may stop and start each."""
+
+    def __init__(self, state: Path, redis: RedisServer, browser: Browser) -> None:
+        self.redis = redis
+        self.browser = browser
+        self.database = AccessDatabase(state / "access.sqlite3")
+        self._settings = {**USUAL, "state_dir": state, "redis_url": redis.url}
+        self.port = 0  # it keeps the first one
+
+    def start(self) -> None:
+        self.server = Running(Settings.model_validate(self._settings))
+        self.server.config.port = self.port
+        self.server.thread.start()
+        until(lambda: self.server.started)
+        ready(self.server)
+        self.port = int(self.server.address.rpartition(":")[2])
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.server.thread.join()
+
+    def log_in(self, name: str, address: str) -> Page:
+        """Returns the page of a person at the service, or at a proxy's address."""
+        code = self.database.create_link(name, SUPERVISORS[name], 600)
+        page = self.browser.new_context(locale="en-US").new_page()
+        page.goto(f"http://{address}/#login={code}")
+        expect(page.locator("#connection")).to_have_text("Live")
+        return page
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    expect.set_options(timeout=1000 * ENOUGH_S)
+    folder = tmp_path_factory.mktemp("page")
+    redis = RedisServer(folder)
+    redis.start()
+    with chromium() as browser:
+        stage = Stage(folder, redis, browser)
+        stage.start()
+        try:
+            yield stage
+        finally:
+            stage.stop()
+            redis.stop()
 
 
 @contextmanager
@@ -59,25 +95,46 @@ def is_firing(message: Mapping[str, str]) -> bool:
     return is_alert and (message["state"], message["emotion"]) == ("firing", "anger")
 
 
-def log_in(browser: Browser, server: Running, database: AccessDatabase, name: str) -> Page:
-    code = database.create_link(name, SUPERVISORS[name], 600)
-    page = browser.new_context(locale="en-US").new_page()
-    page.goto(f"http://{server.address}/#login={code}")
-    expect(page.locator("#connection")).to_have_text("Live")
-    return page
-
-
 def go(page: Page, view: str) -> None:
     page.evaluate("(hash) => { location.hash = hash; }", f"#/{view}")
 
 
-def test_supervisors_share_angry_calls(tmp_path: Path, redis_server: RedisServer) -> None:
-    expect.set_options(timeout=1000 * ENOUGH_S)
-    database = AccessDatabase(tmp_path / "access.sqlite3")
-    token = database.create_token("bridge", Role.BRIDGE, None)
-    with ExitStack() as stack, chromium() as browser:
-        server = stack.enter_context(serving(tmp_path, redis_server))
-        ada, ben, cem, vic = (log_in(browser, server, database, name) for name in SUPERVISORS)
+def assert_as_of_the_last_heartbeat(page: Page, proxy: Proxy) -> None:
+    """Asserts that the page tells the time at which it heard the last heartbeat.
+
+    It hears each after the proxy has passed it on, and would have heard the next 5 s later.
+    """
+    told = page.locator("#connection").inner_text()
+    possible = [time.strftime("%H:%M:%S", time.localtime(proxy.heartbeat_at + s)) for s in range(5)]
+    assert told.removeprefix("As of ")[:8] in possible
+
+
+def test_what_a_proxy_keeps_back_or_answers_itself_is_told(stage: Stage) -> None:
+    with Proxy(stage.port) as proxy:
+        page = stage.log_in("Ada", proxy.address)
+        connection = page.locator("#connection")
+
+        # The stream of events stays open, and nothing comes in it.
+        proxy.stall_streams()
+        expect(connection).to_contain_text(re.compile(r"nothing came from the service for 1\d s"))
+        assert_as_of_the_last_heartbeat(page, proxy)
+        proxy.recover()
+        expect(connection).to_have_text("Live")
+
+        # The proxy has lost the service, and says so in HTML.
+        proxy.lose_upstream()
+        expect(connection).to_contain_text(": /v1/calls answered 502, expected 200")
+        assert_as_of_the_last_heartbeat(page, proxy)
+        proxy.recover()
+        expect(connection).to_have_text("Live")
+        page.context.close()
+
+
+def test_supervisors_share_angry_calls(stage: Stage) -> None:
+    token = stage.database.create_token("bridge", Role.BRIDGE, None)
+    redis, server = stage.redis, stage.server
+    with ExitStack() as stack:
+        ada, ben, cem, vic = (stage.log_in(name, server.address) for name in SUPERVISORS)
         for page in (ada, ben, cem, vic):
             expect(page.locator("#nobody")).to_be_visible()
 
@@ -125,23 +182,22 @@ def test_supervisors_share_angry_calls(tmp_path: Path, redis_server: RedisServer
         expect(loser.locator("#in-hand .handled")).to_contain_text(f"taken by {winner}")
 
         # Redis and then the service go and come back: told, and nothing lost or doubled.
-        redis_server.stop()
+        redis.stop()
         expect(ada.locator("#connection")).to_contain_text("As of ")
         expect(ada.locator("#connection")).to_contain_text("Redis is away")
-        redis_server.start()
+        redis.start()
         expect(ada.locator("#connection")).to_have_text("Live")
-        port = int(server.address.rpartition(":")[2])
         first.close()
-        stack.close()
+        stage.stop()
         expect(ben.locator("#connection")).to_contain_text("As of ")
-        server = stack.enter_context(serving(tmp_path, redis_server, port))
+        stage.start()
         for page in (ada, ben):
             expect(page.locator("#connection")).to_have_text("Live")
             expect(page.locator("#strip")).to_contain_text("started again")
             expect(page.locator(".alert .handled")).to_contain_text([f"taken by {winner}"])
 
         # A mute is no alarm for anybody until it ends.
-        stack.enter_context(angry_call(server, token, "angry-2"))
+        stack.enter_context(angry_call(stage.server, token, "angry-2"))
         expect(ada.locator("#needed .name")).to_have_count(1)
         ada.click("#needed .mute summary")
         ada.locator("#needed .mute select[name=what]").select_option(label="queue billing")
