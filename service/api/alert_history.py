@@ -15,6 +15,8 @@ from service.api.calls import Limit
 from service.api.services import ServicesDep
 from service.cells import text_cell
 from service.store.alert_filter import AlertFilter
+from service.store.looks import HISTORY, LATEST
+from service.store.reader import ALL
 from service.store.views import AlertPage, AlertView
 
 router = APIRouter(prefix="/v1", tags=["alerts"])
@@ -53,13 +55,25 @@ FilterDep = Annotated[AlertFilter, Depends(_filter)]
 
 @router.get("/alerts")
 async def alerts(
-    services: ServicesDep, wanted: FilterDep, before: str | None = None, limit: Limit = 100
+    services: ServicesDep,
+    identity: IdentityDep,
+    wanted: FilterDep,
+    before: str | None = None,
+    limit: Limit = 100,
 ) -> AlertPage:
     """Returns alerts that fired, newest first; `next` is the `before` of the next page.
 
-    With a filter a page may be shorter than its limit although another one follows.
+    With a filter a page may be shorter than its limit although another one follows. The audit says
+    who looked.
     """
-    return await services.store.reader.alerts(before, limit, wanted)
+    looks = services.store.looks
+    is_past = before is not None or wanted != ALL
+    await looks.at_list(identity.name, HISTORY if is_past else LATEST)
+    page = await services.store.reader.alerts(before, limit, wanted)
+    if wanted.call_id is not None:
+        for session in sorted({alert.session for alert in page.alerts if alert.session}):
+            await looks.at_call(identity.name, session)
+    return page
 
 
 @router.get("/alerts.csv", response_class=Response, responses={200: {"content": {"text/csv": {}}}})

@@ -26,7 +26,7 @@ async function fetchRibbon(call) {
   fetches++;
   call.complete = true;
   try {
-    await eachPage(call.call_id, (detail, isFirst) => {
+    await eachPage(call.call_id, "&recent=true", (detail, isFirst) => {
       if (store.calls.get(call.call_id) !== call || detail.session !== call.session) return false;
       for (const reading of detail.readings) store.applyReading(reading);
       if (isFirst) for (const alert of detail.alerts) store.applyAlert(alert, false);
@@ -45,7 +45,7 @@ async function fetchRibbon(call) {
 export async function wholeCall(callId) {
   let whole;
   let isCut = false;
-  await eachPage(callId, (detail, isFirst, isLast) => {
+  await eachPage(callId, "", (detail, isFirst, isLast) => {
     if (isFirst) whole = { ...detail, readings: [] };
     for (const reading of detail.readings) insertReading(whole.readings, reading);
     isCut = isLast && detail.next !== null;
@@ -55,8 +55,8 @@ export async function wholeCall(callId) {
 }
 
 // Gives the pages of a call's readings, the last ones first, to `take` until it returns false.
-async function eachPage(callId, take) {
-  const path = `v1/calls/${encodeURIComponent(callId)}?limit=${PAGE}`;
+async function eachPage(callId, more, take) {
+  const path = `v1/calls/${encodeURIComponent(callId)}?limit=${PAGE}${more}`;
   for (let pages = 1, before = ""; before !== null; pages++) {
     const { body } = await get(before ? `${path}&before=${encodeURIComponent(before)}` : path);
     const goesOn = take(body, !before, pages === MOST_PAGES);

@@ -13,6 +13,8 @@ from service.store.keys import AUDIT
 from service.store.redis_client import RedisClient, replies_required
 
 AUDIT_LIMIT = 100_000  # entries; older ones are deleted
+SCANNED = 10_000
+SCANNED_AT_ONCE = 1000
 
 
 class AuditEntry(BaseModel, frozen=True):
@@ -41,11 +43,15 @@ class AuditLog:
 
     Args:
         limit: about how many of the newest entries are kept.
+        scanned: about how many are read for a page of those of one session.
     """
 
-    def __init__(self, redis: RedisClient, limit: int = AUDIT_LIMIT) -> None:
+    def __init__(
+        self, redis: RedisClient, limit: int = AUDIT_LIMIT, scanned: int = SCANNED
+    ) -> None:
         self._redis: Any = redis  # its types leave open whether replies are bytes or text
         self._limit = limit
+        self._scanned = scanned
 
     async def add(
         self,
@@ -65,8 +71,22 @@ class AuditLog:
         with replies_required():
             await self._redis.xadd(AUDIT, fields, maxlen=self._limit, approximate=True)
 
-    async def page(self, before: str | None, limit: int) -> AuditPage:
-        """Returns entries, newest first; `before` is the `next` of an earlier page.
+    async def page(
+        self,
+        before: str | None,
+        limit: int,
+        *,
+        session: str | None = None,
+        since: float | None = None,
+    ) -> AuditPage:
+        """Returns entries, newest first.
+
+        Args:
+            before: the `next` of an earlier page.
+            limit: the longest page.
+            session: only entries about it. A page is shorter than its limit, though another one
+                follows, if many entries were read that are about others.
+            since: only entries from this time on, epoch seconds.
 
         Raises:
             BadCursor: `before` is not the id of an entry.
@@ -74,17 +94,25 @@ class AuditLog:
         """
         if limit < 1:
             raise ValueError(f"got a limit of {limit}, expected 1 or more")
-        newest = "+"
-        if before is not None:
-            if event_order(before, NEXT) == (0, 0):
-                return AuditPage(entries=[], next=None)  # nothing is older, and Redis refuses it
-            newest = f"({before}"
-        with replies_required():
-            found = await self._redis.xrevrange(AUDIT, newest, "-", limit + 1)
-        return AuditPage(
-            entries=[_entry(id, fields) for id, fields in found[:limit]],
-            next=found[limit - 1][0] if len(found) > limit else None,
-        )
+        if before is not None and event_order(before, NEXT) == (0, 0):
+            return AuditPage(entries=[], next=None)  # nothing is older, and Redis refuses it
+        oldest = "-" if since is None else f"{max(0, int(since * 1000))}-0"
+        size = limit if session is None else min(SCANNED_AT_ONCE, self._scanned)
+        entries: list[AuditEntry] = []
+        last = before
+        for _ in range(-(-self._scanned // size)):
+            newest = "+" if last is None else f"({last}"
+            with replies_required():
+                found = await self._redis.xrevrange(AUDIT, newest, oldest, size + 1)
+            for at, (id, fields) in enumerate(found[:size]):
+                last = id
+                if session in (None, fields.get("session")):
+                    entries.append(_entry(id, fields))
+                if len(entries) == limit:
+                    return AuditPage(entries=entries, next=id if at + 1 < len(found) else None)
+            if len(found) <= size:
+                return AuditPage(entries=entries, next=None)
+        return AuditPage(entries=entries, next=last)
 
 
 def audit_fields(

@@ -23,6 +23,7 @@ from service.store.errors import DiskFailed, StoreUnavailable
 from service.store.eviction import EvictionWatch
 from service.store.feed import SUBSCRIBER_LIMIT, Feed
 from service.store.live import LiveCalls
+from service.store.looks import Looks
 from service.store.mutes import Mutes
 from service.store.outbox import DeadLetter, Outbox
 from service.store.problems import Problem
@@ -105,6 +106,7 @@ class Store:
         self._eviction = EvictionWatch(redis, wall_clock=wall_clock)
         self.reader = Reader(redis)
         self.audit = AuditLog(redis)
+        self.looks = Looks(self.audit)
         self.summaries = Summaries(redis)
         acting = ActScript(redis, events_limit=events_limit)
         self.actions = Actions(redis, acting)

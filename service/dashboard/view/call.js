@@ -11,6 +11,7 @@ import { CallAlerts } from "./call_alerts.js";
 import { Readings } from "./readings.js";
 import { TimeLine } from "./time_line.js";
 import { About, PbxLink } from "./who.js";
+import { WhoDid } from "./who_did.js";
 
 export function CallPage({ id }) {
   const found = useSignal(null); // the call with all its readings
@@ -50,6 +51,7 @@ export function CallPage({ id }) {
       <p class="none">${say("speech_of", { speech: duration(heard_s(call.readings, "caller")), whole: duration(whole_s) })}
         ${call.isCut && html` ${say("readings_cut")}`}</p>
       <${CallAlerts} call=${call} />
+      <${WhoDid} call=${call} />
       <${Readings} readings=${call.readings} />
       <${Ending} call=${call} forget=${() => (location.hash = "#/calls")} />
     </section>

@@ -66,6 +66,7 @@ class Feed:
         self.asked: list[Json] = []  # queries of lists of alerts
         self.acts: list[Json] = []  # what the page asked to do with alerts
         self.refusal: Json | None = None  # the answer to it, instead of doing it
+        self.audit: list[Json] = []  # what is told of who did what
         self.proxy_html = False  # a proxy in between answers everything with its own page
 
     def now(self) -> float:
@@ -258,6 +259,13 @@ def app_of(feed: Feed, server: "Server") -> FastAPI:
     async def unmute(mute_id: str) -> Json:
         feed.mutes = [mute for mute in feed.mutes if mute["mute_id"] != mute_id]
         return {"mutes": feed.mutes}
+
+    @app.get("/v1/audit")
+    async def audit(session: str, limit: int, before: int = 0) -> Json:
+        page = feed.audit[before : before + 2]  # shorter than the limit, as the service's may be
+        following = before + 2 < len(feed.audit)
+        found = [entry for entry in page if entry["session"] == session]
+        return {"entries": found, "next": str(before + 2) if following else None}
 
     @app.get("/v1/alerts/summary")
     async def summary() -> Json:

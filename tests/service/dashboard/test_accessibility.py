@@ -33,6 +33,8 @@ def busy(feed: Feed) -> None:
     feed.end("CA-4")
     mute = {"mute_id": "m", "emotion": "happiness", "by": "Ada", "until": feed.now() + 900}
     feed.mutes = [mute]
+    looked = {"name": "Ada", "action": "looked_at", "session": "first", "at": feed.now()}
+    feed.audit = [{"id": "1-0", "alert_id": None, "detail": None, **looked}]
     feed.counts = [{**COUNT, "day": "2026-11-27", "queue": "billing"}]
 
 

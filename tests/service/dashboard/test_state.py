@@ -1,6 +1,7 @@
 """The page's state, which touches no element, by node; and the code of others in the page."""
 
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from service.app import DASHBOARD
+from service.store.actions import DONE
+from service.store.looks import ACTION
 
 TESTS = sorted((Path(__file__).parent / "state").glob("*.test.mjs"))
 VENDOR = DASHBOARD / "vendor"
@@ -29,6 +32,12 @@ def test_the_vendored_files_are_those_that_were_made() -> None:
     licences = (VENDOR / "LICENSES.txt").read_text()
     for package in ("preact", "@preact/signals", "@preact/signals-core", "htm", "uplot"):
         assert f"== {package} " in licences
+
+
+def test_the_page_has_words_for_whatever_is_done_with_a_call() -> None:
+    words = json.loads((DASHBOARD / "words" / "en.json").read_text())
+    for action in (*DONE.values(), ACTION, "muted", "consented"):
+        assert f"did.{action}" in words
 
 
 def test_only_charts_use_the_chart_library() -> None:

@@ -33,6 +33,42 @@ def test_a_call_is_shown_whole_with_its_alerts_and_every_reading(
     page.shows(".handled", "taken by local")
 
 
+def test_an_admin_sees_who_did_what_with_a_call(page: Page, feed: Feed, server: Server) -> None:
+    feed.start("CA-1", ago_s=65)
+    alert_id = feed.alert("CA-1", "firing", since_s=20)["alert_id"]
+    feed.did(alert_id, dismissed={"why": "not_angry", "by": "Ada", "at": feed.now()}, version=1)
+    did = [
+        {"name": "Ada", "action": "dismissed", "alert_id": alert_id, "detail": "not_angry"},
+        {"name": "Cem", "action": "took", "alert_id": "another", "session": "other"},
+        {"name": "Ben", "action": "looked_at"},
+        {"name": "Ben", "action": "danced"},
+    ]
+    for number, entry in enumerate(did):
+        usual = {"id": f"{number}-0", "at": feed.now(), "session": "first", "alert_id": None}
+        feed.audit.append({**usual, "detail": None, **entry})
+    page.open(server, "call/CA-1")
+    page.shows(".who-did li", "Ben looked at this call")
+    assert page.texts(".who-did span") == [
+        "Ada dismissed the alert: does not sound angry (anger, since 0:20 of the call)",
+        "Ben looked at this call",
+        "Ben danced",
+    ]
+    usual = feed.audit[0]
+    feed.audit.insert(0, {**usual, "id": "9-0", "name": "Cem", "action": "undid", "detail": None})
+    feed.did(alert_id, dismissed=None)
+    page.shows(".who-did li", "Cem undid the last action (anger, since 0:20 of the call)")
+
+
+def test_who_may_not_see_the_audit_does_not_ask_for_it(
+    page: Page, feed: Feed, server: Server
+) -> None:
+    feed.role = "operator"
+    feed.start("CA-1", ago_s=65)
+    page.open(server, "call/CA-1")
+    page.shows("#call-title", "CA-1")
+    page.shows_nothing_at(".who-did")
+
+
 def test_an_unknown_call_is_told(page: Page, feed: Feed, server: Server) -> None:
     page.open(server, "call/nobody")
     page.shows("#call-problem", "/v1/calls/nobody answered 404")

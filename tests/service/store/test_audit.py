@@ -61,3 +61,30 @@ async def test_without_redis_nothing_is_appended_or_read(real: Backend) -> None:
         await audit.add("Ada", "purged")
     with pytest.raises(StoreUnavailable):
         await audit.page(None, 10)
+
+
+async def test_the_entries_of_a_session_are_found_among_others(backend: Backend) -> None:
+    audit = AuditLog(backend.redis, scanned=25)
+    for number in range(5):
+        await audit.add(f"person {number}", "took", session="sought")
+        async with backend.redis.pipeline() as pipeline:
+            for _ in range(40):
+                pipeline.xadd(AUDIT, {"name": "Ben", "action": "took", "session": "other"})
+            await pipeline.execute()
+    found, before, pages = [], None, 0
+    while pages == 0 or before is not None:
+        page = await audit.page(before, 2, session="sought")
+        found += [entry.name for entry in page.entries]
+        before, pages = page.next, pages + 1
+    assert found == [f"person {number}" for number in (4, 3, 2, 1, 0)]
+    assert 8 < pages < 12
+    assert (await audit.page(None, 2, session="unknown")).entries == []
+
+
+async def test_entries_from_a_time_on(backend: Backend) -> None:
+    audit = AuditLog(backend.redis)
+    for ms in (1000, 2500, 4000):
+        await backend.redis.xadd(AUDIT, {"name": "Ada", "action": "took", "session": "s1"}, id=ms)
+    for session in (None, "s1"):
+        page = await audit.page(None, 10, session=session, since=2.5)
+        assert ([entry.at for entry in page.entries], page.next) == ([4.0, 2.5], None)
