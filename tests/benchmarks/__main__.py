@@ -8,7 +8,19 @@ from importlib import import_module
 
 from rich.console import Console
 
-NAMES = ("features", "bridges", "scoring", "encoder", "lateness", "gate", "memory", "training")
+NAMES = (
+    *(
+        "features",
+        "bridges",
+        "scoring",
+        "encoder",
+        "lateness",
+        "gate",
+        "page",
+        "memory",
+        "training",
+    ),
+)
 
 
 def main() -> None:

@@ -176,6 +176,13 @@ class Service:
         return self._status("VmRSS") / 1024
 
     @property
+    def cpu_s(self) -> float:
+        """Returns the seconds that its threads have computed since its start."""
+        assert self._process is not None
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")  # of user and system
+
+    @property
     def threads(self) -> int:
         return self._status("Threads")
 
