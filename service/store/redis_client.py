@@ -11,6 +11,7 @@ from fakeredis import FakeAsyncRedis, FakeServer
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import DecorrelatedJitterBackoff, NoBackoff
+from redis.exceptions import ConnectionError as ClosedConnection
 from redis.exceptions import RedisError
 
 from service.store.errors import StoreUnavailable, UnusableRedisUrl
@@ -47,11 +48,28 @@ def connect(
             socket_connect_timeout=connect_timeout_s,
             retry=Retry(NoBackoff(), 1),  # one for a connection that broke while it was idle
         )
-        # Does not connect: it checks the options.
-        redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        pool = redis.connection_pool
+        kind = pool.connection_class
+        pool.connection_class = type(kind.__name__, (_ClosedIsAway, kind), {})
+        pool.make_connection()  # type: ignore[no-untyped-call]  # only checks the options
     except (TypeError, ValueError, RedisError):  # their texts may hold a part of the password
         raise UnusableRedisUrl("got an unknown option, or one with an impossible value") from None
     return redis
+
+
+class _ClosedIsAway:
+    """Makes a connection that closed before it was written to a failure of Redis like any other.
+
+    uvloop raises RuntimeError then, which redis-py lets through as it would a fault of the program.
+    """
+
+    async def send_packed_command(self, *args: Any, **named: Any) -> None:
+        """Sends a command; raises redis' ConnectionError if the connection has closed."""
+        try:
+            await super().send_packed_command(*args, **named)  # type: ignore[misc]
+        except RuntimeError as exc:
+            await self.disconnect(nowait=True)  # type: ignore[attr-defined]
+            raise ClosedConnection("the connection was closed") from exc
 
 
 def _check(url: str) -> None:

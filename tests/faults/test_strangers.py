@@ -40,9 +40,15 @@ def kanjo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 async def raw(kanjo: Service, first: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", kanjo.port, local_addr=(STRANGER, 0)
-    )
+    socket = sockets.socket()
+    socket.setblocking(False)
+    try:
+        socket.bind((STRANGER, 0))
+        await asyncio.get_running_loop().sock_connect(socket, ("127.0.0.1", kanjo.port))
+        reader, writer = await asyncio.open_connection(sock=socket)
+    except BaseException:  # asyncio itself would leave a socket open at a cancellation
+        socket.close()
+        raise
     writer.write(first)
     return reader, writer
 

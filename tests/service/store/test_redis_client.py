@@ -1,11 +1,21 @@
 import asyncio
 import re
+import socket
+import struct
+import threading
 from contextlib import suppress
 
 import pytest
+import uvloop
 
 from service.store.errors import StoreUnavailable, UnusableRedisUrl
-from service.store.redis_client import connect, endless_retry, raise_if_cancelled, replies_required
+from service.store.redis_client import (
+    RedisClient,
+    connect,
+    endless_retry,
+    raise_if_cancelled,
+    replies_required,
+)
 from tests.limits import ENOUGH_S
 
 
@@ -43,6 +53,31 @@ async def test_a_failure_of_redis_makes_the_store_unavailable() -> None:
         replies_required(),
     ):
         raise ConnectionRefusedError("refused")
+
+
+def test_a_redis_that_closes_connections_at_once_is_away() -> None:
+    def close_each() -> None:
+        with suppress(OSError):  # at the end of the test
+            while True:
+                connection, _ = server.accept()
+                at_once = struct.pack("ii", 1, 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+                connection.close()
+
+    async def ask(redis: RedisClient) -> None:
+        with suppress(StoreUnavailable), replies_required():
+            await redis.ping()
+
+    async def ask_often() -> None:
+        redis = connect(f"redis://127.0.0.1:{server.getsockname()[1]}")
+        for _ in range(200):
+            await asyncio.gather(*(ask(redis) for _ in range(10)))
+        await redis.aclose()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=close_each, daemon=True).start()
+        uvloop.run(ask_often())  # as in the service
+        server.shutdown(socket.SHUT_RDWR)
 
 
 async def test_a_swallowed_cancellation_is_raised_again() -> None:
