@@ -9,8 +9,6 @@ from typing import Any, Literal
 
 import structlog
 
-HTTP_LOGGER = "uvicorn.error.http"  # of `HttpProtocol`
-
 
 class WithoutAddresses(logging.Filter):
     """Drops entries of uvicorn and websockets about single websockets.
@@ -108,8 +106,6 @@ def configure(level: str, form: Literal["text", "json"]) -> None:
                 # Addresses of webhooks are secrets, and at debug headers are logged too.
                 "httpx": {"level": "WARNING"},
                 "httpcore": {"level": "WARNING"},
-                # Its warnings are about invalid requests, which `Connections` logs and limits.
-                HTTP_LOGGER: {"level": "ERROR"},
                 # At debug it would log every frame, audio and credentials included.
                 "uvicorn.error": {
                     "level": "INFO" if level == "debug" else level.upper(),

@@ -13,7 +13,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from service.api.access import PEER
 from service.connections import Connections, Place
-from service.logs import HTTP_LOGGER
 
 HEAD_BYTES = 32_768  # of a request's head, whether it comes at once or not
 TARGET_BYTES = 8_192  # of them in the address
@@ -22,7 +21,10 @@ BODY_BYTES_PER_S = 4_096  # least rate of a body
 HEALTH_HEAD_S = 2.0  # for the request of a connection beyond the limits
 HEALTH_PATHS = ("/healthz", "/readyz")
 
-_http_log = logging.getLogger(HTTP_LOGGER)
+# Of its entries, warnings are about invalid requests, which `Connections` logs and limits. It is a
+# filter, because a level would be lost when logging is configured after this.
+_http_log = logging.getLogger("uvicorn.error.http")
+_http_log.addFilter(lambda record: record.levelno >= logging.ERROR)
 
 
 class HttpProtocol(H11Protocol):

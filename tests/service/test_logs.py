@@ -13,13 +13,13 @@ import structlog
 from service.logs import configure
 
 log = structlog.get_logger()
-http = logging.getLogger("uvicorn.error.http")  # there before, as where a module is imported first
+import service.api.http_protocol  # in whatever order
 configure(sys.argv[1], sys.argv[2])
 log.debug("gate_opened", hop=3)
 log.info("call_started", call_id="call-1")
 logging.getLogger("uvicorn.error").info("Started server process [%d]", 17)
 logging.getLogger("uvicorn.access").info("GET /healthz")
-http.warning("Invalid HTTP request received.")
+logging.getLogger("uvicorn.error.http").warning("Invalid HTTP request received.")
 address = "/calls/native?token=to" + "psecret"
 logging.getLogger("uvicorn.error").info('%s - "WebSocket %s" 403', "::1", address)
 logging.getLogger("uvicorn.error").debug("> BINARY %s", "ff fe" + " fd")

@@ -35,7 +35,7 @@ def test_calls_stand_by_their_start_and_the_ended_last(
     feed.end("CA-1", ago_s=200)
     page.shows(".call.ended .sounds", "ended: transfer")
     wait_until(lambda: page.texts(".call .name") == ["CA-3", "+49 30 1234567"])
-    assert "Ann Lee" not in page.text("body")
+    wait_until(lambda: "Ann Lee" not in page.text("body"))
     assert page.text("#calls-count") == "1"
 
 
