@@ -123,7 +123,7 @@ Issuer = Annotated[str, AfterValidator(_issuer)]
 LoginRoles = Annotated[dict[str, str], BeforeValidator(_roles)]
 # `oidc_client_secret`, which comes after `oidc_issuer` and `oidc_client_id`, or None without them.
 OidcSecret = Annotated[Secret | None, AfterValidator(_goes_with_issuer)]
-ModelFile = Annotated[Path, BeforeValidator(_model)]  # a shipped model's name, or a path
+ModelPath = Annotated[Path, BeforeValidator(_model)]  # a shipped model's name, or a path
 Urls = Annotated[frozenset[str], BeforeValidator(_urls)]  # with commas between them
 # `proxy_addresses`, which come after `proxy_user_header`, or None without it.
 ProxyNetworks = Annotated[

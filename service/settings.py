@@ -24,7 +24,7 @@ from service.events import Track
 from service.setting_types import (
     Issuer,
     LoginRoles,
-    ModelFile,
+    ModelPath,
     OidcSecret,
     ProxyNetworks,
     Urls,
@@ -170,7 +170,7 @@ class ServiceSettings(BaseModel):
     max_frame_bytes: int = Field(524_288, ge=1024, description="largest message of audio")
 
     # Scoring
-    model: ModelFile = Field(
+    model: ModelPath = Field(
         SHIPPED, description=f"artifact to load: a path, or one that ships: {', '.join(MODELS)}"
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda")

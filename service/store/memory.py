@@ -119,7 +119,7 @@ class MemoryQueue:
             self._others = deque(record for record in self._others if record not in discarded)
 
     def forget(self, session: str) -> None:
-        """Removes the entries of a session, but a refusal; their receipts are never kept ones."""
+        """Removes a session's entries, except a refusal; their receipts are never settled."""
         for queue in (self._on_disk, self._others):
             others = [
                 one

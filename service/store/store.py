@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
-import structlog
-
 from service.events import CallStarted, Consent, Reading, Transition
 from service.store import redis_client
 from service.store.act_script import ActScript
@@ -34,8 +32,6 @@ from service.store.summary import Summaries
 from service.store.views import CallDetail, CallPage, StreamEvent
 from service.store.write_script import EVENTS_LIMIT, READINGS_LIMIT, WriteScript
 from service.store.writer import HEARTBEAT_S, LOST_AFTER_S, MEMORY_LIMIT, Writer
-
-log = structlog.get_logger()
 
 ERASE_EVERY_S = 5.0  # how often refused sessions of any service are looked for
 UNFORGOTTEN_LIMIT = 10_000  # refused sessions of which entries may be left in the outbox

@@ -8,19 +8,7 @@ from importlib import import_module
 
 from rich.console import Console
 
-NAMES = (
-    *(
-        "features",
-        "bridges",
-        "scoring",
-        "encoder",
-        "lateness",
-        "gate",
-        "page",
-        "memory",
-        "training",
-    ),
-)
+NAMES = "features bridges scoring encoder lateness gate page memory training".split()
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 
 The bars: the browser's main thread is less than 25 % busy, its memory does not grow in ten minutes,
 and 100 readers of `GET /v1/events` cost the service at most 10 % more than one. An alert is timed
-from the transition that fires it to its card in the document; what it takes to hear that a caller
-is angry is not in it. The calls are those of another service on the same Redis, so that the CPU
+from the transition that fires it to its card in the document; what it takes to recognise an angry
+caller is not in it. The calls are those of another service on the same Redis, so that the CPU
 that is measured is what people cost the service, and not what calls do.
 
 `BENCH_MINUTES` is how long the page is measured, 1 by default.
@@ -147,7 +147,7 @@ async def cost_of_readers(service: Service, calls: LiveCalls, readers: int) -> f
 
 @dataclass(frozen=True)
 class Measured:
-    """All that one run has found."""
+    """Holds what one run of the benchmark measured."""
 
     loads: dict[str, tuple[Load, Load]]  # by view
     late_s: list[float]
@@ -155,7 +155,7 @@ class Measured:
 
 
 async def measure(service: Service, redis_url: str, folder: Path) -> Measured:
-    """Lets the calls be, looks at them with the page, then reads them as programs do."""
+    """Starts the calls, and measures the page that shows them and then readers of the events."""
     outbox = folder / "outbox.sqlite"
     store = Store.connect(redis_url, outbox_path=outbox, retention_s=86_400)
     async with AsyncExitStack() as stack:
