@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from service.events import AlertState, Consent
-from service.store.entries import CallStartedEntry, Entry, TransitionEntry
+from service.store.entries import CallStartedEntry, Command, Entry, TransitionEntry
 
 OPEN = (AlertState.PENDING, AlertState.FIRING)
 
@@ -15,6 +15,7 @@ class LiveCalls:
     def __init__(self) -> None:
         self._starts: dict[str, CallStartedEntry] = {}  # by session
         self._steps: dict[str, dict[str, list[TransitionEntry]]] = {}  # by session and alert id
+        self._given_up: set[str] = set()  # sessions
 
     def start(self, entry: CallStartedEntry) -> None:
         """Adds a session, or replaces its start."""
@@ -39,6 +40,24 @@ class LiveCalls:
         """Removes a session with its alerts."""
         self._starts.pop(session, None)
         self._steps.pop(session, None)
+        self._given_up.discard(session)
+
+    def give_up(self, command: Command) -> None:
+        """Records that Redis can never apply what `entries` yielded of a session.
+
+        To write the same again would make a dead letter of it each time, so the session counts
+        neither among `restorable` nor among `last_steps` any more.
+        """
+        if command.kind in (CallStartedEntry.kind, TransitionEntry.kind):
+            names, values = command.arguments[::2], command.arguments[1::2]
+            session = dict(zip(names, values, strict=True)).get("session", "")
+            if session in self._starts:
+                self._given_up.add(session)
+
+    @property
+    def restorable(self) -> list[str]:
+        """The live sessions that can be written again to a Redis that lacks them alone."""
+        return [session for session in self._starts if session not in self._given_up]
 
     @property
     def starts(self) -> list[CallStartedEntry]:
@@ -46,8 +65,13 @@ class LiveCalls:
         return list(self._starts.values())
 
     def last_steps(self) -> list[TransitionEntry]:
-        """Returns the last step of each open alert."""
-        return [steps[-1] for alerts in self._steps.values() for steps in alerts.values()]
+        """Returns the last step of each open alert of the `restorable` sessions."""
+        return [
+            steps[-1]
+            for session, alerts in self._steps.items()
+            if session not in self._given_up
+            for steps in alerts.values()
+        ]
 
     def steps(self, last: TransitionEntry) -> list[TransitionEntry]:
         """Returns all steps of the open alert with this last step; none if it has closed."""

@@ -256,6 +256,7 @@ class Writer:
             if not self._patience.is_over(batch.key(applied), problem):
                 raise ResponseError(problem)
             self._spool.never_deliverable(batch, applied, problem)
+            self._live.give_up(batch.commands[applied])
         self._availability.replied()
         self._note_if_delivered()
 
@@ -312,7 +313,7 @@ class Writer:
         """
         if self.pending:
             return  # what Redis lacks may be on its way
-        sessions = [start.session for start in self._live.starts]
+        sessions = self._live.restorable
         known = await self._redis.mget([session_key(s) for s in sessions]) if sessions else []
         lacking = [s for s, call_id in zip(sessions, known, strict=True) if call_id is None]
         erased = await self._eraser.marked(lacking) if lacking else set()

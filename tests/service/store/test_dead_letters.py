@@ -11,7 +11,7 @@ import pytest
 from service.store import keys
 from service.store.entries import TransitionEntry, serialize
 from service.store.outbox import Outbox
-from tests.service.store.backend import Backend, delivered, running
+from tests.service.store.backend import Backend, delivered, running, until
 from tests.service.store.facts import FIRING, NOW, PENDING, started, transition
 
 NUMBER = "+49301234567"  # a phone number, as providers' metadata have them
@@ -99,6 +99,25 @@ async def test_a_dead_letter_can_be_retried_once_its_cause_is_gone(real: Backend
         await delivered(store)
         assert [state for _, _, state in await real.transitions()] == ["pending", "firing"]
         assert store.dead_letters == ()
+
+
+@pytest.mark.parametrize("foreign", [keys.call_key("call-1"), keys.ALERTS])
+async def test_what_redis_can_never_apply_is_a_dead_letter_once_however_long_the_call_lasts(
+    real: Backend, foreign: str
+) -> None:
+    await real.redis.set(foreign, "of another program")
+    async with running(real.store(heartbeat_s=0.02)) as store:
+        store.call_started("s1", started(), NOW)
+        store.transition("s1", transition(1, PENDING), NOW)
+        await delivered(store)
+        letters = store.dead_letters
+        assert letters
+        store.call_started("s2", started("call-2"), NOW)
+        for _ in range(3):  # heartbeats that look for what Redis lacks
+            await delivered(store)
+            await real.redis.delete(keys.session_key("s2"))
+            await until(lambda: real.redis.exists(keys.session_key("s2")))
+        assert store.dead_letters == letters
 
 
 def test_dead_letters_are_bounded_and_the_oldest_go_first(tmp_path: Path) -> None:
