@@ -20,6 +20,8 @@ export class Words {
     this.plural = new Intl.PluralRules(language);
     this.seconds = new Intl.DateTimeFormat(language, { timeStyle: "medium", hourCycle: "h23", timeZone });
     this.minutes = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone });
+    this.day = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeZone });
+    this.dayAndMinutes = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short", hourCycle: "h23", timeZone });
     this.moment = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23", timeZone });
     this.percents = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 });
     this.zone = this.seconds.resolvedOptions().timeZone;
@@ -37,8 +39,10 @@ export class Words {
     return this.seconds.format(epoch_s * 1000);
   }
 
-  until(epoch_s) {
-    return this.minutes.format(epoch_s * 1000);
+  // An end: its time, and its day too unless that is today's.
+  until(epoch_s, now_s = Date.now() / 1000) {
+    const isToday = this.day.format(epoch_s * 1000) === this.day.format(now_s * 1000);
+    return (isToday ? this.minutes : this.dayAndMinutes).format(epoch_s * 1000);
   }
 
   dateTime(epoch_s) {

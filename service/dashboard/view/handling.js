@@ -2,10 +2,11 @@
 
 import { act, doing, mute } from "../actions.js";
 import { isAdmin, mayAct, say, session, store, words } from "../page.js";
-import { html, useRef } from "../vendor/preact.js";
+import { html, useRef, useSignal } from "../vendor/preact.js";
 
 const REASONS = ["not_angry", "not_the_caller", "other"];
 const MINUTES = [15, 60, 240];
+const LONGEST_MUTE_S = 31 * 24 * 3600; // that the service takes
 
 // What people did with an alert, in words.
 export function handledText(alert) {
@@ -16,7 +17,7 @@ export function handledText(alert) {
     parts.push(say(key, { by: taken.by, time: words.value.time(taken.at), from: taken.handed_over_by }));
   }
   if (dismissed) parts.push(say("dismissed_by", { by: dismissed.by, why: reason(alert, dismissed.why) }));
-  if (store.isMuted(alert)) parts.push(say("muted_until", { time: words.value.until(muted_until) }));
+  if (store.isMuted(alert)) parts.push(say("muted_until", { time: words.value.until(muted_until, store.clock()) }));
   if (note) parts.push(say("note_by", { by: note.by, text: note.text }));
   return parts.join(" · ");
 }
@@ -50,12 +51,12 @@ export function Handling({ alert, call, children }) {
   `;
 }
 
-// A menu that closes when one of its buttons was pressed, and with Escape.
+// A menu that closes with Escape and when one of its buttons was pressed; its form closes it when what it has is sent.
 function Menu({ name, busy, children }) {
   const ref = useRef(null);
   const close = (event) => {
     if (event.type === "keydown" && event.key !== "Escape") return;
-    if (event.type === "click" && !event.target.closest("button")) return;
+    if (event.type === "click" && !event.target.closest("button[type=button]")) return;
     ref.current.open = false;
     if (event.type === "keydown") {
       event.stopPropagation();
@@ -90,6 +91,7 @@ function Entry({ name, max, busy, done }) {
 }
 
 function Mute({ alert, call, busy }) {
+  const isOther = useSignal(false); // whether another time than those of the list is to be given
   const queue = alert.queue ?? call?.facts?.queue;
   const kinds = [
     alert.session && ["session", alert.session, say("mute.call")],
@@ -101,17 +103,27 @@ function Mute({ alert, call, busy }) {
     const given = new FormData(event.target);
     const [kind, value] = kinds[Number(given.get("what"))];
     event.target.closest("details").open = false;
-    mute(alert.alert_id, { [kind]: value, until: store.clock() + 60 * Number(given.get("minutes")) });
+    const until = isOther.value ? Date.parse(given.get("time")) / 1000 : store.clock() + 60 * Number(given.get("minutes"));
+    mute(alert.alert_id, { [kind]: value, until });
   };
   return html`<${Menu} name="mute" busy=${busy}>
     <form onSubmit=${submit}>
       <label>${say("mute.what")} <select name="what">
         ${kinds.map(([, , text], at) => html`<option key=${at} value=${at}>${text}</option>`)}
       </select></label>
-      <label>${say("mute.until")} <select name="minutes">
-        ${MINUTES.map((n) => html`<option key=${n} value=${n}>${words.value.until(store.clock() + 60 * n)}</option>`)}
+      <label>${say("mute.until")} <select name="minutes" onChange=${(event) => (isOther.value = !event.target.value)}>
+        ${MINUTES.map((n) => html`<option key=${n} value=${n}>${words.value.until(store.clock() + 60 * n, store.clock())}</option>`)}
+        <option value="">${say("mute.other")}</option>
       </select></label>
+      ${isOther.value && html`<label>${say("mute.time")} <input type="datetime-local" name="time" required
+        min=${localTime(store.clock() + 60)} max=${localTime(store.clock() + LONGEST_MUTE_S)} /></label>`}
       <button>${say("mute")}</button>
     </form>
   </${Menu}>`;
+}
+
+// A time as an input of date and time takes it: in the viewer's time zone, without the zone.
+function localTime(epoch_s) {
+  const time = new Date(1000 * epoch_s);
+  return new Date(time - 60_000 * time.getTimezoneOffset()).toISOString().slice(0, 16);
 }

@@ -36,7 +36,7 @@ function Mute({ mute }) {
   ].filter(Boolean);
   const { busy, problem } = doing(mute.mute_id);
   return html`<li class="mute">
-    ${say("muted", { what: what.join(" · "), time: words.value.until(mute.until), by: mute.by })}
+    ${say("muted", { what: what.join(" · "), time: words.value.until(mute.until, store.clock()), by: mute.by })}
     ${mayAct() && html` <button type="button" disabled=${busy} onClick=${() => unmute(mute)}>${say("end_mute")}</button>`}
     ${problem && html` <span class="problem">${problem}</span>`}
   </li>`;

@@ -1,9 +1,13 @@
 """The first view: who needs somebody, what is done with an alert, and what others' doing shows."""
 
 import time
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from playwright.sync_api import Browser
 
 from tests.service.dashboard.feed import Feed, Server, wait_until
-from tests.service.dashboard.page import Page
+from tests.service.dashboard.page import Page, opened
 
 FACTS = {
     "caller_number": "+49 30 1234567",
@@ -108,6 +112,26 @@ def test_an_alert_is_handed_over_noted_dismissed_and_muted(
     page.press("#needed [data-why=not_angry]")
     page.shows("#lately .handled", "dismissed by local: does not sound angry")
     assert page.text("#needs-count") == "0"
+
+
+def test_a_mute_ends_when_the_viewer_wants_it_to(
+    browser: Browser, feed: Feed, server: Server
+) -> None:
+    feed.start("CA-1", ago_s=50)
+    feed.alert("CA-1", "firing")
+    now = datetime.now(ZoneInfo("Asia/Tokyo"))
+    evening = now.replace(hour=18, minute=30, second=0, microsecond=0) + timedelta(days=3)
+    with opened(browser, timezone_id="Asia/Tokyo") as page:
+        page.open(server)
+        page.press("#needed .mute summary")
+        page.all("#needed .mute select[name=minutes]").select_option(label="another time")
+        page.press("#needed .mute form button")
+        assert not [act for act in feed.acts if act["action"] == "mute"], "no time was given"
+        page.all("#needed .mute input[name=time]").fill(evening.strftime("%Y-%m-%dT%H:%M"))
+        page.press("#needed .mute form button")
+        page.shows("#strip .mute", f"{evening:%b} {evening.day}, {evening.year}, 18:30")
+    [mute] = [act for act in feed.acts if act["action"] == "mute"]
+    assert mute["until"] == evening.timestamp()
 
 
 def test_an_admin_takes_an_alert_over(page: Page, feed: Feed, server: Server) -> None:
