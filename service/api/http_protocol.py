@@ -20,6 +20,7 @@ HEADERS = 100  # in a request's head
 BODY_BYTES_PER_S = 4_096  # least rate of a body
 HEALTH_HEAD_S = 2.0  # for the request of a connection beyond the limits
 HEALTH_PATHS = ("/healthz", "/readyz")
+WRITE_CHUNK = "write_chunk"  # where a request carries `HttpProtocol.write_chunk`
 
 # Of its entries, warnings are about invalid requests, which `Connections` logs and limits. It is a
 # filter, because a level would be lost when logging is configured after this.
@@ -78,6 +79,8 @@ class HttpProtocol(H11Protocol):
         self._stop_timers()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        if self.scope:
+            self.scope["state"].pop(WRITE_CHUNK, None)  # which refers to this protocol
         if self._place:
             self._limits.release(self._address, self._place)
 
@@ -100,6 +103,27 @@ class HttpProtocol(H11Protocol):
         self.ws_protocol_class = cast(Any, partial(usual, on_lost=release))
         super().handle_websocket_upgrade(event)
 
+    def write_chunk(self, data: bytes) -> bool:
+        """Writes some bytes of a response's body without the application's task.
+
+        To be called only while the application waits between two sends. Returns False, and writes
+        nothing, if it can't be done now: the client reads too slowly or has gone, the response is
+        not open, or it has no chunks (HTTP/1.0). The application then sends the bytes as usual.
+        """
+        cycle = self.cycle
+        if (
+            self.transport.is_closing()
+            or self.flow.write_paused
+            or self.conn.our_state is not h11.SEND_BODY
+            or self.conn.their_http_version != b"1.1"
+            or cycle.response_complete
+            or not cycle.response_started
+        ):
+            return False
+        # RFC 9112, section 7.1: the size in hexadecimal digits, the data.
+        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return True
+
     def send_400_response(self, msg: str) -> None:
         """Refuses what is no HTTP request, or one whose head is too long."""
         self._stop_timers()
@@ -109,6 +133,7 @@ class HttpProtocol(H11Protocol):
     def _should_upgrade(self) -> bool:
         """Looks at a complete head; a request that is refused is answered by an app of its own."""
         self.scope["state"][PEER] = self._address
+        self.scope["state"][WRITE_CHUNK] = self.write_chunk
         refusal = self._refusal()
         self.app = self._usual_app if refusal is None else cast(Any, _refusing(refusal))
         if refusal is None and self._place is Place.HEALTH:

@@ -33,18 +33,18 @@ class Numbers:
 
     def call(self, identity: Identity, view: V) -> V:
         """Returns a call as this identity may see it."""
-        return view if identity.may(self._needed) else without_numbers(view)
+        return view if self.whole_for(identity) else without_numbers(view)
 
-    def event(self, identity: Identity, event: StreamEvent) -> str:
-        """Returns the data of an event as this identity may see it."""
-        if event.kind not in CALL_EVENTS or identity.may(self._needed):
-            return event.data
-        return _masked_data(event.data)
+    def whole_for(self, identity: Identity) -> bool:
+        """Returns whether this identity may see whole numbers."""
+        return identity.may(self._needed)
 
 
-@lru_cache(maxsize=512)  # one event goes to many streams
-def _masked_data(data: str) -> str:
-    return without_numbers(CallView.model_validate_json(data)).model_dump_json()
+def masked_event(event: StreamEvent) -> str:
+    """Returns the data of an event with the numbers in it masked."""
+    if event.kind not in CALL_EVENTS:
+        return event.data
+    return without_numbers(CallView.model_validate_json(event.data)).model_dump_json()
 
 
 def masked(number: str) -> str:

@@ -15,6 +15,7 @@ from service.access.nonces import KeptNonces
 from service.access.oidc import SingleSignOn
 from service.access.roles import Role
 from service.alerts.policy_watch import PolicyWatch
+from service.api.event_text import EventText
 from service.api.heartbeat import Heartbeat
 from service.api.numbers import Numbers
 from service.api.problem import HttpProblem
@@ -61,6 +62,7 @@ class Services:
     webhooks: Webhooks
     single_sign_on: SingleSignOn | None = None
     numbers: Numbers = field(default_factory=lambda: Numbers(Role.OPERATOR))
+    event_text: EventText = field(default_factory=EventText)  # of the stream of events
     facts: FactReader = field(default_factory=FactReader)  # from metadata
     connections: set[OpenConnection] = field(default_factory=set)
     # Uploads in progress, and how many of them are decoded in memory at the same time; limited so

@@ -11,22 +11,35 @@ from pydantic import ValidationError
 from service.store.availability import Availability
 from service.store.cursors import event_order
 from service.store.errors import StoreUnavailable
+from service.store.event_batch import BEFORE_ALL, EventBatch, Order
 from service.store.keys import EVENTS
 from service.store.reader import last_event_id
 from service.store.redis_client import REDIS_FAILURES, RedisClient, replies_required
+from service.store.subscriber import Offer, Subscriber
 from service.store.views import AlertView, CallView, MutesView, StreamEvent
 
 log = structlog.get_logger()
 
-SUBSCRIBER_LIMIT = 256  # events by which a subscriber may lag
+SUBSCRIBER_LIMIT = 1000  # events by which a subscriber may lag
 BLOCK_S = 1.0  # how long Redis holds one XREAD open; shorter than the timeout of replies
+GATHER_S = 0.25  # after events were read, until the next are: they wait so long at most
 CATCH_UP_RETRY_S = 0.5  # after a catch-up that Redis did not answer
 READ_BATCH = 500  # events read at once
-FOLLOWING = StreamEvent("", "heartbeat", "")  # stands for: events are being read; never yielded
+FOLLOWING = EventBatch.heartbeat("")  # stands for: events are being read; never yielded
 
 
 class Feed:
-    """Reads the stream of events once for the whole process and copies it to each subscriber."""
+    """Reads the stream of events once for the whole process and gives it to each subscriber.
+
+    Events come in batches: all that one read has found. So the work for each subscriber grows with
+    the number of reads, which `gather_s` limits, and not with that of the events.
+
+    Args:
+        subscriber_limit: events by which a subscriber may lag.
+        block_s: how long Redis holds one read open until there is an event.
+        gather_s: the pause after a read that found events. An event after a time without any is
+            given at once, all others wait so long at most.
+    """
 
     def __init__(
         self,
@@ -35,6 +48,7 @@ class Feed:
         *,
         subscriber_limit: int = SUBSCRIBER_LIMIT,
         block_s: float = BLOCK_S,
+        gather_s: float = GATHER_S,
     ) -> None:
         self.position: str | None = None  # the id of the last event given to subscribers
         # Is called with the kind and the fields of each event of the stream.
@@ -43,8 +57,9 @@ class Feed:
         self._availability = availability
         self._subscriber_limit = subscriber_limit
         self._block_s = block_s
+        self._gather_s = gather_s
         self._following = asyncio.Event()
-        self._subscribers: set[asyncio.Queue[StreamEvent | None]] = set()
+        self._subscribers: set[Subscriber] = set()
 
     @property
     def following(self) -> bool:
@@ -57,95 +72,106 @@ class Feed:
         return len(self._subscribers)
 
     async def run(self) -> None:
-        """Copies new events to the subscribers until cancelled."""
+        """Gives new events to the subscribers until cancelled."""
         await self._availability.repeat(self._follow)
 
     def end(self) -> None:
         """Ends every subscription."""
         self._following.clear()
-        for queue in self._subscribers:
-            _replace(queue, None)
+        for subscriber in self._subscribers:
+            subscriber.end()
 
     def beat(self, data: str) -> None:
         """Gives a heartbeat to every subscriber, also while Redis is away.
 
         A subscriber that lags as far as it may misses this one.
         """
-        for queue in self._subscribers:
-            if not queue.full():
-                queue.put_nowait(StreamEvent("", "heartbeat", data))
+        heartbeat = EventBatch.heartbeat(data)
+        for subscriber in self._subscribers:
+            subscriber.beat(heartbeat)
 
-    def events(self, after: str | None) -> AsyncGenerator[StreamEvent, None]:
-        """Yields what happens from now on, or after the event `after`, until the store stops.
+    def batches(
+        self, after: str | None, offer: Offer | None = None
+    ) -> AsyncGenerator[EventBatch, None]:
+        """Yields what is read from now on, or happened after `after`, until the store stops.
 
         A subscriber that lags by more than `subscriber_limit` events, or resumes after events that
         are gone, gets one `resync` in place of what it missed. While Redis is away there are
         heartbeats only; once it is back, the events from `after` on.
 
+        Args:
+            after: the id of the last event that the reader has.
+            offer: is called with a batch that comes while the reader waits in this generator, and
+                returns whether it has passed it on, so that the generator need not yield it.
+
         Raises:
             BadCursor: `after` is not the id of an event; raised at the call.
         """
-        return self._subscription(after, event_order("0-0" if after is None else after))
+        seen = BEFORE_ALL if after is None else event_order(after)
+        return self._subscription(after, seen, Subscriber(self._subscriber_limit, offer))
 
     async def _subscription(
-        self, after: str | None, seen: tuple[int, int]
-    ) -> AsyncGenerator[StreamEvent, None]:
+        self, after: str | None, seen: Order, subscriber: Subscriber
+    ) -> AsyncGenerator[EventBatch, None]:
         # New events are queued while earlier ones are read, so none is missed; `seen` removes
         # duplicates.
-        queue: asyncio.Queue[StreamEvent | None] = asyncio.Queue(self._subscriber_limit)
-        self._subscribers.add(queue)
+        self._subscribers.add(subscriber)
         try:
             while True:
                 if after is not None and self._following.is_set():
                     try:
-                        async for event in self._catch_up(after):
-                            seen = event_order(event.id)
-                            after = event.id
-                            yield event
+                        async for batch in self._catch_up(after):
+                            seen = batch.last
+                            after = batch.events[-1].id
+                            yield batch
                         after = None
                     except StoreUnavailable:
                         await asyncio.sleep(CATCH_UP_RETRY_S)
                     continue
-                event_or_end = await (queue.get() if after is None else self._next(queue))
-                if event_or_end is FOLLOWING:
+                given = await (subscriber.take(seen) if after is None else self._next(subscriber))
+                if given is FOLLOWING:
                     continue
-                if event_or_end is None:
+                if given is None:
                     return
-                if event_or_end.kind == "resync":
+                if given.kind == "heartbeat":
+                    yield given
+                    continue
+                if given.kind == "resync":
                     # After a loss of data ids may restart from 0-0, so a resync always passes.
                     after = None
-                elif event_or_end.kind != "heartbeat" and event_order(event_or_end.id) <= seen:
-                    continue
-                if event_or_end.id:
-                    seen = event_order(event_or_end.id)
-                yield event_or_end
+                    unseen: EventBatch | None = given
+                else:
+                    unseen = given.after(seen)
+                if unseen is not None:
+                    seen = unseen.last
+                    yield unseen
         finally:
-            self._subscribers.discard(queue)
+            self._subscribers.discard(subscriber)
 
-    async def _next(self, queue: asyncio.Queue[StreamEvent | None]) -> StreamEvent | None:
-        """Returns what comes first: an item of the queue, or `FOLLOWING` once events are read."""
-        item = asyncio.ensure_future(queue.get())
+    async def _next(self, subscriber: Subscriber) -> EventBatch | None:
+        """Returns what comes first: a batch that waits, or `FOLLOWING` once events are read."""
+        taking = asyncio.ensure_future(subscriber.take())
         following = asyncio.ensure_future(self._following.wait())
         try:
-            await asyncio.wait((item, following), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((taking, following), return_when=asyncio.FIRST_COMPLETED)
         finally:
             following.cancel()
-            if not item.done():
-                item.cancel()  # loses nothing: a queue takes an item out only for who still waits
-        return FOLLOWING if item.cancelling() else item.result()
+            if not taking.done():
+                taking.cancel()
+        return FOLLOWING if taking.cancelling() else taking.result()
 
-    async def _catch_up(self, after: str) -> AsyncIterator[StreamEvent]:
+    async def _catch_up(self, after: str) -> AsyncIterator[EventBatch]:
         """Yields the events from `after` up to the last one, or one `resync` if some are gone."""
         with replies_required():
             if await self._is_out_of_reach(after):
-                yield _resync(await last_event_id(self._redis))
+                yield EventBatch.resync(await last_event_id(self._redis))
                 return
         while True:
             with replies_required():
                 entries = await self._redis.xrange(EVENTS, f"({after}", "+", READ_BATCH)
-            for id, fields in entries:
-                if (event := _parse(id, fields)) is not None:
-                    yield event
+            parsed = (_parse(id, fields) for id, fields in entries)
+            if events := [event for event in parsed if event is not None]:
+                yield EventBatch(events)
             if len(entries) < READ_BATCH:
                 return
             after = entries[-1][0]
@@ -168,7 +194,7 @@ class Feed:
                 self.position = await last_event_id(self._redis)
             elif await self._is_out_of_reach(self.position):
                 self.position = await last_event_id(self._redis)
-                self._publish(_resync(self.position))
+                self._publish(EventBatch.resync(self.position))
             self._following.set()
         assert self.position is not None
         try:
@@ -179,18 +205,20 @@ class Feed:
             self._following.clear()
             raise
         for _, entries in reply:
+            events = []
             for id, fields in entries:
                 self.position = id
                 if (event := _parse(id, fields)) is not None:
                     self.listener(event.kind, fields)
-                    self._publish(event)
+                    events.append(event)
+            if events:
+                self._publish(EventBatch(events))
+            if len(entries) < READ_BATCH:
+                await asyncio.sleep(self._gather_s)
 
-    def _publish(self, event: StreamEvent) -> None:
-        for queue in self._subscribers:
-            if queue.full():
-                _replace(queue, _resync(event.id))
-            else:
-                queue.put_nowait(event)
+    def _publish(self, batch: EventBatch) -> None:
+        for subscriber in tuple(self._subscribers):
+            subscriber.give(batch)
 
 
 def _parse(id: str, fields: Mapping[str, str]) -> StreamEvent | None:
@@ -220,14 +248,3 @@ def _parse(id: str, fields: Mapping[str, str]) -> StreamEvent | None:
     else:
         log.error("event_unreadable", id=id, problem="unknown kind")
     return None
-
-
-def _resync(id: str) -> StreamEvent:
-    return StreamEvent(id, "resync", "{}")
-
-
-def _replace(queue: asyncio.Queue[StreamEvent | None], last: StreamEvent | None) -> None:
-    """Empties the queue and puts `last` into it."""
-    while not queue.empty():
-        queue.get_nowait()
-    queue.put_nowait(last)

@@ -18,6 +18,7 @@ from service.store.availability import Availability
 from service.store.disk import Disk
 from service.store.erasure import Eraser
 from service.store.errors import DiskFailed, StoreUnavailable
+from service.store.event_batch import EventBatch
 from service.store.eviction import EvictionWatch
 from service.store.feed import SUBSCRIBER_LIMIT, Feed
 from service.store.live import LiveCalls
@@ -28,8 +29,9 @@ from service.store.problems import Problem
 from service.store.reader import READINGS_PAGE, Reader
 from service.store.receipt import Receipt
 from service.store.redis_client import RedisClient
+from service.store.subscriber import Offer
 from service.store.summary import Summaries
-from service.store.views import CallDetail, CallPage, StreamEvent
+from service.store.views import CallDetail, CallPage
 from service.store.write_script import EVENTS_LIMIT, READINGS_LIMIT, WriteScript
 from service.store.writer import HEARTBEAT_S, LOST_AFTER_S, MEMORY_LIMIT, Writer
 
@@ -342,6 +344,8 @@ class Store:
         """Returns the id of the last event: later reads show the effect of all events up to it."""
         return await self.reader.cursor()
 
-    def events(self, after: str | None) -> AsyncGenerator[StreamEvent, None]:
-        """Yields what happens from now on, or after the event `after` (`Feed.events`)."""
-        return self.feed.events(after)
+    def events(
+        self, after: str | None, offer: Offer | None = None
+    ) -> AsyncGenerator[EventBatch, None]:
+        """Yields what happens from now on, or after the event `after` (`Feed.batches`)."""
+        return self.feed.batches(after, offer)

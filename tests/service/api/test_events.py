@@ -1,5 +1,6 @@
 import contextlib
 import json
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.limits import ENOUGH_S
 from tests.redis_server import RedisServer
 from tests.service.api.conftest import (
     STOP,
@@ -117,6 +119,7 @@ def test_a_client_that_reconnects_gets_the_missing_events_and_none_twice(service
 def test_without_a_cursor_only_new_events_are_sent(service: Running) -> None:
     call(service, "past")
     until(lambda: service.get("/v1/calls/past").json()["state"] == "ended")
+    until(lambda: service.services.store.feed.position == cursor(service))
     with subscribed(service) as events:
         call(service, "present")
         first = next(events)
@@ -161,6 +164,20 @@ def test_a_subscriber_that_never_reads_delays_no_other(service: Running) -> None
             call(service, f"unread-{number}")
             own = until_end_of(events, f"unread-{number}")
             assert own[0].kind == "call_started"
+
+
+def test_a_client_of_http_1_0_gets_the_same_events_without_chunks(service: Running) -> None:
+    host, port = service.address.split(":")
+    with socket.create_connection((host, int(port)), timeout=ENOUGH_S) as client:
+        client.sendall(b"GET /v1/events HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        text = client.makefile(encoding="utf-8", newline="\r\n")
+        head = list(iter(lambda: text.readline().strip(), ""))
+        assert "transfer-encoding: chunked" not in head
+        events = parsed(line.strip() for line in text)
+        assert next(events).kind == "heartbeat"
+        call(service, "of-old")
+        own = until_end_of((e for e in events if e.kind != "heartbeat"), "of-old")
+    assert own[0].kind == "call_started"
 
 
 @contextlib.contextmanager

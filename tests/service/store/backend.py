@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from service.store import keys
+from service.store.event_batch import EventBatch
 from service.store.outbox import Outbox
 from service.store.store import Store
 from service.store.views import StreamEvent
@@ -101,6 +102,20 @@ async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
             if await holds if inspect.isawaitable(holds) else holds:
                 return
             await asyncio.sleep(0.01)
+
+
+async def one_by_one(
+    batches: AsyncGenerator[EventBatch, None],
+) -> AsyncGenerator[StreamEvent, None]:
+    """Yields the events of each batch."""
+    async with contextlib.aclosing(batches):
+        async for batch in batches:
+            for event in batch.events:
+                yield event
+
+
+def events_of(store: Store, after: str | None) -> AsyncGenerator[StreamEvent, None]:
+    return one_by_one(store.events(after))
 
 
 async def take(events: AsyncIterator[StreamEvent], count: int) -> list[StreamEvent]:

@@ -12,7 +12,7 @@ from service.store.actions import ActionRefused, Actions, IdInUse
 from service.store.errors import StoreUnavailable
 from service.store.store import Store
 from service.store.views import AlertView
-from tests.service.store.backend import Backend, delivered, running, take
+from tests.service.store.backend import Backend, delivered, events_of, running, take
 from tests.service.store.facts import FIRING, NOW, PENDING, started, transition, whole_call
 
 ALERT = "s1-caller-anger-1"
@@ -58,7 +58,7 @@ async def test_an_action_is_in_stream_audit_and_events_with_the_whole_alert(
 ) -> None:
     async with running(backend.store()) as store:
         await fired(store)
-        events = store.events(await store.cursor())
+        events = events_of(store, await store.cursor())
         view = await store.actions.act(ALERT, a_take("Ada"))
         assert isinstance(view, AlertView)
         dismissal = Action("d", ActionKind.DISMISS, "Ada", why=Why.NOT_ANGRY)

@@ -16,7 +16,7 @@ from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
 from service.store.store import Store
 from tests.limits import ENOUGH_S
-from tests.service.store.backend import Backend, delivered, running, take, until
+from tests.service.store.backend import Backend, delivered, events_of, running, take, until
 from tests.service.store.facts import FIRING, NOW, PENDING, reading, started, transition, whole_call
 
 CALL, SECRET = "call-secret", "+4930secret"
@@ -200,7 +200,7 @@ async def test_subscribers_are_told_by_the_session_alone(backend: Backend) -> No
     async with running(backend.store()) as store:
         live_call(store)
         await delivered(store)
-        events = store.events(None)
+        events = events_of(store, None)
         first = asyncio.create_task(anext(events))  # type: ignore[arg-type]
         await until(lambda: store.feed.subscribers == 1 and store.feed.following)
         await store.erase(CALL, ["s3"], "Ada", "purged")

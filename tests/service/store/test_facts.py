@@ -7,7 +7,7 @@ from service.events import CallFacts, Consent
 from service.store import keys
 from service.store.entries import CallStartedEntry, Command, serialize
 from service.store.views import CallView
-from tests.service.store.backend import Backend, delivered, running, take, until
+from tests.service.store.backend import Backend, delivered, events_of, running, take, until
 from tests.service.store.facts import NOW, started
 
 FACTS = CallFacts("+49301234567", "+4930999", "billing", "Ann Lee", "de", "https://pbx.example/1")
@@ -18,7 +18,7 @@ async def test_a_call_has_its_facts_and_without_the_agent_when_it_has_ended(
     backend: Backend,
 ) -> None:
     async with running(backend.store()) as store:
-        events = store.events(None)
+        events = events_of(store, None)
         first = asyncio.create_task(anext(events))  # type: ignore[arg-type]
         await until(lambda: store.feed.subscribers == 1 and store.feed.following)
         store.call_started("s1", WITH_FACTS, NOW)

@@ -6,7 +6,9 @@ import pytest
 
 from service.store import keys
 from service.store.errors import BadCursor
-from tests.service.store.backend import Backend, delivered, running, take, until
+from service.store.event_batch import EventBatch
+from tests.limits import ENOUGH_S
+from tests.service.store.backend import Backend, delivered, events_of, running, take, until
 from tests.service.store.facts import NOW, reading, started, whole_call
 
 
@@ -15,7 +17,7 @@ async def test_every_subscriber_gets_every_event_as_the_views_that_are_read(
 ) -> None:
     async with running(backend.store()) as store:
         await until(lambda: store.feed.following)
-        both = [store.events(None), store.events(None)]
+        both = [events_of(store, None), events_of(store, None)]
         taking = [asyncio.create_task(take(events, 8)) for events in both]
         await asyncio.sleep(0)
         whole_call(store)
@@ -46,12 +48,12 @@ async def test_a_cursor_joins_reads_and_events_without_gap_or_duplicate(
         for n in range(1, 601):
             store.reading("s1", reading(n), NOW)
             if n == 300:
-                events = store.events(cursor)
+                events = events_of(store, cursor)
                 first = await take(events, 1)
         rest = await take(events, 599)
         numbers = [json.loads(event.data)["number"] for event in [*first, *rest]]
         assert numbers == list(range(1, 601))
-        again = await take(store.events(rest[-3].id), 2)
+        again = await take(events_of(store, rest[-3].id), 2)
         assert again == rest[-2:]
 
 
@@ -70,7 +72,7 @@ async def test_subscribers_that_join_amid_many_events_get_each_event_once(
 
         async def join(after_s: float) -> list[int]:
             await asyncio.sleep(after_s)
-            got = await take(store.events(cursor), 400)
+            got = await take(events_of(store, cursor), 400)
             return [json.loads(event.data)["number"] for event in got]
 
         async with asyncio.TaskGroup() as tasks:
@@ -84,7 +86,7 @@ async def test_a_slow_subscriber_gets_one_resync_and_then_continues(backend: Bac
     async with running(backend.store(subscriber_limit=256)) as store:
         store.call_started("s1", started(), NOW)
         await delivered(store)
-        slow = store.events(await store.cursor())
+        slow = events_of(store, await store.cursor())
         store.reading("s1", reading(1), NOW)
         assert (await take(slow, 1))[0].kind == "reading"
         for n in range(2, 302):
@@ -113,7 +115,7 @@ async def test_a_subscriber_that_resumes_too_late_gets_a_resync(
         for n in range(1, 301):
             store.reading("s1", reading(n), NOW)
         await delivered(store)
-        events = store.events(cursor)
+        events = events_of(store, cursor)
         assert [event.kind for event in await take(events, 1)] == ["resync"]
         store.reading("s1", reading(301), NOW)
         assert json.loads((await take(events, 1))[0].data)["number"] == 301
@@ -123,23 +125,23 @@ async def test_a_cursor_of_an_empty_redis_catches_up_or_gets_a_resync(backend: B
     async with running(backend.store()) as store:
         await until(lambda: store.feed.following)
         assert await store.cursor() == "0-0"
-        events = store.events("0-0")
+        events = events_of(store, "0-0")
         first = asyncio.create_task(take(events, 1))
         await until(lambda: store.feed.subscribers == 1)
         store.call_started("s1", started(), NOW)
         assert [event.kind for event in await first] == ["call_started"]
-        assert [event.kind for event in await take(store.events("0-0"), 1)] == ["call_started"]
+        assert [event.kind for event in await take(events_of(store, "0-0"), 1)] == ["call_started"]
         await backend.redis.xtrim(keys.EVENTS, maxlen=0)
         store.call_started("s2", started(), NOW)
         await delivered(store)
-        assert [event.kind for event in await take(store.events("0-0"), 1)] == ["resync"]
+        assert [event.kind for event in await take(events_of(store, "0-0"), 1)] == ["resync"]
 
 
 async def test_what_an_empty_redis_gets_after_an_outage_is_no_gap(real: Backend) -> None:
     assert real.server is not None
     async with running(real.store()) as store:
         await until(lambda: store.feed.following)
-        events = store.events("0-0")
+        events = events_of(store, "0-0")
         first = asyncio.create_task(take(events, 1))
         real.server.stop()
         store.call_started("s1", started(), NOW)
@@ -153,7 +155,7 @@ async def test_subscribers_outlive_an_outage_and_miss_nothing(real: Backend) -> 
     async with running(real.store()) as store:
         store.call_started("s1", started(), NOW)
         await delivered(store)
-        events = store.events(await store.cursor())
+        events = events_of(store, await store.cursor())
         store.reading("s1", reading(1), NOW)
         got = await take(events, 1)
         real.server.stop()
@@ -173,7 +175,7 @@ async def test_subscribers_of_a_redis_that_lost_its_data_get_a_resync(
     async with running(real.store(heartbeat_s=60.0)) as store:
         store.call_started("s1", started(), NOW)
         await delivered(store)
-        events = store.events(await store.cursor())
+        events = events_of(store, await store.cursor())
         taking = asyncio.create_task(take(events, 1))
         await until(lambda: store.feed.subscribers == 1)
         await real.redis.flushall()
@@ -188,7 +190,7 @@ async def test_subscribers_of_a_redis_that_lost_its_data_get_a_resync(
 async def test_events_end_when_the_store_stops(backend: Backend) -> None:
     async with running(backend.store()) as store:
         await until(lambda: store.feed.following)
-        ended = asyncio.create_task(anext(store.events(None), None))
+        ended = asyncio.create_task(anext(events_of(store, None), None))
         await until(lambda: store.feed.subscribers == 1)
     assert await ended is None
 
@@ -197,7 +199,7 @@ async def test_a_cursor_that_is_not_an_event_id_is_refused(backend: Backend) -> 
     store = backend.store()
     for wrong in ("", "yesterday", "1-2-3", "1", f"{2**64}-0", "١-٠"):
         with pytest.raises(BadCursor, match="expected the id of an event"):
-            store.events(wrong)
+            events_of(store, wrong)
     await store.close()
 
 
@@ -206,7 +208,7 @@ async def test_foreign_entries_in_the_stream_are_skipped(backend: Backend) -> No
         await until(lambda: store.feed.following)
         await backend.redis.xadd(keys.EVENTS, {"kind": "call_started", "call_id": "half"})
         await backend.redis.xadd(keys.EVENTS, {"hello": "world"})
-        events = store.events((await backend.redis.xrange(keys.EVENTS))[0][0])
+        events = events_of(store, (await backend.redis.xrange(keys.EVENTS))[0][0])
         store.call_started("s1", started(), NOW)
         assert json.loads((await take(events, 1))[0].data)["call_id"] == "call-1"
 
@@ -216,7 +218,7 @@ async def test_an_event_that_cannot_be_read_is_logged_without_its_content(
 ) -> None:
     number = "+49301234567"
     async with running(backend.store()) as store:
-        events = store.events(None)
+        events = events_of(store, None)
         following = asyncio.create_task(anext(events))
         await until(lambda: store.feed.following)
         for fields in (
@@ -246,7 +248,7 @@ async def test_a_subscriber_gets_heartbeats_while_redis_is_away_and_then_what_it
         await delivered(store)
         real.server.stop()
         await until(lambda: not store.feed.following)
-        events = store.events(cursor)
+        events = events_of(store, cursor)
         for number in range(2):
             told = asyncio.create_task(take(events, 1))
             await until(lambda: store.feed.subscribers == 1)
@@ -263,7 +265,7 @@ async def test_a_subscriber_gets_heartbeats_while_redis_is_away_and_then_what_it
 async def test_a_heartbeat_takes_no_room_from_events(backend: Backend) -> None:
     async with running(backend.store(subscriber_limit=2)) as store:
         await until(lambda: store.feed.following)
-        events = store.events(None)
+        events = events_of(store, None)
         first = asyncio.create_task(take(events, 1))
         await until(lambda: store.feed.subscribers == 1)
         for _ in range(5):
@@ -283,3 +285,62 @@ async def test_live_calls_without_a_sign_of_their_service_are_unconfirmed(
         await delivered(store)
         await backend.redis.zadd(keys.CALLS_LIVE, {"s1": time.time() - 20})
         assert await store.reader.unconfirmed(8.0) == ["s1"]
+
+
+async def test_events_of_one_read_are_one_batch_that_all_subscribers_share(
+    backend: Backend,
+) -> None:
+    async with running(backend.store()) as store:
+        store.call_started("s1", started(), NOW)
+        for n in range(1, 601):
+            store.reading("s1", reading(n), NOW)
+        await delivered(store)
+        first = (await backend.redis.xrange(keys.EVENTS, count=1))[0][0]
+        caught_up = [store.events(first) for _ in range(2)]
+        for batches in caught_up:
+            assert [len(await anext(batches)) for _ in range(2)] == [500, 100]
+        last = await store.cursor()
+        await until(lambda: store.feed.position == last)
+        live = [asyncio.create_task(anext(batches)) for batches in caught_up]
+        await asyncio.sleep(0)
+        store.reading("s1", reading(601), NOW)
+        async with asyncio.timeout(ENOUGH_S):
+            one, other = await asyncio.gather(*live)
+        assert one is other
+        for batches in caught_up:
+            await batches.aclose()
+
+
+async def test_what_is_offered_and_what_is_yielded_are_all_events_once_and_in_order(
+    backend: Backend,
+) -> None:
+    got: list[int] = []
+    offers: list[int] = []
+
+    def take_in(batch: EventBatch) -> None:
+        got.extend(json.loads(event.data)["number"] for event in batch.events)
+
+    def offer(batch: EventBatch) -> bool:
+        offers.append(len(batch))
+        if len(offers) % 2 == 0:
+            return False
+        take_in(batch)
+        return True
+
+    async with running(backend.store()) as store:
+        store.call_started("s1", started(), NOW)
+        await delivered(store)
+        batches = store.events(await store.cursor(), offer)
+
+        async def read() -> None:
+            async for batch in batches:
+                take_in(batch)
+
+        reading_all = asyncio.create_task(read())
+        for n in range(1, 9):
+            store.reading("s1", reading(n), NOW)
+            await until(lambda last=n: got[-1:] == [last])
+        reading_all.cancel()
+        await asyncio.wait([reading_all])
+    assert got == list(range(1, 9))
+    assert len(offers) > 2, "it never waited"

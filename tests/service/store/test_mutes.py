@@ -10,7 +10,7 @@ from service.store.errors import StoreUnavailable, TooManyMutes
 from service.store.mutes import Mutes
 from service.store.store import Store
 from service.store.views import AlertView, MuteView
-from tests.service.store.backend import Backend, delivered, running, take, until
+from tests.service.store.backend import Backend, delivered, events_of, running, take, until
 from tests.service.store.facts import FIRING, NOW, PENDING, started, transition
 
 ANGER, HAPPINESS = "s1-caller-anger-1", "s1-caller-happiness-1"
@@ -52,7 +52,7 @@ async def test_a_mute_is_of_alerts_that_fire_under_it_and_of_those_that_are_firi
         store.call_started("s1", started(), NOW)
         fire(store)
         await delivered(store)
-        events = store.events(await store.cursor())
+        events = events_of(store, await store.cursor())
         await store.mutes.add(mute(**of))
         fire(store, Emotion.HAPPINESS)
         await delivered(store)
