@@ -12,6 +12,7 @@ from pydantic import AwareDatetime
 from model.labels import Emotion
 from service.api.access import IdentityDep
 from service.api.calls import Limit
+from service.api.period import From
 from service.api.services import ServicesDep
 from service.cells import text_cell
 from service.store.alert_filter import AlertFilter
@@ -32,10 +33,7 @@ Text = Annotated[str | None, Query(max_length=500)]
 
 
 def _filter(
-    since: Annotated[
-        AwareDatetime | None,
-        Query(alias="from", description="ISO 8601 with an offset, or epoch seconds"),
-    ] = None,
+    since: From = None,
     until: Annotated[AwareDatetime | None, Query(alias="to", description="not included")] = None,
     queue: Text = None,
     emotion: Emotion | None = None,

@@ -3,8 +3,8 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 
+from service.api.period import From
 from service.api.services import ServicesDep
 from service.store.audit import AuditPage
 
@@ -12,10 +12,6 @@ router = APIRouter(prefix="/v1", tags=["audit"])
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Session = Annotated[str | None, Query(max_length=100, description="only what was done to it")]
-From = Annotated[
-    AwareDatetime | None,
-    Query(alias="from", description="ISO 8601 with an offset, or epoch seconds"),
-]
 Before = Annotated[
     str | None,
     Query(pattern=r"^[0-9]{1,19}-[0-9]{1,19}$", description="`next` of an earlier page"),

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 
+from service.api.period import From
 from service.api.problem import HttpProblem
 from service.api.services import ServicesDep
 from service.store.summary import AlertSummary
@@ -21,16 +22,16 @@ DAYS_S = 7 * 86_400
 @router.get("/alerts/summary")
 async def summary(
     services: ServicesDep,
-    since: Annotated[
-        AwareDatetime | None,
-        Query(alias="from", description="ISO 8601 with an offset, or epoch seconds; a week ago"),
-    ] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to", description="now")] = None,
+    since: From = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to", description="not included")] = None,
     zone: Annotated[
         str, Query(max_length=64, description="whose days: UTC, or a name like Asia/Tokyo")
     ] = "UTC",
 ) -> AlertSummary:
-    """Returns how many alerts fired and were dismissed, by day, queue and emotion."""
+    """Returns how many alerts fired and were dismissed, by day, queue and emotion.
+
+    Without `to` up to now, without `from` in the week before that.
+    """
     to = time.time() if until is None else until.timestamp()
     begin = to - DAYS_S if since is None else since.timestamp()
     return await services.store.summaries.alerts(begin, to, _zone(zone))
