@@ -220,8 +220,9 @@ class ServiceSettings(BaseModel):
     # Storage
     redis_url: str | None = Field(
         None,
-        pattern=r"^(redis|rediss|unix)://",
-        description="address of Redis; by default calls are kept in this process only",
+        pattern=r"^(rediss?(\+sentinel)?|unix)://",
+        description="address of Redis, also over TLS or behind Sentinels (docs/redis.md); by "
+        "default calls are kept in this process only",
     )
     state_dir: Path = Field(
         Path("var"), description="folder of the outbox, which keeps writes while Redis is away"

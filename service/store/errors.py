@@ -64,15 +64,20 @@ class BadCursor(KanjoError):
 class UnusableRedisUrl(KanjoError):
     """An address that can't be one of Redis; nothing of it is repeated, as it may be secret."""
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
+    FORM = (
+        "redis://[:PASSWORD@]HOST[:PORT][/NUMBER] (or rediss://, unix://), or "
+        "redis+sentinel://[:PASSWORD@]HOST[:PORT][,HOST...]/SERVICE[/NUMBER] (or "
+        "rediss+sentinel://), where #, /, ?, @ and : in a password are written as %23, %2F, %3F, "
+        "%40, %3A"
+    )
+
+    def __init__(self, problem: str, expected: str = FORM) -> None:
+        super().__init__(problem, expected)
         self.problem = problem
+        self.expected = expected
 
     def __str__(self) -> str:
-        return (
-            f"{self.problem}, expected redis://[:PASSWORD@]HOST[:PORT][/NUMBER] (or rediss://, "
-            "unix://), where #, /, ?, @ and : in a password are written as %23, %2F, %3F, %40, %3A"
-        )
+        return f"{self.problem}, expected {self.expected}"
 
 
 class OutboxInUse(KanjoError):

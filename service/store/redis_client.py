@@ -8,13 +8,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fakeredis import FakeAsyncRedis, FakeServer
-from redis.asyncio import Redis
+from redis.asyncio import Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import DecorrelatedJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError as ClosedConnection
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 
 from service.store.errors import StoreUnavailable, UnusableRedisUrl
+from service.store.sentinel import SCHEMES, SentinelAddress
+from service.store.tls import check_files
 
 RedisClient = Redis | FakeAsyncRedis
 
@@ -39,29 +41,50 @@ def connect(
     """
     if url is None:
         return FakeAsyncRedis(server=FakeServer(), decode_responses=True)
-    _check(url)
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_timeout": reply_timeout_s,
+        "socket_connect_timeout": connect_timeout_s,
+        "retry": Retry(NoBackoff(), 1),  # one for a connection that broke while it was idle
+    }
     try:
-        redis = Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=reply_timeout_s,
-            socket_connect_timeout=connect_timeout_s,
-            retry=Retry(NoBackoff(), 1),  # one for a connection that broke while it was idle
-        )
+        if url.partition("://")[0] in SCHEMES:
+            redis = Redis.from_pool(SentinelAddress.parse(url).pool(**options))
+        else:
+            _check(url)
+            redis = Redis.from_url(url, **options)
         pool = redis.connection_pool
         kind = pool.connection_class
-        pool.connection_class = type(kind.__name__, (_ClosedIsAway, kind), {})
-        pool.make_connection()  # type: ignore[no-untyped-call]  # only checks the options
+        pool.connection_class = type(kind.__name__, (_Connection, kind), {})
+        connection = pool.make_connection()  # type: ignore[no-untyped-call]  # only checks options
     except (TypeError, ValueError, RedisError):  # their texts may hold a part of the password
         raise UnusableRedisUrl("got an unknown option, or one with an impossible value") from None
+    if isinstance(connection, SSLConnection):
+        check_files(pool.connection_kwargs, connection.ssl_context)
     return redis
 
 
-class _ClosedIsAway:
-    """Makes a connection that closed before it was written to a failure of Redis like any other.
+async def leave_replica(redis: RedisClient) -> None:
+    """Closes the idle connections, so that the next command finds the master of that moment."""
+    if not is_embedded(redis):
+        await redis.connection_pool.disconnect(inuse_connections=False)
 
-    uvloop raises RuntimeError then, which redis-py lets through as it would a fault of the program.
+
+class _Connection:
+    """What is treated in another way than redis-py does, on top of each of its connections.
+
+    One that closed before it was written to is a failure of Redis like any other: uvloop raises
+    RuntimeError then, which redis-py lets through as it would a fault of the program. One to a
+    server that has become a replica is closed, so that its successor can be another server.
     """
+
+    async def read_response(self, *args: Any, **named: Any) -> Any:
+        """Returns a reply; raises redis' ReadOnlyError, or ConnectionError, of a replica."""
+        try:
+            return await super().read_response(*args, **named)  # type: ignore[misc]
+        except ReadOnlyError:
+            await self.disconnect(nowait=True)  # type: ignore[attr-defined]
+            raise
 
     async def send_packed_command(self, *args: Any, **named: Any) -> None:
         """Sends a command; raises redis' ConnectionError if the connection has closed."""

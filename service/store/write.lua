@@ -7,13 +7,13 @@
 -- ARGV[2] = longest kanjo:events
 -- ARGV[3] = longest stream of readings of a call
 -- ARGV[4] = the time of the writer's clock, in epoch seconds, at which it sent this
--- ARGV[5] = the id of the data as the writer knows it, or '' if it knows none
+-- ARGV[5] = the id and the history of the data as the writer knows them, or '' if it knows none
 -- ARGV[6] = a new id of the data, for a Redis without one
 -- ARGV[7+] = for every command: its kind, the count of its arguments, name1, value1, name2, value2, ...
 --
--- Returns {count of commands applied, why the next one failed or '', the id of the data,
--- {session1, count1, session2, count2, ...} of readings that another session of their call id
--- replaced or kept out}. If the id is not the one that the writer knows, no command is applied.
+-- Returns {count of commands applied, why the next one failed or '', the id and the history of the
+-- data, {session1, count1, session2, count2, ...} of readings that another session of their call id
+-- replaced or kept out}. If id and history are not what the writer knows, no command is applied.
 
 local retention_s, events_limit, readings_limit = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local retention_ms = string.format('%d', retention_s * 1000)
@@ -352,12 +352,19 @@ local function apply(kind, f)
   command[kind](f)
 end
 
--- Stop before the first command if this is not the data that the writer knows.
+-- The id stands for the data as such. The history is another one after a failover, which makes a
+-- replica the master, and after a restart: what was confirmed last may be missing then. A Redis that
+-- does not say it has none.
 local data = redis.call('GET', DATA)
 if not data then
   data = ARGV[6]
   redis.call('SET', DATA, data)
 end
+local told, replication = pcall(redis.call, 'INFO', 'replication')
+local history = told and string.match(replication, 'master_replid:(%x+)')
+if history then data = data .. ' ' .. history end
+
+-- Stop before the first command if this is not the data that the writer knows.
 if ARGV[5] ~= '' and ARGV[5] ~= data then return { 0, '', data, {} } end
 
 -- Read one command after the other from ARGV and apply it.

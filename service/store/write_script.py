@@ -9,10 +9,11 @@ from uuid import uuid4
 
 import structlog
 
+from service.store.delivered import Delivered
 from service.store.entries import Command, serialize
 from service.store.live import LiveCalls
 from service.store.patience import is_fault_of_write
-from service.store.redis_client import RedisClient, raise_if_cancelled
+from service.store.redis_client import RedisClient, leave_replica, raise_if_cancelled
 
 log = structlog.get_logger()
 
@@ -37,7 +38,8 @@ class WriteScript:
     """write.lua with the limits that it keeps.
 
     When it finds that Redis has lost its data it tells it of all live calls and open alerts again,
-    before it applies anything else.
+    before it applies anything else. When another Redis with the same data has taken over, or Redis
+    has restarted, it tells it of what was delivered last too.
     """
 
     def __init__(
@@ -51,11 +53,13 @@ class WriteScript:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.superseded_readings = 0  # replaced or kept out by another session of their call id
+        self._redis = redis
         self._script: Any = redis.register_script(SOURCE)
         self._live = live
         self._limits = (retention_s, events_limit, readings_limit)
         self._wall_clock = wall_clock
-        self._data = ""  # the id of the data that Redis last had
+        self._delivered = Delivered()
+        self._data = ""  # the id and the history of the data that Redis last had
         self._warned: deque[str] = deque(maxlen=WARNED_LIMIT)
 
     async def apply(self, commands: Sequence[Command]) -> BatchResult:
@@ -66,18 +70,28 @@ class WriteScript:
         """
         result, data = await self._apply(commands, self._data)
         if self._data and data != self._data:
-            result = await self._write_again()
+            result = await self._write_again(data)
             if result.problem:
                 return BatchResult(0, result.problem)
             self._data = data
             result, data = await self._apply(commands, "")
         self._data = self._data or data
+        self._delivered.add(commands[: result.applied])
         return result
 
-    async def _write_again(self) -> BatchResult:
-        """Writes all that is live to Redis; what it has already changes nothing."""
+    def forget(self, session: str) -> None:
+        """Removes what is kept of a session here."""
+        self._delivered.forget(session)
+
+    async def _write_again(self, data: str) -> BatchResult:
+        """Writes what this Redis may lack; what it has already changes nothing."""
         commands = [serialize(entry) for entry in self._live.everything()]
-        log.warning("redis_lost_its_data", written_again=len(commands))
+        if _id(data) == _id(self._data):
+            # In the order in which it was written: an ended call before the next one of its id.
+            commands = self._delivered.commands + commands
+            log.warning("redis_may_lack_the_last_writes", written_again=len(commands))
+        else:
+            log.warning("redis_lost_its_data", written_again=len(commands))
         for start in range(0, len(commands), REWRITE_BATCH):
             batch = commands[start : start + REWRITE_BATCH]
             while batch:
@@ -94,6 +108,8 @@ class WriteScript:
             args += [kind, len(arguments), *arguments]
         applied, problem, found, superseded = await self._script(args=args)
         raise_if_cancelled()
+        if "READONLY" in problem:  # as a reply of its own would
+            await leave_replica(self._redis)
         for session, count in zip(superseded[::2], superseded[1::2], strict=True):
             self._count_superseded(session, count)
         return BatchResult(applied, problem), found
@@ -108,3 +124,8 @@ class WriteScript:
                 readings=readings,
                 note="another session has the same call id: this one's readings are not kept",
             )
+
+
+def _id(data: str) -> str:
+    """Returns the id of the data without their history."""
+    return data.partition(" ")[0]

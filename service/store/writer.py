@@ -211,6 +211,7 @@ class Writer:
             DiskFailed: the disk fails; it can be tried again.
         """
         self._live.end(session)
+        self._script.forget(session)
         await self._spool.forget(session)
 
     def _write(self, entry: Entry, receipt: Receipt | None = None) -> None:
