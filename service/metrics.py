@@ -20,6 +20,12 @@ DROP_REASONS = ("queue_full", "too_late", "stopped", "failed")  # by the batcher
 UNUSABLE_REASONS = ("dropped", "noise")  # of streams, by calls/audio_watch.py
 HUNG_UP = "hung_up"  # a call ended before its windows were scored
 LATENESS_BUCKETS_S = (0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
+# Of speech to reading, where the pause of 0.6 s that ends a stretch is contained: fine up to the
+# second within which a reading is promised.
+SPEECH_LATENESS_BUCKETS_S = (
+    *(0.1, 0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0),
+    *(1.1, 1.25, 1.5, 2.0, 3.0, 5.0),
+)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -131,6 +137,12 @@ class Metrics:
             buckets=LATENESS_BUCKETS_S,
             registry=registry,
         )
+        self.speech_lateness = Histogram(
+            "kanjo_speech_lateness_seconds",
+            "Seconds from the end of a window's speech to its reading, as the call's audio came.",
+            buckets=SPEECH_LATENESS_BUCKETS_S,
+            registry=registry,
+        )
         self.alert_transitions = Counter(
             "kanjo_alert_transitions",
             "Transitions of alerts into a state.",
@@ -197,6 +209,9 @@ class Metrics:
         )
         self.redis_up = Gauge(
             "kanjo_redis_up", "1 if Redis took writes last time, else 0.", registry=registry
+        )
+        self.tasks = Gauge(
+            "kanjo_asyncio_tasks", "Tasks of the event loop that are not done.", registry=registry
         )
         self._begin_at_zero()
 

@@ -1,5 +1,6 @@
 """Routes for supervisors: liveness, readiness and metrics."""
 
+import asyncio
 from dataclasses import asdict
 
 from fastapi import APIRouter, Response
@@ -51,4 +52,5 @@ async def readyz(services: ServicesDep, identity: IdentityDep) -> JSONResponse:
 @router.get("/metrics")
 async def metrics(services: ServicesDep) -> Response:
     """Returns the metrics in Prometheus' text format."""
+    services.metrics.tasks.set(len(asyncio.all_tasks()))
     return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)

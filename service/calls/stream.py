@@ -37,6 +37,7 @@ class _SubmittedWindow:
     track: Track
     window: Window
     arrived_at: float  # when its last sample arrived, on `context.clock`
+    spoken_at: float  # when its speech ended, on the same clock, by the audio that came after it
     posterior: asyncio.Future[Posterior]
 
 
@@ -109,10 +110,12 @@ class CallStream:
         pipeline = self._pipelines.get(track) or self._add_track(track, arrived_at)
         if isinstance(fact, Audio) and not self._call.analysed:
             # Time goes on, and the audio is not kept.
-            self._submit(track, pipeline.skip(len(fact.pcm)), arrived_at)
+            self._submit(track, pipeline.skip(len(fact.pcm)), arrived_at, pipeline.position_s)
         elif isinstance(fact, Gap):
-            self._submit(track, pipeline.lose(fact.samples, self._hop_s()), arrived_at)
+            windows = pipeline.lose(fact.samples, self._hop_s())
+            self._submit(track, windows, arrived_at, pipeline.position_s)
         else:
+            arrived_s = pipeline.position_s + len(fact.pcm) / self._sample_rate
             size = _slice_samples(len(fact.pcm), round(SLICE_S * self._sample_rate))
             for start in range(0, len(fact.pcm) or 1, size):
                 if start:
@@ -122,7 +125,7 @@ class CallStream:
                     if self._summary or self._call.refused:
                         return
                 windows = pipeline.receive(fact.pcm[start : start + size], self._hop_s())
-                self._submit(track, windows, arrived_at)
+                self._submit(track, windows, arrived_at, arrived_s)
         self._advance(track, pipeline)
 
     async def run(self) -> None:
@@ -153,7 +156,8 @@ class CallStream:
         """
         if self._summary is None:
             for track, pipeline in self._pipelines.items():
-                self._submit(track, pipeline.flush(), self._context.clock())
+                windows = pipeline.flush()
+                self._submit(track, windows, self._context.clock(), pipeline.position_s)
             await self._none_in_flight.wait()
         summary = self.abandon(reason)
         await self.results_passed_on()
@@ -228,18 +232,25 @@ class CallStream:
             self._silent_to_s[track] = at_s
             self._publish_steps(self._call.advance(track, at_s))
 
-    def _submit(self, track: Track, windows: Sequence[Window], arrived_at: float) -> None:
+    def _submit(
+        self, track: Track, windows: Sequence[Window], arrived_at: float, arrived_s: float
+    ) -> None:
+        """Queues windows; `arrived_s` is the call time up to which the track has arrived."""
         for window in windows:
             posterior = self._context.batcher.submit(window.model_input, self._call.session)
-            self._in_flight.append(_SubmittedWindow(track, window, arrived_at, posterior))
+            spoken_at = arrived_at - (arrived_s - window.end_s)
+            self._in_flight.append(
+                _SubmittedWindow(track, window, arrived_at, spoken_at, posterior)
+            )
             self._none_in_flight.clear()
             self._any_in_flight.set()
 
     def _publish(self, submitted: _SubmittedWindow, posterior: Posterior) -> None:
         reading, steps = self._call.add_reading(submitted.track, submitted.window, posterior)
         self._results.reading(reading)
-        lateness_s = self._context.clock() - submitted.arrived_at
-        self._context.metrics.reading_lateness.observe(lateness_s)
+        now = self._context.clock()
+        self._context.metrics.reading_lateness.observe(now - submitted.arrived_at)
+        self._context.metrics.speech_lateness.observe(now - submitted.spoken_at)
         self._publish_steps(steps)
 
     def _publish_steps(self, steps: Sequence[Step]) -> None:

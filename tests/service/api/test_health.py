@@ -177,6 +177,9 @@ def test_metrics_count_what_happened(service: Running) -> None:
     assert service.metric("kanjo_redis_up") == 1
     assert service.metric("kanjo_queued_windows") == 0
     assert service.metric("kanjo_connection_failures_total") == 0
+    assert service.metric("kanjo_speech_lateness_seconds_count") == service.metric(
+        "kanjo_reading_lateness_seconds_count"
+    )
     assert service.metric("kanjo_reading_lateness_seconds_count") == service.metric(
         'kanjo_readings_total{track="caller"}'
     )
@@ -205,6 +208,18 @@ def test_the_refusals_of_every_provider_are_shown_before_the_first(service: Runn
     for provider, code in (("audiohook", "bad_seq"), ("native", "bad_json"), ("plivo", "late")):
         labels = f'code="{code}",provider="{provider}"'
         assert service.metric(f"kanjo_message_errors_total{{{labels}}}") == 0
+
+
+def test_metrics_count_the_tasks_of_the_event_loop(service: Running) -> None:
+    before = service.metric("kanjo_asyncio_tasks")
+    assert before > 5  # store, batcher, heartbeat, ...
+    with service.socket() as socket:
+        socket.send(start("tasks"))
+        receive_until(socket, "started")
+        assert service.metric("kanjo_asyncio_tasks") > before
+        socket.send(STOP)
+        receive_until(socket)
+    until(lambda: service.metric("kanjo_asyncio_tasks") == before)
 
 
 def test_metrics_are_in_the_text_format_of_prometheus(service: Running) -> None:

@@ -21,6 +21,7 @@ from tests.service.calls.harness import (
     sample,
     service,
     silence,
+    speech,
     started,
     until,
 )
@@ -153,3 +154,23 @@ async def test_dropped_windows_are_counted_and_give_no_reading() -> None:
     assert summary.dropped == counted > 0
     assert summary.readings == len(live.readings) > 0
     assert [r.number for r in live.readings] == list(range(1, summary.readings + 1))
+
+
+@pytest.mark.parametrize("frame_samples", [80, 1600, 40 * SAMPLE_RATE])
+async def test_speech_lateness_contains_the_pause_that_ends_a_stretch(frame_samples: int) -> None:
+    """On a clock that stands still, lateness is the audio that came after the window's end."""
+    pcm = np.concatenate((speech(1.2), silence(2)))
+    windows = cut(pcm, META, FIRST_S, HOP_S).windows
+    async with service(LoudnessScorer(), clock=lambda: 100.0) as calls:
+        async with LiveStream(calls, started()) as live:
+            await live.send(pcm, frame_samples=frame_samples)
+            await live.end()
+        found = calls.context.metrics.registry.get_sample_value
+    assert len(live.readings) == len(windows) == 1  # shorter than a first window: it ends by pause
+    late_s = found("kanjo_speech_lateness_seconds_sum")
+    if frame_samples < len(pcm):
+        expected_s, within_s = 0.6, frame_samples / SAMPLE_RATE
+    else:  # all of it came at once, so that the pause was over long before
+        expected_s, within_s = len(pcm) / SAMPLE_RATE - windows[0].end_s, 0.001
+    assert late_s == pytest.approx(expected_s, abs=within_s)
+    assert found("kanjo_reading_lateness_seconds_sum") == 0
