@@ -21,7 +21,7 @@ SLOW = (
     *("service/calls/test_chunks.py", "service/scoring/test_encoded_scoring.py"),
     *("service/telephony/test_new_provider.py", "service/telephony/twilio/test_streamdouble.py"),
     *("service/test_app.py", "service/test_classification.py", "service/test_connections.py"),
-    "service/test_server.py",
+    *("service/test_server.py", "service/loadtest/test_session.py"),
     *("training/alerts", "training/data", "training/report", "training/study"),
     *("training/test_paper.py", "training/test_smoke.py", "training/test_train.py"),
 )

@@ -16,6 +16,7 @@ from service.cli.demo import demo
 from service.cli.encoder import encoder
 from service.cli.evaluate_alerts import evaluate_alerts
 from service.cli.export import export
+from service.cli.loadtest import loadtest
 from service.cli.login_link import login_link
 from service.cli.outbox import outbox
 from service.cli.replay import replay
@@ -73,6 +74,7 @@ for command in (
     serve,
     classify,
     replay,
+    loadtest,
     demo,
     login_link,
     evaluate_alerts,

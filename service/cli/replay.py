@@ -9,12 +9,18 @@ from typing import Annotated, Literal
 import typer
 
 from service.cli.console import fail, out, report_error
+from service.cli.credentials import (
+    ApiKey,
+    BasicPassword,
+    BasicUser,
+    BearerToken,
+    PublicUrl,
+    SigningSecret,
+    client_credentials,
+)
 from service.cli.options import Bridge
 from service.cli.replay_output import live_progress, print_alert, summary_table
 from service.cli.signals import stop_on_signal
-
-BEARER = ("native", "telnyx", "vonage")  # bridges whose providers send a bearer token
-CREDENTIALS = "Credentials, where the service asks for them"
 
 
 def replay(
@@ -69,58 +75,12 @@ def replay(
         Literal["mulaw", "alaw", "l16"] | None,
         typer.Option(help="Encoding of the samples, at 8 kHz.", show_default="the bridge's usual"),
     ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            envvar="REPLAY_API_KEY",
-            help="Header X-API-KEY: audiohook.",
-            rich_help_panel=CREDENTIALS,
-        ),
-    ] = None,
-    secret: Annotated[
-        str | None,
-        typer.Option(
-            envvar="REPLAY_SECRET",
-            help="Signs the handshake: audiohook (the client secret, base64), twilio and plivo "
-            "(the auth token).",
-            rich_help_panel=CREDENTIALS,
-        ),
-    ] = None,
-    public_url: Annotated[
-        str | None,
-        typer.Option(
-            envvar="REPLAY_PUBLIC_URL",
-            help="The URL that is signed, where the service is reached at another one.",
-            metavar="WS-URL",
-            show_default="--url",
-            rich_help_panel=CREDENTIALS,
-        ),
-    ] = None,
-    user: Annotated[
-        str | None,
-        typer.Option(
-            envvar="REPLAY_USER",
-            help="User of HTTP Basic: asterisk, exotel, freeswitch, jambonz.",
-            rich_help_panel=CREDENTIALS,
-        ),
-    ] = None,
-    password: Annotated[
-        str | None,
-        typer.Option(
-            envvar="REPLAY_PASSWORD",
-            help="Password of HTTP Basic, with --user.",
-            rich_help_panel=CREDENTIALS,
-        ),
-    ] = None,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            envvar="REPLAY_TOKEN",
-            help="Bearer token: native, telnyx, vonage; twilio's stream parameter. Without it the "
-            "first three send KANJO_TOKEN, an API token of the role bridge.",
-            rich_help_panel=CREDENTIALS,
-        ),
-    ] = None,
+    api_key: ApiKey = None,
+    secret: SigningSecret = None,
+    public_url: PublicUrl = None,
+    user: BasicUser = None,
+    password: BasicPassword = None,
+    token: BearerToken = None,
 ) -> None:
     """Play recordings at a service as live calls; print the alerts, then a summary.
 
@@ -138,7 +98,7 @@ def replay(
     from service.replay.player import CLIENTS
     from service.replay.player import replay as play
     from service.replay.summary import ReplaySummary
-    from service.telephony.shared.client import ClientCredentials, Feedback, ReadingReceived
+    from service.telephony.shared.client import Feedback, ReadingReceived
     from service.telephony.shared.interleaved import Encoding
     from service.telephony.shared.recording import Recording
 
@@ -165,13 +125,8 @@ def replay(
             repeat=repeat,
             bridge=bridge,
             encoding=Encoding(encoding) if encoding else None,
-            credentials=ClientCredentials(
-                api_key=api_key,
-                secret=secret,
-                user=user,
-                password=password,
-                token=token or (os.environ.get("KANJO_TOKEN") if bridge in BEARER else None),
-                public_url=public_url,
+            credentials=client_credentials(
+                bridge, api_key, secret, user, password, token, public_url
             ),
             stop=stop,
             summary=summary,

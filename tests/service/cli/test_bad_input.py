@@ -38,6 +38,8 @@ COMMANDS = [
     f"classify {ANGRY} --csv GARBAGE/answers.csv",
     f"classify {ANGRY} --model GARBAGE",
     "replay GARBAGE --url ws://127.0.0.1:1/",
+    "loadtest --speech GARBAGE --url ws://127.0.0.1:1/",
+    "loadtest --out GARBAGE --url ws://127.0.0.1:1/",
     "export GARBAGE out.pt --name n --version 1 --licence l --commit c",
     "train --corpora GARBAGE --out runs",
     "study GARBAGE --corpora .",

@@ -10,6 +10,7 @@ COMMANDS = [
     "serve", "classify", "replay", "demo", "evaluate-alerts",
     "corpus", "train", "study", "report", "export", "outbox",
     "speech-check", "login-link", "encoder", "check-policy",
+    "loadtest",
 ]  # fmt: skip
 
 
