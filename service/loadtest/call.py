@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 from functools import partial
 
+from websockets.frames import CloseCode
+
 from model.audio import SAMPLE_RATE, Pcm
 from service.loadtest.socket import LoadSocket
 from service.loadtest.tally import Tally
@@ -171,7 +173,14 @@ class LoadCall:
             tally.ended += 1
         else:
             after_s = (self._failed_s or now_s) - (self._origin_s or now_s)
-            refused = not self._admitted and after_s < REFUSED_WITHIN_S
+            # Where a connection breaks without a close frame, nobody has refused anything.
+            explained = bool(self._words) or code != CloseCode.ABNORMAL_CLOSURE
+            refused = (
+                before is not CallState.STOPPING
+                and explained
+                and not self._admitted
+                and after_s < REFUSED_WITHIN_S
+            )
             tally.words[self._words or f"closed with {code}: {reason}"] += 1
             if refused:
                 tally.refused += 1
