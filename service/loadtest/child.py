@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
@@ -42,9 +43,13 @@ async def start_module(
 
 
 async def end(process: Process, within_s: float) -> None:
-    """Terminates a child, and kills it if it has not ended by then."""
-    with suppress(ProcessLookupError):
-        process.terminate()
+    """Terminates a child, and kills it if it has not ended by then.
+
+    Its own `terminate` would reap one that has just ended, of which asyncio then warns.
+    """
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)
     try:
         async with asyncio.timeout(within_s):
             await process.wait()

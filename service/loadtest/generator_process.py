@@ -62,6 +62,7 @@ class GeneratorProcess:
             async with asyncio.timeout(STOPPED_WITHIN_S):
                 with suppress(GeneratorFailed):
                     await self._reading
+                    await process.wait()  # its output has ended, so it is about to
         except TimeoutError:
             pass
         finally:
