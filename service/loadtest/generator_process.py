@@ -118,5 +118,6 @@ class GeneratorProcess:
         """Adds up the reports until there are no more."""
         with suppress(GeneratorFailed):
             while True:
-                self._tally.add(Tally.from_json(await self._read()))
+                report = Tally.from_json(await self._read())
+                self._tally.add(report)  # to that of now: it may have been taken meanwhile
                 self._arrived.set()

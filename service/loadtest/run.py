@@ -98,8 +98,9 @@ class LoadTest:
     async def _overload(self, capacity: int) -> None:
         """Admits as many calls as held, has half as many again come, and measures those."""
         plan, result = self._plan, self._result
-        self._generator.want(0)
-        if await self._target.start(capacity):
+        if self._target.restarts:
+            await self._end_calls()
+            await self._target.start(capacity)
             self._fresh = await self._target.probe.sample()
             admitted = capacity
         else:
@@ -190,6 +191,15 @@ class LoadTest:
             if sample.readings is None or steadiness.add(sample.at_s, sample.readings):
                 return
             await self._generator.report()
+
+    async def _end_calls(self) -> None:
+        """Ends all calls; returns when the service has no more, or a ramp's time is over."""
+        self._generator.want(0)
+        began_s = time.monotonic()
+        while time.monotonic() - began_s < self._plan.ramp_s:
+            await self._generator.report()
+            if not (await self._target.probe.sample()).live:
+                return
 
     async def _empty(self) -> Sample:
         """Ends all calls; returns the figures once the service is idle and holds nothing of them.

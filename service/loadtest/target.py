@@ -48,14 +48,15 @@ class Target(ABC):
 
     url: str
     probe: Probe
+    restarts = False  # whether `start` may be told how many calls are admitted
     pid: int | None = None
     description: str = ""
 
     @abstractmethod
-    async def start(self, max_calls: int | None) -> bool:
+    async def start(self, max_calls: int | None) -> None:
         """Starts the service, or starts it again, so that it admits so many calls; None: any.
 
-        Returns False if this service can't be told how many it admits.
+        Does nothing where it can't be restarted.
 
         Raises:
             ServiceEnded: it did not get ready.
@@ -81,8 +82,8 @@ class RunningService(Target):
         self.probe = Probe(metrics or f"{scheme}://{address.netloc}/metrics", token)
         self.description = f"the service at {url}"
 
-    async def start(self, max_calls: int | None) -> bool:
-        return max_calls is None
+    async def start(self, max_calls: int | None) -> None:
+        """Does nothing: it runs already."""
 
     async def stop(self) -> None:
         """Does nothing: others started it."""
@@ -99,6 +100,8 @@ class ServiceProcess(Target):
         folder: for state and Redis; emptied by whoever made it.
         log: where its log goes.
     """
+
+    restarts = True
 
     def __init__(
         self,
@@ -120,7 +123,7 @@ class ServiceProcess(Target):
         self.url = f"ws://127.0.0.1:{self._port}/calls/{bridge}"
         self.probe = Probe(f"http://127.0.0.1:{self._port}/metrics")
 
-    async def start(self, max_calls: int | None) -> bool:
+    async def start(self, max_calls: int | None) -> None:
         if self._redis_url is None and self._redis is None:
             (self._folder / "redis").mkdir()
             self._redis = await RedisProcess.start(self._folder / "redis")
@@ -152,7 +155,6 @@ class ServiceProcess(Target):
         store = "redis-server" if self._redis else "Redis" if redis_url else "its own memory"
         self.description = f"kanjo serve on this machine; calls kept in {store}"
         await self._ready(f"http://127.0.0.1:{self._port}/readyz")
-        return True
 
     async def stop(self) -> None:
         await self._end()
