@@ -124,7 +124,6 @@ class Generator:
         for _ in range(self._arrivals.begin(now_s, max(0, -surplus))):
             task = asyncio.create_task(self._begin())
             self._connecting.add(task)
-            task.add_done_callback(self._connecting.discard)
 
     def _stop(self, call: LoadCall, now_s: float) -> None:
         del self._until_s[call]
@@ -151,6 +150,8 @@ class Generator:
             clock=self._clock,
             on_end=self._ended,
         )
+        task = asyncio.current_task()
+        assert task is not None
         try:
             async with asyncio.timeout(CONNECTED_WITHIN_S):
                 await call.connect(callers.url)
@@ -160,6 +161,8 @@ class Generator:
             self._tally.broken += 1
             self._arrivals.refuse(self._clock())
             return
+        finally:
+            self._connecting.discard(task)  # at once, so that no call counts twice
         if call.state is CallState.LIVE:
             self._tally.started += 1
             self._until_s[call] = self._clock() + seconds

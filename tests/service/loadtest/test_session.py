@@ -24,7 +24,7 @@ SPEECH = tuple(map(str, SAMPLES))
 LAX = Limits(late_s=1000, refused_s=1000, behind_s=1000, memory_growth=10)  # a machine may be busy
 
 
-PLAN = Plan((2,), hold_s=2, settle_s=0, talk=1.0, idle_s=3, arrivals=None, limits=LAX)
+PLAN = Plan((2,), hold_s=2, settle_s=0, talk=1.0, idle_s=2, arrivals=None, limits=LAX)
 SETTINGS = GeneratorSettings("", SPEECH, talk=1.0, frame_ms=40, arrivals=None)
 
 
