@@ -64,12 +64,12 @@ class RedisSite:
             wait(lambda port=port: self._knows_all(port))  # type: ignore[misc]
 
     def stop_sentinel(self, i: int) -> None:
-        """Kills one of the Sentinels."""
+        """Kills one of the Sentinels, as a crash of its machine would."""
         self._sentinels[i].kill()
         self._sentinels[i].wait()
 
     def stop(self) -> None:
-        """Kills all processes."""
+        """Kills the master, the replica and all Sentinels."""
         for i in range(len(self._sentinels)):
             self.stop_sentinel(i)
         self.second.stop()

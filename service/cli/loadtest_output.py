@@ -38,7 +38,7 @@ def progress_bar() -> Iterator[Callable[["Done"], None]]:
 
 
 def result_table(result: "Result") -> Table:
-    """Returns a row a step."""
+    """Returns a table of the result, with one row for each step."""
     from service.loadtest.table import HEADERS, rows
 
     table = Table(box=None, pad_edge=False, title=result.target, title_justify="left")

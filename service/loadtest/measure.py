@@ -14,7 +14,7 @@ MB = 1e6
 
 
 def mb(size: float | None) -> float | None:
-    """Returns bytes in MB."""
+    """Returns a number of bytes as megabytes with one decimal; None stays None."""
     return None if size is None else round(size / MB, 1)
 
 
@@ -46,7 +46,7 @@ class Measurement:
 
     @classmethod
     async def begin(cls, target: Target, ramp: Tally) -> Self:
-        """Begins at this moment."""
+        """Returns a measurement whose time and counts begin at this moment."""
         return cls(target, ramp, await _Moment.now(target))
 
     async def end(self, calls: int, tally: Tally) -> Step:

@@ -51,7 +51,7 @@ class RedisProcess:
         return None
 
     async def stop(self) -> None:
-        """Ends the server."""
+        """Ends the server process; returns once it has gone."""
         await child.end(self._process, 5)
 
 

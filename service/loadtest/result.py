@@ -14,7 +14,7 @@ FILE = "result.json"
 
 
 class Verdict(StrEnum):
-    """What came of a step."""
+    """Whether the objectives held in a step, as `judge` found."""
 
     HELD = "held"
     BROKEN = "broken"  # an objective

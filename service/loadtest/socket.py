@@ -116,7 +116,7 @@ class LoadSocket(asyncio.Protocol):
             self._write()
 
     def abort(self) -> None:
-        """Breaks the connection off."""
+        """Closes the connection at once, without a closing handshake."""
         if self._transport is not None:
             self._transport.abort()
 

@@ -64,7 +64,7 @@ class Target(ABC):
 
     @abstractmethod
     async def stop(self) -> None:
-        """Ends what was started."""
+        """Ends the processes that `start` has started, if it started any."""
 
 
 class RunningService(Target):

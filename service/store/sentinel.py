@@ -110,7 +110,7 @@ class SentinelPool(SentinelConnectionPool):
             ) from None
 
     async def aclose(self) -> None:
-        """Closes all connections."""
+        """Closes all connections, to Redis and to the Sentinels."""
         await super().aclose()
         await self.sentinel_manager.aclose()
 
