@@ -85,7 +85,10 @@ class ReplayedCall:
         async with AsyncExitStack() as sockets:
             connections = [
                 _Connection(
-                    client, await sockets.enter_async_context(await _connect(self._url, client))
+                    client,
+                    await sockets.enter_async_context(
+                        await _connect(self._url, client, self._stopped_within_s)
+                    ),
                 )
                 for client in self._clients
             ]
@@ -169,8 +172,10 @@ class ReplayedCall:
                 self._summary.add_error("closed", str(closed))
 
 
-async def _connect(url: str, client: ProviderClient) -> ClientConnection:
+async def _connect(url: str, client: ProviderClient, closed_within_s: float) -> ClientConnection:
     """Opens one connection as the provider does.
+
+    A client that hangs up by closing has it closed by the service within `closed_within_s`.
 
     Raises:
         ServiceRefused: the service answered the handshake with an HTTP status.
@@ -185,6 +190,7 @@ async def _connect(url: str, client: ProviderClient) -> ClientConnection:
             subprotocols=[Subprotocol(name) for name in client.subprotocols] or None,
             additional_headers=client.headers(),
             compression=None,
+            close_timeout=closed_within_s,
             proxy=None if address.hostname in ("localhost", "127.0.0.1", "::1") else True,
         )
     except InvalidStatus as refused:

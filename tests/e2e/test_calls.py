@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from redis.asyncio import Redis
 
-from model import SHIPPED
+from model import MODELS, SHIPPED
 from model.artifact import load
 from model.audio import Pcm, resample
 from service.events import Track
@@ -63,14 +63,15 @@ def assert_in_order(stored: dict[str, Any], steps: Transitions) -> None:
         assert at_s[-1] <= stored["duration_s"] + 0.01
 
 
+@pytest.mark.parametrize("model", MODELS)
 async def test_a_caller_who_sounds_angry_raises_one_alert_and_one_who_does_not_raises_none(
-    tmp_path: Path, redis_server: RedisServer
+    tmp_path: Path, redis_server: RedisServer, model: str
 ) -> None:
     """Both calls at once, in real time, as a telephone bridge would send them."""
     names = ("sounds-angry.flac", "neutral.flac")
     recordings = [Recording.read(SAMPLES / name) for name in names]
     received: list[AlertReceived] = []
-    with Service(tmp_path, redis_url=redis_server.url) as kanjo:
+    with Service(tmp_path, redis_url=redis_server.url, model=model) as kanjo:
         summary = await replay(recordings, kanjo.ws, calls=2, speed=1.0, on_alert=received.append)
         assert not summary.errors, summary.reasons
         calls = await settled(kanjo, 2)

@@ -17,6 +17,7 @@ from streamdouble.protocol import MediaStreamEncoder
 from streamdouble.session import SessionConfig
 from websockets.asyncio.client import connect
 
+from model import MODELS
 from model.audio import mulaw_encode
 from service.errors import ServiceRefused
 from service.events import Track
@@ -64,6 +65,8 @@ CLIENT_CREDENTIALS = {
     "freeswitch": BASIC,
     "jambonz": BASIC,
 }
+
+MOVED_BY_CODEC = {"compact": 0.02, "base": 0.1}  # most that a probability differs
 
 Readings = list[dict[str, Any]]
 
@@ -113,18 +116,38 @@ async def replayed(kanjo: Service, bridge: str, encoding: Encoding) -> None:
     recording = recorded(1 if bridge == "vonage" else 2)
     address, credentials = url(kanjo, bridge), CLIENT_CREDENTIALS[bridge]
     summary = await replay(
-        [recording], address, speed=SPEED, bridge=bridge, encoding=encoding, credentials=credentials
+        [recording],
+        address,
+        speed=SPEED,
+        bridge=bridge,
+        encoding=encoding,
+        credentials=credentials,
+        stopped_within_s=ENOUGH_S,
     )
     assert not summary.errors, (bridge, summary.reasons)
     assert summary.calls == 1
 
 
-_readings: dict[Encoding, dict[str, Readings]] = {}
+@pytest.fixture(scope="module", params=MODELS)
+def model(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def modelled(tmp_path_factory: pytest.TempPathFactory, model: str) -> Iterator[Service]:
+    """The same with each model that ships; it drops no window, however late it is scored."""
+    state = tmp_path_factory.mktemp(model)
+    settings = {"model": model, "batch_max": 1, "window_max_age_s": 600, "analyse_mix": True}
+    with Service(state, **settings, **CREDENTIALS) as service:
+        yield service
+
+
+_readings: dict[tuple[Service, Encoding], dict[str, Readings]] = {}
 
 
 async def readings_of_all(kanjo: Service, encoding: Encoding) -> dict[str, Readings]:
     """Returns the recording's readings through each bridge with this encoding; replays it once."""
-    if encoding not in _readings:
+    if (kanjo, encoding) not in _readings:
         before = await call_ids(kanjo)
         bridges = [name for name, client in CLIENTS.items() if encoding in client.encodings]
         await asyncio.gather(*(replayed(kanjo, bridge, encoding) for bridge in bridges))
@@ -133,8 +156,8 @@ async def readings_of_all(kanjo: Service, encoding: Encoding) -> dict[str, Readi
         }
         assert set(new) == set(bridges)
         calls = {bridge: await kept(kanjo, call_id) for bridge, call_id in new.items()}
-        _readings[encoding] = {bridge: call["readings"] for bridge, call in calls.items()}
-    return _readings[encoding]
+        _readings[kanjo, encoding] = {bridge: call["readings"] for bridge, call in calls.items()}
+    return _readings[kanjo, encoding]
 
 
 def assert_same(readings: Readings, others: Readings, within: float) -> None:
@@ -148,9 +171,9 @@ def assert_same(readings: Readings, others: Readings, within: float) -> None:
 
 @pytest.mark.parametrize("encoding", Encoding)
 async def test_every_bridge_gives_the_readings_of_the_native_one(
-    kanjo: Service, encoding: Encoding
+    modelled: Service, encoding: Encoding
 ) -> None:
-    read = await readings_of_all(kanjo, encoding)
+    read = await readings_of_all(modelled, encoding)
     native = read["native"]
     assert len(native) > 5
     assert max(reading["probabilities"]["anger"] for reading in native) > 0.5
@@ -160,9 +183,11 @@ async def test_every_bridge_gives_the_readings_of_the_native_one(
 
 
 @pytest.mark.parametrize("encoding", [Encoding.MULAW, Encoding.ALAW])
-async def test_the_encoding_hardly_changes_the_readings(kanjo: Service, encoding: Encoding) -> None:
-    whole = (await readings_of_all(kanjo, Encoding.L16))["native"]
-    assert_same((await readings_of_all(kanjo, encoding))["native"], whole, within=0.02)
+async def test_the_encoding_hardly_changes_the_readings(
+    modelled: Service, model: str, encoding: Encoding
+) -> None:
+    whole = (await readings_of_all(modelled, Encoding.L16))["native"]
+    assert_same((await readings_of_all(modelled, encoding))["native"], whole, MOVED_BY_CODEC[model])
 
 
 @pytest.mark.parametrize("bridge", CLIENTS)

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 import soxr
 
+from model import MODELS, SHIPPED
 from model.audio import SAMPLE_RATE, Pcm
 from model.labels import EMOTIONS
 from service.classification import Classifier
@@ -99,6 +100,16 @@ def test_a_recording_gets_the_same_result_as_from_the_command(service: Running) 
     ends = [window["end_s"] for window in answer["windows"]]
     assert ends == sorted(ends)
     assert ends[-1] <= answer["duration_s"]
+
+
+@pytest.mark.parametrize("name", [name for name, path in MODELS.items() if path != SHIPPED])
+def test_with_another_model_that_ships_it_is_the_same_too(name: str) -> None:
+    data = encoded(SPOKEN)
+    with running(model=MODELS[name]) as server:
+        answer = classified(ready(server), data)
+    expected = Classifier.load(MODELS[name]).classify(io.BytesIO(data))
+    assert_same(answer, expected.model_dump(mode="json"), within=1e-5)
+    assert answer["model"]["name"] == f"kanjo-{name}"
 
 
 def test_without_the_gate_everything_is_scored_as_in_a_live_call(ungated: Running) -> None:
