@@ -1,6 +1,7 @@
 """A small load test of a real service process with a real Redis; no figure of it is asserted."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -18,7 +19,6 @@ from service.loadtest.target import NOT_INHERITED
 from service.replay.demo import SAMPLES
 from service.settings import Settings
 from tests.e2e.service import Service
-from tests.redis_server import RedisServer
 
 SPEECH = tuple(map(str, SAMPLES))
 LAX = Limits(late_s=1000, refused_s=1000, behind_s=1000, memory_growth=10)  # a machine may be busy
@@ -28,17 +28,22 @@ PLAN = Plan((2,), hold_s=2, settle_s=0, talk=1.0, idle_s=2, arrivals=None, limit
 SETTINGS = GeneratorSettings("", SPEECH, talk=1.0, frame_ms=40, arrivals=None)
 
 
-async def test_all_phases_at_a_service_that_runs(tmp_path: Path, redis_server: RedisServer) -> None:
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that admits two calls."""
+    with Service(tmp_path_factory.mktemp("state"), batch_max=1, max_calls=2) as service:
+        yield service
+
+
+async def test_all_phases_at_a_service_that_runs(tmp_path: Path, service: Service) -> None:
     phases: list[str] = []
-    with Service(tmp_path, batch_max=1, max_calls=2, redis_url=redis_server.url) as service:
-        plan = replace(PLAN, steps=(5,), soak_minutes=1 / 60)
-        result = await load_test(
-            plan,
-            replace(SETTINGS, url=service.ws),
-            tmp_path,
-            url=service.ws,
-            progress=lambda done: phases.append(done.phase),
-        )
+    result = await load_test(
+        replace(PLAN, steps=(5,), soak_minutes=1 / 60),
+        replace(SETTINGS, url=service.ws),
+        tmp_path,
+        url=service.ws,
+        progress=lambda done: phases.append(done.phase),
+    )
     log = (tmp_path / "loadtest.log").read_text()
     assert not result.problem, log
     assert [step.calls for step in result.steps] == [2]  # as many as it admits
@@ -71,15 +76,16 @@ def str_of_refusal(calls: int) -> str:
     return f"overloaded: {Overloaded(calls)}"
 
 
-async def test_the_metrics_stand_in_where_a_provider_is_sent_no_readings(tmp_path: Path) -> None:
-    with Service(tmp_path, batch_max=1) as service:
-        url = service.ws.replace("native", "twilio")
-        result = await load_test(
-            replace(PLAN, overload=False, audit=False, hold_s=4),
-            replace(SETTINGS, url=url, bridge="twilio"),
-            tmp_path,
-            url=url,
-        )
+async def test_the_metrics_stand_in_where_a_provider_is_sent_no_readings(
+    tmp_path: Path, service: Service
+) -> None:
+    url = service.ws.replace("native", "twilio")
+    result = await load_test(
+        replace(PLAN, overload=False, audit=False),
+        replace(SETTINGS, url=url, bridge="twilio"),
+        tmp_path,
+        url=url,
+    )
     (step,) = result.steps
     assert (step.late_at, step.broken, step.errors) == ("service", 0, 0)
     assert step.late_p95_s == step.service_late_p95_s is not None
