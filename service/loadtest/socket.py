@@ -1,20 +1,19 @@
 """A websocket connection that costs little to send on: no task and no lock a message."""
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 from urllib.parse import urlsplit
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import OPEN
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from service.errors import ServiceRefused, ServiceUnreachable
+from service.errors import ServiceUnreachable
+from service.replay.handshake import handshake_errors
 
 UNREAD_BYTES = 1_000_000  # that the service has not read; beyond that the connection is given up
 ABNORMAL = CloseCode.ABNORMAL_CLOSURE
@@ -71,28 +70,19 @@ class LoadSocket(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         socket = None
         try:
-            address = urlsplit(url)
-            secure = address.scheme == "wss"
-            socket = cls(url, subprotocols, headers, on_message, on_end)
-            connecting = socket
-            await loop.create_connection(
-                lambda: connecting,
-                address.hostname or "",
-                address.port or (443 if secure else 80),
-                ssl=True if secure else None,
-            )
-            await socket._opened
-            return socket
-        except InvalidStatus as refused:
-            answer = refused.response
-            raise ServiceRefused.from_body(url, answer.status_code, bytes(answer.body)) from refused
-        except OSError as error:
-            number = error.errno or 0  # the errors of name resolution have negative numbers
-            raise ServiceUnreachable(
-                url, os.strerror(number) if number > 0 else str(error)
-            ) from error
-        except (InvalidHandshake, InvalidURI, ValueError) as error:
-            raise ServiceUnreachable(url, str(error)) from error
+            with handshake_errors(url):
+                address = urlsplit(url)
+                secure = address.scheme == "wss"
+                socket = cls(url, subprotocols, headers, on_message, on_end)
+                connecting = socket
+                await loop.create_connection(
+                    lambda: connecting,
+                    address.hostname or "",
+                    address.port or (443 if secure else 80),
+                    ssl=True if secure else None,
+                )
+                await socket._opened
+                return socket
         finally:
             if socket is not None and socket._protocol.state is not OPEN:
                 socket.abort()

@@ -1,7 +1,6 @@
 """One replayed call: its connections, the audio sent over them in real time, the replies."""
 
 import asyncio
-import os
 import time
 from array import array
 from collections.abc import Callable, Sequence
@@ -10,13 +9,13 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
 from model.audio import SAMPLE_RATE
-from service.errors import ServiceRefused, ServiceUnreachable
 from service.events import AlertState
+from service.replay.handshake import handshake_errors
 from service.replay.summary import FRAME_SAMPLES, ReplaySummary
 from service.telephony.shared.client import (
     AlertReceived,
@@ -181,7 +180,7 @@ async def _connect(url: str, client: ProviderClient, closed_within_s: float) -> 
         ServiceRefused: the service answered the handshake with an HTTP status.
         ServiceUnreachable: nothing answered, or not as a websocket server.
     """
-    try:
+    with handshake_errors(url):
         address = urlsplit(url)
         if client.query:
             url += ("&" if address.query else "?") + client.query
@@ -193,14 +192,3 @@ async def _connect(url: str, client: ProviderClient, closed_within_s: float) -> 
             close_timeout=closed_within_s,
             proxy=None if address.hostname in ("localhost", "127.0.0.1", "::1") else True,
         )
-    except InvalidStatus as refused:
-        response = refused.response
-        raise ServiceRefused.from_body(url, response.status_code, bytes(response.body)) from refused
-    except TimeoutError as error:
-        raise ServiceUnreachable(url, "no answer in time") from error
-    except OSError as error:
-        number = error.errno or 0  # the errors of name resolution have negative numbers
-        problem = os.strerror(number) if number > 0 else str(error)
-        raise ServiceUnreachable(url, problem) from error
-    except (InvalidHandshake, InvalidURI, ValueError) as error:
-        raise ServiceUnreachable(url, str(error)) from error
