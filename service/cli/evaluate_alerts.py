@@ -25,6 +25,9 @@ def evaluate_alerts(
     ] = 2.0,
     minutes: Annotated[float, typer.Option(min=0.5, help="Length of a call, in minutes.")] = 3.0,
     calls: Annotated[int, typer.Option(min=1, help="Calls of each speaker.")] = 4,
+    sounds: Annotated[
+        bool, typer.Option("--sounds", help="Noise and music on hold in every call as well.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same calls.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     write: Annotated[
@@ -89,7 +92,7 @@ def evaluate_alerts(
             TradeoffConfig(
                 hold_s=settings.hold_s,
                 smooth_s=settings.smooth_s,
-                calls=CallsConfig(minutes=minutes, calls_per_speaker=calls, seed=seed),
+                calls=CallsConfig(minutes, calls, sounds=sounds, seed=seed),
                 false_per_hour=dict.fromkeys(ALERTED_EMOTIONS, false_per_hour),
             ),
         )

@@ -13,7 +13,7 @@ from training.alerts.callers import HELD_OUT_SETS, HeldOutSet
 from training.alerts.matching import LATE_S
 from training.alerts.performance import SOON_S, AlertPerformance
 from training.alerts.picture import SET_NAMES, draw
-from training.alerts.simulated_calls import EPISODE_S
+from training.alerts.simulated_calls import EPISODE_S, MUSIC_S, NOISE_BELOW_DB
 from training.alerts.thresholds import EmotionTradeoff, Tradeoff
 from training.metrics import Estimate
 from training.pages import environment
@@ -63,6 +63,8 @@ def markdown(tradeoff: Tradeoff) -> str:
         episode_s=EPISODE_S,
         late_s=LATE_S,
         soon_s=SOON_S,
+        music_s=MUSIC_S,
+        noise_below_db=NOISE_BELOW_DB,
     )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from model.audio import SAMPLE_RATE, Pcm
 from model.gate import GateSpec
 from model.labels import Emotion
+from training import sounds
 from training.alerts.callers import CallsError, SimulatedCaller
 from training.alerts.recordings import EPISODE_S, CallerRecordings, Clip, Span
 
@@ -29,6 +30,8 @@ SCRIPTS: tuple[tuple[tuple[Emotion, bool], ...], ...] = (
     ((Emotion.HAPPINESS, True), (Emotion.HAPPINESS, False), (Emotion.HAPPINESS, True)),
     ((Emotion.ANGER, True), (Emotion.HAPPINESS, True), (Emotion.SADNESS, True)),
 )
+NOISE_BELOW_DB = 15.0
+MUSIC_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,9 @@ class CallsConfig:
     short_s: Span = (1.0, EPISODE_S)  # speech of a short episode, which need not be caught
     level_db: float = -26.0  # of neutral speech, to full scale: nominal on the network (ITU-T P.56)
     noise_db: float = -65.0  # of the background noise, to full scale
+    # Whether each call also has a changing noise, NOISE_BELOW_DB softer than neutral speech, and
+    # halfway through, while the caller is silent, MUSIC_S of music as loud as speech
+    sounds: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -139,11 +145,20 @@ def _background_noise(config: CallsConfig, rng: np.random.Generator) -> NDArray[
     return noise * rng.standard_normal(count, np.float32)
 
 
-def _mix_in(samples: NDArray[np.float32], at_s: float, clip: Clip) -> float:
-    """Adds a clip to `samples` in place, cut at their end; returns the clip's end in seconds."""
+def _sound(
+    kind: str, duration_s: float, level_db: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Returns a sound (n,) of this kind, another at every call, at a level to full scale."""
+    wave = sounds.make(kind, int(rng.integers(2**31)), duration_s)
+    level = 32768 * 10 ** (level_db / 20) / max(float(wave.std()), 1e-9)
+    return (level * wave).astype(np.float32)
+
+
+def _mix_in(samples: NDArray[np.float32], at_s: float, added: NDArray[np.float32]) -> float:
+    """Adds to `samples` in place, cut at their end; returns the end of `added` in seconds."""
     start = round(at_s * SAMPLE_RATE)
-    samples[start : start + len(clip.samples)] += clip.samples[: len(samples) - start]
-    return (start + len(clip.samples)) / SAMPLE_RATE
+    samples[start : start + len(added)] += added[: len(samples) - start]
+    return (start + len(added)) / SAMPLE_RATE
 
 
 def _caller_track(
@@ -154,6 +169,11 @@ def _caller_track(
 ) -> _CallerTrack:
     """Assembles a caller's track, until the next clips are longer than the rest of the call."""
     track = _CallerTrack(_background_noise(config, rng))
+    on_hold = config.sounds
+    if on_hold:
+        track.samples += _sound(
+            "rumble", config.minutes * 60, config.level_db - NOISE_BELOW_DB, rng
+        )
     neutral = recordings.shuffled(recordings.of(Emotion.NEUTRAL), rng)
     to_come = deque(script[i] for i in rng.permutation(len(script)))
     at_s = rng.uniform(*config.pause_s)
@@ -174,7 +194,7 @@ def _caller_track(
             return track
         onset_s = end_s = at_s
         for clip, breath_s in zip(clips, breaths_s, strict=True):
-            end_s = _mix_in(track.samples, at_s, clip)
+            end_s = _mix_in(track.samples, at_s, clip.samples)
             at_s = end_s + breath_s
             track.recordings[emotion].append(clip.name)
         if emotion is not Emotion.NEUTRAL:
@@ -182,6 +202,10 @@ def _caller_track(
             track.episodes.append(Episode(emotion, onset_s, end_s, speech_s))
             calm_until_s = end_s + rng.uniform(*config.calm_s)
         at_s = end_s + rng.uniform(*config.pause_s)
+        if on_hold and at_s >= config.minutes * 30:
+            on_hold = False
+            music = _sound("music", MUSIC_S, config.level_db, rng)
+            at_s = _mix_in(track.samples, at_s, music) + rng.uniform(*config.pause_s)
 
 
 def _add_agent(
@@ -193,4 +217,4 @@ def _add_agent(
         at_s += rng.uniform(1.0, 6.0)
         if at_s >= len(samples) / SAMPLE_RATE:
             return
-        at_s = _mix_in(samples, at_s, clip)
+        at_s = _mix_in(samples, at_s, clip.samples)

@@ -14,9 +14,11 @@ from model.artifact import load
 from model.audio import SAMPLE_RATE, Pcm
 from model.gate import HOP_S, HOP_SAMPLES, GateSpec, speech_spans
 from model.labels import EMOTIONS
+from training import sounds
 from training.alerts.callers import SimulatedCaller, held_out_callers
 from training.alerts.simulated_calls import (
     EPISODE_S,
+    MUSIC_S,
     CallsConfig,
     CallsError,
     SimulatedCall,
@@ -224,3 +226,35 @@ def test_speakers_held_out_from_the_shipped_model_make_calls() -> None:
             spoken = is_speech[round(episode.onset_s / HOP_S) : round(episode.end_s / HOP_S)]
             assert spoken.sum() * HOP_S > 0.9 * episode.speech_s
         assert 0.3 < is_speech.mean() < 0.9
+
+
+def test_music_on_hold_is_as_loud_as_speech_and_not_in_an_episode(
+    ada: SimulatedCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sounds are replaced by a tone and by nothing, so that the music can be found again."""
+
+    def make(kind: str, number: int, duration_s: float) -> NDArray[np.float64]:
+        at_s = np.arange(round(duration_s * SAMPLE_RATE)) / SAMPLE_RATE
+        return np.sin(2 * np.pi * 3900 * at_s) * (kind == "music")
+
+    monkeypatch.setattr(sounds, "make", make)
+    for call in make_calls([ada], replace(SILENT, sounds=True), GATE):
+        seconds = call.pcm[:, 0].reshape(-1, SAMPLE_RATE).astype(float)
+        tone = np.abs(np.fft.rfft(seconds, axis=1))[:, 3900] * 2 / SAMPLE_RATE
+        level = 32768 * 10 ** (CONFIG.level_db / 20) * math.sqrt(2)
+        full = np.flatnonzero(np.isclose(tone, level, rtol=0.02))
+        assert len(full) >= MUSIC_S - 1
+        assert full[-1] - full[0] == len(full) - 1  # one stretch
+        assert np.count_nonzero(tone > 0.2 * level) <= MUSIC_S + 2
+        assert full[0] >= call.duration_s / 2 - 1
+        for episode in call.episodes:
+            assert episode.end_s <= full[0] + 1 or episode.onset_s >= full[-1]
+
+
+def test_calls_with_sounds_are_noisy_all_the_time_and_the_same_again(ada: SimulatedCaller) -> None:
+    config = replace(SILENT, sounds=True, calls_per_speaker=1)
+    (call,), (again,) = (list(make_calls([ada], config, GATE)) for _ in range(2))
+    np.testing.assert_array_equal(call.pcm, again.pcm)
+    assert len(silences(call.pcm[:, 0])) < len(
+        silences(list(make_calls([ada], SILENT, GATE))[0].pcm[:, 0])
+    )
