@@ -39,7 +39,7 @@ HOP_RANGE_S = (0.25, 7.5)
 
 
 class ArtifactError(ValueError):
-    """A file is not a usable model; the message says what was found and what was expected."""
+    """A file is not a usable model; the message states what was found and what was expected."""
 
     def __init__(self, path: Path, found: str, expected: str) -> None:
         super().__init__(f"model {path}: found {found}, expected {expected}")

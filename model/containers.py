@@ -131,7 +131,7 @@ def _filled(end: int, data_at: int, size: int, fields: tuple[tuple[int, str, int
         fields: each field's offset, its format and what its number has beyond the data's bytes.
 
     Raises:
-        BadRecording: there is less than the header says.
+        BadRecording: there is less than the header promises.
     """
     there = end - data_at
     if 0 < size < PLACEHOLDER:

@@ -38,7 +38,7 @@ Config = TypeVar("Config")
 
 
 class ExportError(ValueError):
-    """A checkpoint cannot be exported; the message says what was found and what was expected."""
+    """A checkpoint cannot be exported; the message states what was found and what was expected."""
 
 
 class CalibratedNetwork(nn.Module):

@@ -1,4 +1,4 @@
-"""Reads and writes the speech check's file, and knows the shipped one."""
+"""Reads and writes the speech check's file; the shipped one is the default."""
 
 import json
 from dataclasses import asdict

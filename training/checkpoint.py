@@ -11,7 +11,7 @@ from training.differences import differences
 
 
 class CheckpointError(ValueError):
-    """A checkpoint can't be used; the message says what was found and what was expected."""
+    """A checkpoint can't be used; the message states what was found and what was expected."""
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

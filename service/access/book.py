@@ -1,4 +1,4 @@
-"""What the file of tokens and sessions says, in memory, and never older than a second."""
+"""The file of tokens and sessions, in memory, and never older than a second."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The errors of access, each with a sentence that says what came and what was expected."""
+"""The errors of access, each with a sentence that names what came and what was expected."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class NoSuchToken(KanjoError):
 
 
 class BadLogin(KanjoError):
-    """A code is no one-time code, or was used or has expired; which of them is not told."""
+    """A code is no one-time code, or was used or has expired; which of them is not given away."""
 
     def __str__(self) -> str:
         return "got a login link that was used, has expired or never was, expected a new one"

@@ -55,7 +55,7 @@ class LoginRefused(KanjoError):
 
 @dataclass(frozen=True, slots=True)
 class OidcClient:
-    """What the provider knows of us, and how its claims become roles."""
+    """How this service is registered at the provider, and how claims become roles."""
 
     issuer: str
     client_id: str
@@ -157,7 +157,7 @@ class SingleSignOn:
         return highest[0] if highest else self._client.default_role
 
     def _claims(self, token: str, keys: KeySet, nonce: str) -> Mapping[str, Any]:
-        """Returns what an ID token says if it is for this login (OpenID Connect Core, 3.1.3.7)."""
+        """Returns the claims of an ID token for this login (OpenID Connect Core, 3.1.3.7)."""
         own = self._client.client_id
         registry = jwt.JWTClaimsRegistry(
             now=lambda: int(self._clock()),

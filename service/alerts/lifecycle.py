@@ -30,7 +30,7 @@ class ActionKind(StrEnum):
 class Why(StrEnum):
     """The reason that a person gives for dismissing an alert."""
 
-    NOT_ANGRY = "not_angry"  # the caller does not sound as the alert says
+    NOT_ANGRY = "not_angry"  # the caller does not sound like that
     NOT_THE_CALLER = "not_the_caller"  # another voice, or none
     OTHER = "other"  # says nothing about the voice
 

@@ -103,7 +103,7 @@ class PolicyWatch:
                 await self._record(self._unrecorded[0])
                 self._unrecorded.popleft()
         except KanjoError:
-            pass  # Redis is away, which is told elsewhere; later again
+            pass  # Redis is away, which is reported elsewhere; later again
 
     def _signature(self) -> tuple[int, ...] | None:
         """Returns what changes whenever the file does; None if there is none."""

@@ -153,7 +153,7 @@ def presented_by(connection: HTTPConnection) -> Presented:
     """Returns what a request brings from which its sender may be known.
 
     A header that came more than once is one value, joined with ", ". The peer is the one that the
-    server's protocol saw: `scope["client"]` is what `X-Forwarded-For` says if a local proxy sends
+    server's protocol saw: `scope["client"]` is that of `X-Forwarded-For` if a local proxy sends
     it, and so what a client likes.
     """
     headers: dict[str, str] = {}

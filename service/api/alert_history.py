@@ -61,8 +61,8 @@ async def alerts(
 ) -> AlertPage:
     """Returns alerts that fired, newest first; `next` is the `before` of the next page.
 
-    With a filter a page may be shorter than its limit although another one follows. The audit says
-    who looked.
+    With a filter a page may be shorter than its limit although another one follows. The
+    audit records who looked.
     """
     looks = services.store.looks
     is_past = before is not None or wanted != ALL
@@ -78,9 +78,10 @@ async def alerts(
 async def alerts_as_csv(
     services: ServicesDep, identity: IdentityDep, wanted: FilterDep
 ) -> Response:
-    """Returns the newest 10,000 alerts that match as CSV, without agents; the audit says who asked.
+    """Returns the newest 10,000 alerts that match as CSV, without agents.
 
-    A text that a spreadsheet would take for a formula begins with an apostrophe.
+    A text that a spreadsheet would take for a formula begins with an apostrophe. The audit records
+    who asked.
     """
     await services.store.audit.add(identity.name, "exported", detail="alerts")
     found: list[AlertView] = []

@@ -99,7 +99,7 @@ async def note(
 async def dismiss(
     alert_id: str, body: Dismiss, services: ServicesDep, identity: IdentityDep
 ) -> AlertView:
-    """Dismisses an alert that nobody else has, and says why."""
+    """Dismisses an alert that nobody else has, with a reason."""
     return await _act(services, identity, alert_id, ActionKind.DISMISS, body)
 
 

@@ -68,8 +68,8 @@ async def call(
 ) -> CallDetail:
     """Returns one call with its last `limit` readings, or those before them, and its alerts.
 
-    The audit says who looked at it, unless they read what was recent of a call that is live, or was
-    until 5 minutes ago.
+    The audit records who looked at it, unless they read what was recent of a call that is live,
+    or was until 5 minutes ago.
     """
     detail = await services.store.call(call_id, before, limit)
     if detail is None:

@@ -38,7 +38,7 @@ async def mutes(services: ServicesDep) -> MutesView:
 async def mute(body: Mute, services: ServicesDep, identity: IdentityDep) -> MutesView:
     """Mutes alerts of a call, a queue or an emotion until a time, and returns all mutes.
 
-    A muted alert is recorded, but it is no alarm; `muted_until` of the alert says until when.
+    A muted alert is recorded, but it is no alarm; `muted_until` of the alert is its end.
     """
     require_redis(services)
     if not (body.session or body.queue or body.emotion):

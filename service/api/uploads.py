@@ -23,7 +23,7 @@ class Upload:
         return self._timeout is not None
 
     def rate(self, now_s: float) -> float | None:
-        """Returns its bytes a second so far; None as long as that says nothing."""
+        """Returns its bytes a second so far; None as long as that is too early to judge."""
         age_s = now_s - self._began_s
         return self.received / age_s if age_s >= SLOW_AFTER_S else None
 

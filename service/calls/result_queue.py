@@ -61,7 +61,7 @@ class ResultQueue:
         self._waiting.append(_Waiting(reading))
 
     def transition(self, transition: Transition, receipt: Receipt) -> None:
-        """Passes on a transition once its receipt says that it is kept, or the time is over."""
+        """Passes on a transition once its receipt confirms that it is kept, or the time is over."""
         waiting = _Waiting(transition, receipt)
         self._waiting.append(waiting)
         self._empty.clear()

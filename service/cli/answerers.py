@@ -79,7 +79,7 @@ class AtService:
         self._client.close()
 
     def answer(self, file: Path, channel: "AudioChannel | None") -> "Classification":
-        """Returns the service's answer; raises what `Answerer.answer` says."""
+        """Returns the service's answer; raises the errors of `Answerer.answer`."""
         import httpx
         from pydantic import ValidationError
 

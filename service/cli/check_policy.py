@@ -1,4 +1,4 @@
-"""Defines the command `kanjo check-policy`, which says whether a policy file can be used."""
+"""Defines the command `kanjo check-policy`, which reports whether a policy file can be used."""
 
 from pathlib import Path
 from typing import Annotated

@@ -144,7 +144,7 @@ def _classify_all(
     *,
     bar: bool,
 ) -> None:
-    """Classifies what `answers` does not have yet; says which recordings can't be and why.
+    """Classifies what `answers` does not have yet; reports which recordings can't be and why.
 
     Raises:
         ServiceUnreachable: nothing answers.

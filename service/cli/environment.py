@@ -30,7 +30,7 @@ def settings_from_environment(**options: object) -> "Settings":
             match problem["type"]:
                 case "extra_forbidden":
                     report_error(f"{name}: no such setting")  # its value may be a secret
-                case "value_error":  # the settings' own sentence, which says what was found
+                case "value_error":  # the settings' own sentence, which names what was found
                     report_error(f"{name}: {problem['msg'].removeprefix('Value error, ')}")
                 case _ if name.endswith("_URL"):  # it may hold a password
                     report_error(f"{name}: {problem['msg']}")

@@ -34,7 +34,7 @@ def find_recordings(given: Iterable[Path]) -> FoundRecordings:
     """Returns the files given, and of each folder the files with the suffix of a recording.
 
     Folders are searched to any depth, in the order of names. A file that was given by its name is
-    taken whatever it is called, also if it does not exist: whoever reads it says why it can't.
+    taken whatever it is called, also if it does not exist: whoever reads it reports why it can't.
     """
     found = FoundRecordings()
     for path in given:

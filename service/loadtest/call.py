@@ -129,7 +129,7 @@ class LoadCall:
                 socket.close()
 
     def give_up(self, words: str) -> None:
-        """Breaks the call off as one that failed, and says why."""
+        """Breaks the call off as one that failed, and records the reason."""
         self._words = self._words or words
         self.abort()
 

@@ -1,4 +1,4 @@
-"""Keeps as many calls live as it is told, and sends their frames when these are due."""
+"""Keeps as many calls live as are asked for, and sends their frames when these are due."""
 
 import asyncio
 import secrets

@@ -16,7 +16,7 @@ STOPPED_WITHIN_S = 30.0
 
 
 class GeneratorFailed(KanjoError):
-    """The generator could not begin, or has ended by itself; the text says why."""
+    """The generator could not begin, or has ended by itself; the text states why."""
 
 
 class GeneratorProcess:

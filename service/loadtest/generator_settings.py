@@ -1,4 +1,4 @@
-"""What the generator's process is told on its standard input, in one line of JSON."""
+"""What the generator's process reads from its standard input, in one line of JSON."""
 
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path

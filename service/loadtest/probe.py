@@ -1,4 +1,4 @@
-"""Reads what a service says of itself at /metrics."""
+"""Reads a service's /metrics."""
 
 import itertools
 import time

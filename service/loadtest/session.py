@@ -41,7 +41,7 @@ async def load_test(
     """Runs a load test, and writes its result into a folder after each step.
 
     Where `stop` is set, or the service or the generator fails, the result has what was measured
-    until then, and says so.
+    until then, and reports that.
 
     Args:
         settings: of the generator; where there is no `url`, its own is that of the service that is

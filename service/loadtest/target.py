@@ -36,19 +36,19 @@ NOT_INHERITED = frozenset(
 
 
 class ServiceEnded(KanjoError):
-    """The service under test could not start, or has ended by itself; the text says why."""
+    """The service under test could not start, or has ended by itself; the text states why."""
 
 
 class Target(ABC):
     """The service under test.
 
     `url` is where calls connect to, `probe` reads its metrics, `pid` is its process if it is on
-    this machine and known, `description` says what it is.
+    this machine and known, `description` names it.
     """
 
     url: str
     probe: Probe
-    restarts = False  # whether `start` may be told how many calls are admitted
+    restarts = False  # whether `start` takes how many calls are admitted
     pid: int | None = None
     description: str = ""
 

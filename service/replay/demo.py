@@ -53,7 +53,7 @@ async def demo(
 
     Raises:
         UnreadableRecording: a sample call is missing or no recording.
-        ServiceUnreachable: the service did not get ready; the text says why.
+        ServiceUnreachable: the service did not get ready; the text states why.
         ServiceEnded: the service ended by itself.
     """
     host, port = server.config.host, server.config.port

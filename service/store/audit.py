@@ -1,7 +1,7 @@
 """The audit stream: who did what to calls and alerts, and when; append-only and bounded.
 
 It holds no call ids, numbers or notes, which may be personal data of callers: a session or an alert
-id says which call is meant, as long as that call is kept.
+id identifies the call, as long as that call is kept.
 """
 
 from typing import Any

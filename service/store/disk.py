@@ -28,7 +28,7 @@ class Access(StrEnum):
 
     READ = "read"
     WRITE = "write"
-    REPAIR = "repair"  # of a disk that is known to fail: says nothing about it
+    REPAIR = "repair"  # of a disk that is known to fail: no news about it
 
 
 class Disk:

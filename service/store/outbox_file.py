@@ -1,7 +1,7 @@
 """The outbox's file: its format and migrations, and what becomes of a file that is no outbox.
 
 A file that this version can't use must not keep the service from its start: it is renamed, in its
-folder, to a name that says why, and a new one takes its place.
+folder, to a name with the reason, and a new one takes its place.
 """
 
 import contextlib

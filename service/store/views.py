@@ -98,7 +98,7 @@ class AlertView(BaseModel, frozen=True):
 
 
 class HeartbeatView(BaseModel, frozen=True):
-    """That a service lives, and how well it knows what happens in calls."""
+    """That a service lives, and how complete its view of the calls is."""
 
     at: float  # wall clock of the service, epoch seconds
     every_s: float  # how often it is sent
@@ -107,7 +107,7 @@ class HeartbeatView(BaseModel, frozen=True):
     redis: Literal["up", "away"]  # away: no event comes, whatever happens in calls
     oldest_waiting_write_s: float  # 0: Redis has received everything
     live_calls: int  # of this service
-    unconfirmed: list[str]  # sessions of live calls of which no service says that they still are
+    unconfirmed: list[str]  # sessions of live calls which no service confirms any more
 
 
 class MuteView(BaseModel, frozen=True):
@@ -207,7 +207,7 @@ class StreamEvent:
     """Something that a live page shows.
 
     `resync` stands where events are missing: the page must load everything again. A `heartbeat` has
-    no id, and says that the service lives.
+    no id, and means that the service lives.
     """
 
     id: str

@@ -68,7 +68,7 @@ def clients(providers: Providers) -> dict[str, type[ProviderClient]]:
 
 
 def facts_of(providers: Providers) -> dict[str, Mapping[str, str]]:
-    """Returns, by provider, the metadata in which its protocol says a fact, by the fact's name."""
+    """Returns, by provider, the metadata in which its protocol gives a fact, by the fact's name."""
     return {name: provider.facts for name, provider in providers.items()}
 
 

@@ -1,4 +1,4 @@
-"""The errors of webhooks; each says what came and what was expected, and never an address."""
+"""The errors of webhooks; each names what came and what was expected, and never an address."""
 
 from collections.abc import Sequence
 from pathlib import Path

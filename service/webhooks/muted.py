@@ -1,4 +1,4 @@
-"""Which alerts are muted now, by people or by the policy file, so that receivers are not told."""
+"""Which alerts are muted now, by people or by the policy file: no receiver is notified."""
 
 import asyncio
 import time

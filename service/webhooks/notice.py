@@ -1,4 +1,4 @@
-"""What receivers are told of one step of an alert: no metadata, no agent, no whole numbers."""
+"""What receivers are sent of one step of an alert: no metadata, no agent, no whole numbers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ MAX_ID_CHARS = 200  # of a call; the rest is left out
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One step of an alert, as it is told; `id` stays the same however often it is sent."""
+    """One step of an alert, as it is sent; `id` stays the same however often it is sent."""
 
     id: str
     at: float  # wall clock, epoch seconds

@@ -1,4 +1,4 @@
-"""Sends one notice to one receiver, once, and says what came of it."""
+"""Sends one notice to one receiver, once, and returns the outcome."""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""Tells receivers outside of the steps of alerts; nothing that a call does waits for it."""
+"""Notifies receivers outside of the steps of alerts; nothing that a call does waits for it."""
 
 import asyncio
 import contextlib

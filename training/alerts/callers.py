@@ -14,7 +14,7 @@ MIN_NEUTRAL = 3  # neutral utterances that a caller must have recorded
 
 
 class CallsError(ValueError):
-    """Calls cannot be simulated as asked; the message says what came and what was expected."""
+    """Calls cannot be simulated as asked; the message states what came and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ SMOOTHS_S = (0.0, 0.75, 1.5, 3.0)
 
 
 class TradeoffError(ValueError):
-    """Thresholds cannot be chosen; the message says what came and what was expected."""
+    """Thresholds cannot be chosen; the message states what came and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)

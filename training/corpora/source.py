@@ -11,7 +11,7 @@ from model.labels import Style
 
 
 class CorpusError(ValueError):
-    """A corpus can't be prepared; the message says what was found and what was expected."""
+    """A corpus can't be prepared; the message states what was found and what was expected."""
 
 
 class Reason(StrEnum):

@@ -33,7 +33,7 @@ _SPEECH_DB = (39, 44, 54, 58, 57, 60, 60, 59, 62, 62, 60, 57, 54, 53, 52, 49, 48
 
 
 class ChannelError(ValueError):
-    """A channel is impossible; the message says what was found and what was expected."""
+    """A channel is impossible; the message states what was found and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)

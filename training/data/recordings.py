@@ -21,7 +21,7 @@ PLAIN_GATE = GateSpec(grid_s=HOP_S, noise_rms=0.0)
 
 
 class RecordingError(ValueError):
-    """A recording can't be read or holds nothing; the message says which and why."""
+    """A recording can't be read or holds nothing; the message states which and why."""
 
 
 def read_recording(path: Path) -> Pcm:

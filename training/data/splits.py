@@ -12,7 +12,7 @@ from training.data.manifest import Utterance
 
 
 class SplitError(ValueError):
-    """Utterances can't be split as asked; the message says what came and what was expected."""
+    """Utterances can't be split as asked; the message states what came and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Reads tables (CSV) and lists as people save them, or says in what encoding they are."""
+"""Reads tables (CSV) and lists as people save them, or names the encoding that they are in."""
 
 import codecs
 import csv

@@ -29,7 +29,7 @@ CONFOUNDED = ("urdu",)
 
 
 class ReportError(ValueError):
-    """A study cannot be reported; the message says what was found and what was expected."""
+    """A study cannot be reported; the message states what was found and what was expected."""
 
 
 @dataclass(frozen=True)

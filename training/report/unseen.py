@@ -12,12 +12,12 @@ from training.report.results import Study
 from training.report.systems import GIVEN_LIVE, OURS
 
 CONDITION = "mulaw"
-TEXT_LEAKS = ("ased",)  # most of its sentences belong to one emotion, and an encoder hears words
+TEXT_LEAKS = ("ased",)  # most of its sentences belong to one emotion, and encoders hear words
 # The corpora whose mean compares encoders: none confounded, none with text that tells the emotion.
 COMPARED = ("emodb", "eyase", "nemo", "ravdess")
 WITHOUT_TEXT = "without text"
 OF_COMPARED = "compared"
-ENCODER_NETWORKS = ("encoder", "ridge")  # Run.network of what hears through the encoder
+ENCODER_NETWORKS = ("encoder", "ridge")  # Run.network of systems on the encoder
 
 
 def held_out(study: Study, draws: int) -> Iterator[dict[str, Any]]:

@@ -36,7 +36,7 @@ KINDS: tuple[EnrolmentKind, ...] = ("utterance", "caller", "speaker")
 
 
 class EncoderLinearError(ValueError):
-    """The machine can't be trained; the message says what came and what was expected."""
+    """The machine can't be trained; the message states what came and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)

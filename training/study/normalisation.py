@@ -17,7 +17,7 @@ NEUTRAL_ODDS = 10.0  # that a neutral utterance is drawn, against another: calls
 
 
 class OpenSmileError(ValueError):
-    """An openSMILE system can't be run; the message says what came and what should."""
+    """An openSMILE system can't be run; the message states what came and what should."""
 
 
 def corpus_scalers(

@@ -34,7 +34,7 @@ Trainings = dict[Run, Training]
 
 
 class StudyError(ValueError):
-    """A study can't be run as asked; the message says what was found and what was expected."""
+    """A study can't be run as asked; the message states what was found and what was expected."""
 
 
 def _one_of(known: Mapping[str, Any]) -> AfterValidator:

@@ -20,7 +20,7 @@ FORMAT = 1
 
 
 class PredictionsError(ValueError):
-    """Predictions can't be read; the message says what was found and what was expected."""
+    """Predictions can't be read; the message states what was found and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class SessionErrorCode(StrEnum):
 
 
 class ProtocolViolation(Exception):
-    """A message that ends the session; the text says what came and what was expected.
+    """A message that ends the session; the text states what came and what was expected.
 
     Args:
         reason: the reason that `disconnect` gives to the client.

@@ -20,7 +20,7 @@ Message = str | bytes
 
 
 class UnsupportedByProvider(KanjoError):
-    """A client can't do what it was asked; the text says what was asked and what was expected."""
+    """A client can't do what it was asked; the text states what was asked and what was expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

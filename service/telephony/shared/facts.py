@@ -45,14 +45,14 @@ class FactReader:
     """Reads the facts of a call from its metadata; what is no fact stays there.
 
     A fact is the first value that fits it: of the parameters that the setting names for it, then of
-    the field in which the provider's protocol says it, then of a parameter that is called as the
+    the field in which the provider's protocol gives it, then of a parameter that is called as the
     fact is, in any spelling (`caller_number`, `callerNumber`). The agent's name is left nowhere in
     the metadata.
 
     Args:
-        by_bridge: by bridge and fact, the metadata in which the protocol says it.
+        by_bridge: by bridge and fact, the metadata in which the protocol gives it.
         mapped: by fact, the parameters that the setting names.
-        call_url: makes the address of a call where the provider says none.
+        call_url: makes the address of a call where the provider gives none.
     """
 
     def __init__(

@@ -43,7 +43,7 @@ class MessageProblem(StrEnum):
 
 
 class StartRefused(Exception):
-    """A start that can't be accepted; the text says what came and what was expected."""
+    """A start that can't be accepted; the text states what came and what was expected."""
 
     def __init__(self, problem: MessageProblem, close_code: CloseCode, reason: str) -> None:
         super().__init__(reason)

@@ -5,7 +5,7 @@ from service.telephony.shared.interleaved import Interleaved
 
 
 class PreStartBuffer:
-    """Keeps audio, of any encoding, until the start says how to decode it.
+    """Keeps audio, of any encoding, until the start names its encoding.
 
     Once a frame does not fit in `max_bytes`, it and all later ones are only counted: they become a
     gap.

@@ -75,7 +75,7 @@ class Provider(Generic[S]):
         problems: the codes of what may be wrong with its messages.
         client: the provider's side, for replays.
         either_leg: whether it may also be connected to the agent's leg of a call.
-        facts: the metadata in which the protocol itself says a fact, by the fact's name.
+        facts: the metadata in which the protocol itself gives a fact, by the fact's name.
         documentation: its row in the README's table.
     """
 

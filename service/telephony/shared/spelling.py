@@ -31,7 +31,7 @@ _ENCODING_NAMES = {name: encoding for encoding, names in _ENCODINGS.items() for 
 
 
 class AudioFormat(NamedTuple):
-    """What the name of an encoding says."""
+    """What the name of an encoding stands for."""
 
     encoding: Encoding
     sample_rate: int | None  # Hz; None: not named
