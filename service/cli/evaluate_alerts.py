@@ -20,6 +20,13 @@ def evaluate_alerts(
     out_folder: Annotated[
         Path, typer.Option("--out", help="Folder of the page, its picture and its figures.")
     ] = Path("runs/alerts"),
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="alerts.json of another evaluation, whose curves the picture shows too; "
+            "may be repeated.",
+        ),
+    ] = None,
     false_per_hour: Annotated[
         float, typer.Option(min=0, help="Most false alerts of each emotion in an hour of calls.")
     ] = 2.0,
@@ -67,6 +74,7 @@ def evaluate_alerts(
         from service.replay.simulation import CallSimulator
         from service.scoring.torch_scorer import NoSuchDevice
         from training.alerts import page as alerts_page
+        from training.alerts.picture import BESIDE, OtherEvaluation
         from training.alerts.simulated_calls import CallsConfig, CallsError
         from training.alerts.thresholds import TradeoffConfig, TradeoffError, evaluate
         from training.data.manifest import ManifestError, read_corpora
@@ -76,7 +84,10 @@ def evaluate_alerts(
     _check_writable(out_folder)
     if write:
         _check_writable(path.parent)
+    if beside and len(beside) > len(BESIDE):
+        fail(f"got {len(beside)} evaluations --beside, expected at most {len(BESIDE)}", code=2)
     try:
+        others = [OtherEvaluation.read(path) for path in beside or ()]
         utterances = read_corpora(corpora)
         simulator = CallSimulator(
             path,
@@ -96,7 +107,7 @@ def evaluate_alerts(
                 false_per_hour=dict.fromkeys(ALERTED_EMOTIONS, false_per_hour),
             ),
         )
-        page = alerts_page.write(tradeoff, out_folder)
+        page = alerts_page.write(tradeoff, out_folder, others)
         if write:
             meta = replace(
                 simulator.meta,

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -12,7 +12,7 @@ from model.labels import ADJECTIVES
 from training.alerts.callers import HELD_OUT_SETS, HeldOutSet
 from training.alerts.matching import LATE_S
 from training.alerts.performance import SOON_S, AlertPerformance
-from training.alerts.picture import SET_NAMES, draw
+from training.alerts.picture import SET_NAMES, OtherEvaluation, draw
 from training.alerts.simulated_calls import EPISODE_S, MUSIC_S, NOISE_BELOW_DB
 from training.alerts.thresholds import EmotionTradeoff, Tradeoff
 from training.metrics import Estimate
@@ -25,14 +25,17 @@ COLUMNS = ("caught", f"within {SOON_S:g} s", "onset to alert", "false an hour", 
 Row = tuple[str, ...]
 
 
-def write(tradeoff: Tradeoff, folder: Path) -> Path:
-    """Writes `alerts.md`, `alerts.svg` and `alerts.json`; returns the path of the page."""
+def write(tradeoff: Tradeoff, folder: Path, beside: Sequence[OtherEvaluation] = ()) -> Path:
+    """Writes `alerts.md`, `alerts.svg` and `alerts.json`; returns the path of the page.
+
+    The picture has the curves of the evaluations `beside`, too.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (
         matplotlib.rc_context({"svg.hashsalt": "kanjo"}),  # the same ids in every picture
         atomic_write(folder / "alerts.svg") as unfinished,
     ):
-        draw(tradeoff).savefig(unfinished, format="svg", metadata={"Date": None})
+        draw(tradeoff, beside).savefig(unfinished, format="svg", metadata={"Date": None})
     with atomic_write(folder / "alerts.json") as unfinished:
         unfinished.write_text(f"{json.dumps(tradeoff.as_dict(), indent=1)}\n", encoding="utf-8")
     page = folder / "alerts.md"
