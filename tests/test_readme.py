@@ -23,7 +23,7 @@ def settings_table() -> str:
     for name, field in Settings.model_fields.items():
         default = field.default
         if isinstance(default, Path) and default.is_absolute():
-            shown = "the shipped model"
+            shown = f"`{default.stem.removeprefix('kanjo-')}`"
         elif default is None:
             shown = "none"
         else:

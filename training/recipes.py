@@ -136,7 +136,7 @@ RECIPES = {
         cosine=True,
         averaging=0.99,
     ),
-    # The shipped model on embeddings: trained over lines, with functionals plain and as a distance.
+    # kanjo-base, on embeddings: trained over lines, with functionals plain and as a distance.
     "base": TrainConfig(
         network=replace(
             PRESETS["compact"],

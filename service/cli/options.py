@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from model import MODELS, model_file
+from model import MODELS, SHIPPED, model_file
 from service import telephony
 
 # The providers that `replay` can play: the folders of the table in service/telephony/providers.py,
@@ -54,7 +54,7 @@ ModelFile = Annotated[
         parser=_model_file,
         metavar="MODEL",
         help=f"Artifact of the model: {', '.join(MODELS)}, or a path.",
-        show_default="KANJO_MODEL, or the shipped model",
+        show_default=f"KANJO_MODEL, or {SHIPPED.stem.removeprefix('kanjo-')}",
     ),
 ]
 Cache = Annotated[

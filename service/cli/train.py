@@ -28,7 +28,7 @@ def train(
     recipe: Annotated[
         Literal["paper", "compact", "kanjo", "encoder", "base"],
         typer.Option(
-            help="The paper's, the same on a small network, the shipped model's; on embeddings "
+            help="The paper's, the same on a small network, kanjo-compact's; on embeddings "
             "(with --encoder) the paper's and kanjo-base's."
         ),
     ] = "kanjo",
