@@ -63,16 +63,18 @@ def assert_in_order(stored: dict[str, Any], steps: Transitions) -> None:
         assert at_s[-1] <= stored["duration_s"] + 0.01
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("model", "speed"), [(name, 1.0 if path == SHIPPED else 4.0) for name, path in MODELS.items()]
+)
 async def test_a_caller_who_sounds_angry_raises_one_alert_and_one_who_does_not_raises_none(
-    tmp_path: Path, redis_server: RedisServer, model: str
+    tmp_path: Path, redis_server: RedisServer, model: str, speed: float
 ) -> None:
-    """Both calls at once, in real time, as a telephone bridge would send them."""
+    """Both calls at once; with the default model in real time, as a bridge would send them."""
     names = ("sounds-angry.flac", "neutral.flac")
     recordings = [Recording.read(SAMPLES / name) for name in names]
     received: list[AlertReceived] = []
     with Service(tmp_path, redis_url=redis_server.url, model=model) as kanjo:
-        summary = await replay(recordings, kanjo.ws, calls=2, speed=1.0, on_alert=received.append)
+        summary = await replay(recordings, kanjo.ws, calls=2, speed=speed, on_alert=received.append)
         assert not summary.errors, summary.reasons
         calls = await settled(kanjo, 2)
         recorded = {stored["call_id"]: name for name, stored in calls.items()}
