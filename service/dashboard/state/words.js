@@ -77,9 +77,13 @@ export function timeRange(from_s, to_s) {
   return from === to ? `${to} s` : `${from}–${to} s`;
 }
 
+const rankings = new WeakMap(); // of readings, which never change
+
 // The emotions of a reading with their probabilities, the most probable first.
 export function ranked(reading) {
-  return Object.entries(reading.probabilities).sort((a, b) => b[1] - a[1]);
+  let ranking = rankings.get(reading);
+  if (!ranking) rankings.set(reading, (ranking = Object.entries(reading.probabilities).sort((a, b) => b[1] - a[1])));
+  return ranking;
 }
 
 // What a call is called: its caller's number if it is known, else its id.

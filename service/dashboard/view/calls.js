@@ -35,10 +35,18 @@ export function Calls() {
       </p>
       ${calls.length > 0 && html`<div class="axis" aria-hidden="true"><p><span>${say("ago", { n: 90 })}</span><span>60</span><span>30</span><span>${say("now")}</span></p></div>`}
       ${calls.length > 0 && html`<ol class="calls" id="calls" aria-labelledby="calls-title" ...${roving}>
-        ${calls.map((call) => html`<${Row} key=${call.session} call=${call} />`)}
+        ${calls.map(rowOf)}
       </ol>`}
     </section>
   `;
+}
+
+// A call's row is the same at every drawing of the list, which then leaves it alone: it follows signals of its own.
+const rows = new WeakMap();
+
+function rowOf(call) {
+  if (!rows.has(call)) rows.set(call, html`<${Row} key=${call.session} call=${call} />`);
+  return rows.get(call);
 }
 
 function Filters({ filters }) {

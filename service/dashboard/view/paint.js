@@ -29,10 +29,14 @@ function shade(probability) {
  */
 export function paint(canvas, { readings, alerts, now_s, width, height, pointed }) {
   const scale = devicePixelRatio;
-  canvas.width = Math.round(width * scale); // clears it too
-  canvas.height = Math.round(height * scale);
+  const [columns, rows] = [Math.round(width * scale), Math.round(height * scale)];
+  if (canvas.width !== columns) canvas.width = columns; // takes new pixels, which costs more than to clear them
+  if (canvas.height !== rows) canvas.height = rows;
   const ctx = canvas.getContext("2d");
+  ctx.resetTransform();
+  ctx.clearRect(0, 0, columns, rows);
   ctx.scale(scale, scale);
+  ctx.lineWidth = 1;
   const edge = Math.max(4, Math.round(height * 0.13)); // of an alert
   const layout = {
     x: (at_s) => Math.max(0, Math.round(width - ((now_s - at_s) / SPAN_S) * width)),

@@ -125,15 +125,13 @@ def test_a_burst_is_drawn_once_a_frame(page: Page, feed: Feed, server: Server, n
     page.open(server, "calls")
     wait_until(lambda: page.pixels(1))
     page.tab.evaluate("""() => {
-        const height = Object.getOwnPropertyDescriptor(HTMLCanvasElement.prototype, "height");
+        const context = CanvasRenderingContext2D.prototype;
+        const { clearRect } = context;
         window.paints = 0;
         window.frames = 0;
         const count = () => { window.frames++; requestAnimationFrame(count); };
         requestAnimationFrame(count);
-        Object.defineProperty(HTMLCanvasElement.prototype, "height", {
-            ...height,
-            set(value) { window.paints++; height.set.call(this, value); },
-        });
+        context.clearRect = function (...area) { window.paints++; clearRect.apply(this, area); };
     }""")
     for n in range(1000):
         feed.read("CA-1", n / 5, ANGRY, heard_s=0.2)
