@@ -223,7 +223,7 @@ class CallStream:
         return self._context.hop_s * (1 + HOP_GROWTH * excess)
 
     def _advance(self, track: Track, pipeline: TrackPipeline) -> None:
-        at_s = pipeline.position_s
+        at_s = pipeline.analysed_s
         if (
             at_s >= self._silent_to_s[track] + SILENCE_STEP_S
             and self._none_in_flight.is_set()

@@ -10,6 +10,9 @@ from service.calls.windows import Window, WindowCutter
 from service.events import Pcm
 
 NO_SAMPLES = np.zeros(0, np.int16)
+# What gate and features take at once: for packets of 20 ms it costs a quarter less than one by one,
+# and delays a window by at most 80 ms.
+PIECE_SAMPLES = SAMPLE_RATE // 10
 
 
 class TrackPipeline:
@@ -44,10 +47,17 @@ class TrackPipeline:
         )
         self._cutter.skip(round(start_s * SAMPLE_RATE))
         self._concealment = LossConcealment(sample_rate)
+        self._pieces: list[Pcm] = []  # at 8 kHz, not cut yet
+        self._waiting = 0  # samples of them
 
     @property
     def position_s(self) -> float:
         """Call time up to which the track has been received."""
+        return self._cutter.position_s + self._waiting / SAMPLE_RATE
+
+    @property
+    def analysed_s(self) -> float:
+        """Call time up to which the track has been gated and cut into windows."""
         return self._cutter.position_s
 
     @property
@@ -99,9 +109,18 @@ class TrackPipeline:
         return self._flush_resampler() + self._cutter.end()
 
     def _flush_resampler(self) -> list[Window]:
-        return self._feed(self._resampler.feed(NO_SAMPLES, last=True))
+        self._pieces.append(self._resampler.feed(NO_SAMPLES, last=True))
+        return self._cut()
 
     def _feed(self, pcm: Pcm) -> list[Window]:
+        self._pieces.append(pcm)
+        self._waiting += len(pcm)
+        return self._cut() if self._waiting >= PIECE_SAMPLES else []
+
+    def _cut(self) -> list[Window]:
+        pcm = self._pieces[0] if len(self._pieces) == 1 else np.concatenate(self._pieces)
+        self._pieces.clear()
+        self._waiting = 0
         before = self._cutter.rejected
         windows = self._cutter.feed(pcm)
         self._windows_rejected.inc(self._cutter.rejected - before)

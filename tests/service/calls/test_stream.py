@@ -6,6 +6,7 @@ import soxr
 
 from model.audio import SAMPLE_RATE
 from model.speaker_baseline import SpeakerBaseline
+from service.calls.track import PIECE_SAMPLES
 from service.classification import cut
 from service.events import Audio, Gap
 from tests.service.calls.harness import (
@@ -169,7 +170,7 @@ async def test_speech_lateness_contains_the_pause_that_ends_a_stretch(frame_samp
     assert len(live.readings) == len(windows) == 1  # shorter than a first window: it ends by pause
     late_s = found("kanjo_speech_lateness_seconds_sum")
     if frame_samples < len(pcm):
-        expected_s, within_s = 0.6, frame_samples / SAMPLE_RATE
+        expected_s, within_s = 0.6, (frame_samples + PIECE_SAMPLES) / SAMPLE_RATE
     else:  # all of it came at once, so that the pause was over long before
         expected_s, within_s = len(pcm) / SAMPLE_RATE - windows[0].end_s, 0.001
     assert late_s == pytest.approx(expected_s, abs=within_s)
