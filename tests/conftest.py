@@ -12,7 +12,7 @@ hypothesis.settings.register_profile("fast", max_examples=20)
 
 # What `make test-fast` leaves out: folders and modules whose tests take a second or more each.
 SLOW = (
-    *("e2e", "faults", "test_imports.py", "test_packaging.py"),
+    *("benchmarks", "e2e", "faults", "test_imports.py", "test_packaging.py"),
     *("model/test_artifact.py", "model/test_encoder.py", "model/test_export.py"),
     *("model/test_chunk_encoder.py", "model/test_encoded_artifact.py", "model/test_network.py"),
     *("service/api", "service/cli", "service/dashboard", "service/replay", "service/store"),

@@ -11,10 +11,12 @@ from service.settings import PREFIX, Settings
 from service.telephony.providers import AUDIOSOCKET, PROVIDERS
 from service.telephony.shared.facts import FACTS
 from service.telephony.shared.provider import Documentation
+from tests.benchmarks import sizing
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 METRICS_PAGE = ROOT / "docs/metrics.md"
+SCALING_PAGE = ROOT / "docs/scaling.md"
 PROVIDERS_README = ROOT / "service/telephony/README.md"
 
 
@@ -77,6 +79,11 @@ TABLES = {
     README: {"settings": settings_table},
     PROVIDERS_README: {"providers": providers_table, "facts": facts_table},
     METRICS_PAGE: {"metrics": metrics_table},
+    SCALING_PAGE: {
+        "figures": sizing.costs_table,
+        "sizes": sizing.sizes_table,
+        "limits": sizing.limits_table,
+    },
 }
 
 
