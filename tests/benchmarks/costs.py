@@ -21,7 +21,9 @@ class Costs:
 
     # Calls.
     readings_a_s: float = _figure(
-        0.47, "readings a second of call", "`kanjo loadtest`, callers who speak 45 % of the time"
+        0.47,
+        "readings a second of call",
+        "`kanjo loadtest`, callers who speak 45 % of the time; 0.44 counted on a tape of it",
     )
     talk: float = _figure(0.45, "of the time", "in which a caller speaks", assumed=True)
     alerts_an_hour: float = _figure(
@@ -50,7 +52,9 @@ class Costs:
         assumed=True,
     )
     machine_calls: float = _figure(
-        150.0, "calls", f"`kanjo loadtest`, kanjo-compact: {MACHINE}, the generator beside it"
+        150.0,
+        "calls",
+        f"`kanjo loadtest`, kanjo-compact, 20 ms frames: {MACHINE}, generator beside it",
     )
     machine_load: float = _figure(
         0.8, "of these calls", "what is admitted, to leave room", assumed=True

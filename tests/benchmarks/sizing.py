@@ -76,7 +76,7 @@ class Sizing:
 
     @property
     def events_a_s(self) -> float:
-        """What a site's services and pages are told: readings, steps of alerts, starts, ends."""
+        """Events of a site: its readings, steps of alerts, starts and ends of calls."""
         alerts = 3 * self.costs.alerts_an_hour / 3600
         return self.site_calls * (self.costs.readings_a_s + alerts + 2 / self.costs.call_s)
 

@@ -1,4 +1,4 @@
-"""What `docs/scaling.md` says that calls cost Redis is what a real one counts."""
+"""The figures of Redis in `docs/scaling.md` are what a real Redis counts."""
 
 import pytest
 
