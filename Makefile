@@ -71,12 +71,14 @@ lint: install ## style, types and import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	@command -v tsc >/dev/null || { echo "missing: tsc, which checks the page's types; install with: sudo apt-get install node-typescript" >&2; exit 1; }
+	tsc --project tsconfig.json
 
-# What the tests drive and pip cannot install: a real Redis, a real browser, node and a real Prometheus. Debian's package of the
-# last would start a server of its own, so it is unpacked into build/tools instead.
+# What the tests drive and pip cannot install: a real Redis, a real browser, node, TypeScript's checker and a real Prometheus.
+# Debian's package of the last would start a server of its own, so it is unpacked into build/tools instead.
 tools:
 	@missing=(); \
-	for tool in redis-server:redis-server chromium:chromium node:nodejs; do \
+	for tool in redis-server:redis-server chromium:chromium node:nodejs tsc:node-typescript; do \
 	  command -v "$${tool%%:*}" >/dev/null || missing+=("$${tool##*:}"); \
 	done; \
 	if (( $${#missing[@]} )); then $(call packages,$${missing[*]}); fi

@@ -1,17 +1,40 @@
 """Routes for supervisors: liveness, readiness and metrics."""
 
 import asyncio
-from dataclasses import asdict
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
 
 from service.access.roles import Role
 from service.api.access import IdentityDep
 from service.api.services import ServicesDep
 
 router = APIRouter(tags=["health"])
+
+
+class Ready(BaseModel, frozen=True):
+    """Whether a new call would be taken and what it brings kept: what strangers are told."""
+
+    ready: bool
+
+
+class Degraded(BaseModel, frozen=True):
+    """Something that is wrong although calls are taken."""
+
+    what: str  # a phrase for people, which begins with the part: Redis, disk, outbox
+    since: float  # wall clock, epoch seconds
+
+
+class Readiness(Ready, frozen=True):
+    """Whether a new call would be taken, and what is wrong: what viewers are told."""
+
+    model_warm: bool
+    not_stopping: bool
+    room_for_calls: bool
+    writes_kept: bool
+    degraded: list[Degraded]
 
 
 @router.get("/healthz")
@@ -28,7 +51,13 @@ async def healthz(services: ServicesDep, identity: IdentityDep) -> dict[str, obj
     }
 
 
-@router.get("/readyz", responses={503: {"description": "not ready; says what is missing"}})
+ANSWER = {"model": Readiness | Ready}
+
+
+@router.get(
+    "/readyz",
+    responses={200: ANSWER, 503: {**ANSWER, "description": "not ready; says what is missing"}},
+)
 async def readyz(services: ServicesDep, identity: IdentityDep) -> JSONResponse:
     """Returns 200 if a new call would be taken and what it brings kept, by Redis or by the disk.
 
@@ -45,8 +74,9 @@ async def readyz(services: ServicesDep, identity: IdentityDep) -> JSONResponse:
     ready = all(checks.values())
     if not identity.may(Role.VIEWER):
         return JSONResponse({"ready": ready}, 200 if ready else 503)
-    degraded = [asdict(problem) for problem in services.problems]
-    return JSONResponse({"ready": ready, **checks, "degraded": degraded}, 200 if ready else 503)
+    degraded = [Degraded(what=one.what, since=one.since) for one in services.problems]
+    answer = Readiness(ready=ready, **checks, degraded=degraded)
+    return JSONResponse(answer.model_dump(), 200 if ready else 503)
 
 
 @router.get("/metrics")

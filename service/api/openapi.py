@@ -1,12 +1,13 @@
 """The description of the HTTP API: FastAPI's own, with the errors that really come."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
 
+from service.alerts.lifecycle import Reason
 from service.api.access import ROLES, route_of
 from service.api.problem import RETRY_AFTER_S
 from service.store.views import (
@@ -35,7 +36,7 @@ TAGS = [
 ]
 
 
-class Problem(BaseModel):
+class ProblemDetails(BaseModel):
     """The body of every error, as RFC 9457 has it."""
 
     type: str = Field(examples=["about:blank"])
@@ -46,7 +47,19 @@ class Problem(BaseModel):
     expected: str | None = Field(None, description="what should have come")
 
 
+class AlertProblem(ProblemDetails):
+    """Why an action on an alert was not done, and the alert as it is."""
+
+    reason: Reason | Literal["id_in_use"]
+    by: str | None = Field(None, description="who has taken or dismissed it, if that is why")
+    at: float | None = Field(None, description="since when, epoch seconds")
+    alert: AlertView
+
+
+PROBLEMS: tuple[type[BaseModel], ...] = (ProblemDetails, AlertProblem)
 PROBLEM_TYPE = "application/problem+json"
+OF_ONE_ALERT = "/v1/alerts/{alert_id}/"
+REFERENCE = "#/components/schemas/{model}"
 RETRY_AFTER = {"description": "seconds", "schema": {"type": "integer", "example": RETRY_AFTER_S}}
 EXAMPLE = 'id: 1764275000000-0\nevent: alert\ndata: {"call_id":"c1","emotion":"anger",...}\n\n'
 
@@ -103,9 +116,8 @@ def _description(app: FastAPI) -> dict[str, Any]:
     schemas = described["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):  # of FastAPI's 422, which never comes
         schemas.pop(name, None)
-    schemas["Problem"] = Problem.model_json_schema()
-    for model in dict.fromkeys(EVENTS.values()):
-        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    for model in (*PROBLEMS, *EVENTS.values()):
+        schema = model.model_json_schema(ref_template=REFERENCE, mode="serialization")
         schemas.update(schema.pop("$defs", {}))
         schemas.setdefault(model.__name__, schema)
     return described
@@ -126,7 +138,7 @@ def _correct(path: str, operation: dict[str, Any]) -> None:
         errors |= UNKNOWN_CALL
     if path.endswith("/consent"):
         errors |= ENDED_CALL
-    if path.startswith("/v1/alerts/{alert_id}/"):
+    if path.startswith(OF_ONE_ALERT):
         errors |= OF_ALERTS
     if path == "/v1/mutes" and "requestBody" in operation:
         errors |= TOO_MANY_MUTES
@@ -137,7 +149,9 @@ def _correct(path: str, operation: dict[str, Any]) -> None:
     for status, response in responses.items():
         content = response.get("content", {})
         if PROBLEM_TYPE in content:
-            content[PROBLEM_TYPE] = {"schema": {"$ref": "#/components/schemas/Problem"}}
+            of_alert = status == "409" and path.startswith(OF_ONE_ALERT)
+            model = AlertProblem if of_alert else ProblemDetails
+            content[PROBLEM_TYPE] = {"schema": {"$ref": REFERENCE.format(model=model.__name__)}}
             if status == "503":
                 response["headers"] = {"Retry-After": RETRY_AFTER}
     if path == "/v1/events":

@@ -1,21 +1,35 @@
 // What people do on the page: with an alert, with mutes, and with a call.
 
-import { LoginNeeded, newId, send } from "./api.js";
+import { LoginNeeded, NoAnswer, newId, send, whyOf } from "./api.js";
 import { changed, store, words } from "./page.js";
 import { signal } from "./vendor/preact.js";
 
 const UNDO_MS = 5_000; // as long as the service accepts it
 const TOLD_MS = 10_000; // how long a refusal stays
 
-// What this page is doing, and what came of it: key -> { busy, undo: id of the action, problem: text }.
+/** @typedef {{ busy: boolean, undo: string, problem: string }} Doing `undo`: the id of the action; `problem`: in words */
+
+const NOTHING = { busy: false, undo: "", problem: "" };
+
+/**
+ * What this page is doing, and what came of it, by key.
+ *
+ * @type {import("./vendor/preact.js").Signal<Map<string, Doing>>}
+ */
 export const doings = signal(new Map());
 
+/** @param {string | undefined} key */
 export function doing(key) {
-  return doings.value.get(key) ?? { busy: false, undo: "", problem: "" };
+  return (key && doings.value.get(key)) || NOTHING;
 }
 
-function note(key, fields, forget_ms = undefined) {
-  const mine = { busy: false, undo: "", problem: "", ...fields };
+/**
+ * @param {string} key
+ * @param {Partial<Doing>} fields
+ * @param {number} [forget_ms]
+ */
+function note(key, fields, forget_ms) {
+  const mine = { ...NOTHING, ...fields };
   doings.value = new Map(doings.value).set(key, mine);
   if (!forget_ms) return;
   setTimeout(() => {
@@ -26,40 +40,61 @@ function note(key, fields, forget_ms = undefined) {
   }, forget_ms);
 }
 
-// Does one thing with an alert; the answer, or who has it, is shown at once, and by the events to everybody.
-export async function act(alert, action, fields = {}) {
+/**
+ * Does one thing with an alert; the answer, or who has it, is shown at once, and by the events to everybody.
+ *
+ * @template {Page.AlertAction} Action
+ * @param {Api.AlertView} alert
+ * @param {Action} action
+ * @param {Page.ActionFields<Action>} [fields] what its request has beside an id
+ */
+export async function act(alert, action, fields) {
   const key = alert.alert_id;
   const id = newId();
   note(key, { busy: true });
   try {
-    const after = await send("POST", `v1/alerts/${encodeURIComponent(key)}/${action}`, { id, ...fields });
+    const body = /** @type {Api.Take} */ ({ id, ...fields }); // of an action that is not known here
+    const after = await send("POST", `v1/alerts/${encodeURIComponent(key)}/${/** @type {"take"} */ (action)}`, body);
     store.applyAlert(after, false);
     note(key, { undo: action === "undo" ? "" : id }, UNDO_MS);
   } catch (error) {
-    if (error.problem?.alert) store.applyAlert(error.problem.alert, false);
+    if (error instanceof NoAnswer && error.problem?.alert) store.applyAlert(error.problem.alert, false);
     note(key, { problem: refusal(error) }, TOLD_MS);
   }
   changed();
 }
 
+/**
+ * @param {string} key
+ * @param {Omit<Api.Mute, "id">} fields
+ */
 export async function mute(key, fields) {
   await change(key, async () => store.applyMutes(await send("POST", "v1/mutes", { id: newId(), ...fields })));
 }
 
+/** @param {Api.MuteView} mute */
 export async function unmute({ mute_id }) {
   await change(mute_id, async () => store.applyMutes(await send("DELETE", `v1/mutes/${encodeURIComponent(mute_id)}`)));
 }
 
-// Returns whether it was done.
+/**
+ * Returns whether it was done.
+ *
+ * @param {string} callId
+ */
 export async function stopListening(callId) {
-  const path = `v1/calls/${encodeURIComponent(callId)}/consent`;
-  return change(callId, () => send("PUT", path, { consent: "refused" }));
+  return change(callId, () => send("PUT", `v1/calls/${encodeURIComponent(callId)}/consent`, { consent: "refused" }));
 }
 
+/** @param {string} callId */
 export async function purge(callId) {
   return change(callId, () => send("DELETE", `v1/calls/${encodeURIComponent(callId)}`));
 }
 
+/**
+ * @param {string} key
+ * @param {() => Promise<unknown>} doIt
+ */
 async function change(key, doIt) {
   note(key, { busy: true });
   try {
@@ -73,11 +108,12 @@ async function change(key, doIt) {
   }
 }
 
+/** @param {unknown} error */
 function refusal(error) {
-  const { reason, by, at } = error.problem ?? {};
-  if (reason === "taken") return words.value.say("has_it", { by, time: words.value.time(at) });
-  if (reason === "dismissed") return words.value.say("has_dismissed_it", { by, time: words.value.time(at) });
+  const { reason, by, at } = (error instanceof NoAnswer && error.problem) || {};
+  if (reason === "taken" && at) return words.value.say("has_it", { by, time: words.value.time(at) });
+  if (reason === "dismissed" && at) return words.value.say("has_dismissed_it", { by, time: words.value.time(at) });
   if (error instanceof LoginNeeded) return words.value.say("not_logged_in");
-  const { key, ...values } = error.because ?? { key: "no_answer", error: error.message };
+  const { key, ...values } = whyOf(error);
   return words.value.say("not_done", { why: words.value.say(key, values) });
 }

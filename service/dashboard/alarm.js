@@ -10,33 +10,40 @@ const NOTE_S = 0.18;
 const QUIET_MS = 2_000; // between two sounds, however many alerts fire
 
 export const soundIsHeld = signal(false); // the browser plays nothing before the page was clicked once
-export const announced = signal([]); // for screen readers, the newest last
+export const announced = signal(/** @type {{ id: string, text: string }[]} */ ([])); // for screen readers, the newest last
 
 const MOST_ANNOUNCED = 5;
+/** @type {AudioContext | undefined} */
 let context;
 let soundedAt = -QUIET_MS;
 
 export async function playTest() {
-  context ??= new AudioContext();
-  if (context.state !== "running") await Promise.race([context.resume(), new Promise((resolve) => setTimeout(resolve, 300))]);
-  soundIsHeld.value = context.state !== "running";
+  const audio = context ?? new AudioContext();
+  context = audio;
+  if (audio.state !== "running") await Promise.race([audio.resume(), new Promise((resolve) => setTimeout(resolve, 300))]);
+  soundIsHeld.value = audio.state !== "running";
   if (soundIsHeld.value) return;
   NOTES_HZ.forEach((hz, at) => {
-    const oscillator = new OscillatorNode(context, { frequency: hz });
-    const gain = new GainNode(context, { gain: 0.15 });
-    oscillator.connect(gain).connect(context.destination);
-    oscillator.start(context.currentTime + at * NOTE_S);
-    oscillator.stop(context.currentTime + (at + 1) * NOTE_S);
+    const oscillator = new OscillatorNode(audio, { frequency: hz });
+    const gain = new GainNode(audio, { gain: 0.15 });
+    oscillator.connect(gain).connect(audio.destination);
+    oscillator.start(audio.currentTime + at * NOTE_S);
+    oscillator.stop(audio.currentTime + (at + 1) * NOTE_S);
   });
 }
 
+/** @param {boolean} isOn */
 export function switchSound(isOn) {
   sound.value = isOn;
   keep("sound", isOn ? "on" : "off");
   if (isOn) playTest();
 }
 
-// Asks the browser's permission if it is not given; stays off without it.
+/**
+ * Asks the browser's permission if it is not given; stays off without it.
+ *
+ * @param {boolean} isOn
+ */
 export async function switchNotifications(isOn) {
   const allowed = isOn && globalThis.Notification && (await Notification.requestPermission()) === "granted";
   notifications.value = Boolean(allowed);
@@ -44,10 +51,12 @@ export async function switchNotifications(isOn) {
   if (allowed) notify(words.value.say("test_notification"));
 }
 
+/** @param {string} text */
 export function notify(text, tag = "kanjo-test") {
   new Notification("Kanjo", { body: text, tag }).onclick = () => window.focus();
 }
 
+/** @param {Api.AlertView} alert */
 export function alarm(alert) {
   const call = store.callOf(alert);
   const text = words.value.say("announcement", { name: call ? nameOf(call) : alert.call_id, words: words.value.alert(alert) });

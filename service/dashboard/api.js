@@ -2,44 +2,83 @@
 
 const ANSWER_WITHIN_MS = 10_000;
 
+/** @type {{ timeout(ms: number): AbortSignal }} */
+const aborting = /** @type {any} */ (AbortSignal); // TypeScript 4.8 does not know its `timeout`
+
+/** @param {RequestInit} options of a request that ends when nothing answers */
+export function timed(options) {
+  return { ...options, signal: aborting.timeout(ANSWER_WITHIN_MS) };
+}
+
 // The service does not know who is asking, or no longer.
 export class LoginNeeded extends Error {}
 
 // An answer that says why not, or none that can be read. `because` holds the key and values of the words for people;
 // `problem` the body, if the service itself refused.
 export class NoAnswer extends Error {
-  constructor(because, problem = undefined, status = 0) {
+  /**
+   * @param {Page.Because} because
+   * @param {Api.ProblemDetails & Partial<Api.AlertProblem>} [problem]
+   */
+  constructor(because, problem) {
     super(because.key);
     this.because = because;
     this.problem = problem;
-    this.status = status;
   }
 }
 
+/**
+ * Returns the words for people of what went wrong with a request.
+ *
+ * @param {unknown} error
+ * @returns {Page.Because}
+ */
+export function whyOf(error) {
+  if (error instanceof NoAnswer) return error.because;
+  return { key: "no_answer", error: error instanceof Error ? error.message : String(error) };
+}
+
+/**
+ * @template {Api.Path<"GET">} P
+ * @param {P} path
+ * @returns {Promise<{ body: Api.Answer<"GET", P>, servedAt: number }>} `servedAt`: by the service's clock, epoch seconds
+ */
 export async function get(path) {
   const response = await request(path, { cache: "no-store" });
-  return { body: await response.json(), servedAt: Date.parse(response.headers.get("Date")) / 1000 };
+  return { body: await response.json(), servedAt: Date.parse(response.headers.get("Date") ?? "") / 1000 };
 }
 
-export async function send(method, path, body = undefined) {
+/**
+ * @template {Exclude<Api.Method, "GET">} M
+ * @template {Api.Path<M>} P
+ * @param {M} method
+ * @param {P} path
+ * @param {Api.Body<M, P>} [body]
+ * @returns {Promise<Api.Answer<M, P>>}
+ */
+export async function send(method, path, body) {
   const json = body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
   const response = await request(path, { method, ...json });
-  return response.status === 204 ? null : response.json();
+  return response.status === 204 ? /** @type {any} */ (null) : response.json();
 }
 
+/**
+ * @param {string} path
+ * @param {RequestInit} options
+ */
 async function request(path, options) {
   const asked = `/${path.split("?")[0]}`;
   let response;
   try {
-    response = await fetch(path, { ...options, signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+    response = await fetch(path, timed(options));
   } catch (error) {
-    throw new NoAnswer({ key: "no_answer", error: error.message });
+    throw new NoAnswer(whyOf(error));
   }
   if (response.status === 401) throw new LoginNeeded();
   const type = response.headers.get("Content-Type") ?? "";
   if (type.startsWith("application/problem+json")) {
     const problem = await response.json();
-    throw new NoAnswer({ key: "refused", detail: problem.detail }, problem, response.status);
+    throw new NoAnswer({ key: "refused", detail: problem.detail }, problem);
   }
   if (!response.ok) throw new NoAnswer({ key: "answered_status", path: asked, status: response.status });
   if (response.status !== 204 && !type.startsWith("application/json")) {

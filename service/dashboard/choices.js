@@ -7,6 +7,7 @@ import { words } from "./page.js";
 export const sound = signal(kept("sound") === "on");
 export const notifications = signal(kept("notifications") === "on" && globalThis.Notification?.permission === "granted");
 
+/** @param {string} name */
 function kept(name) {
   try {
     return localStorage.getItem(`kanjo.${name}`);
@@ -15,6 +16,10 @@ function kept(name) {
   }
 }
 
+/**
+ * @param {string} name
+ * @param {string} value
+ */
 export function keep(name, value) {
   try {
     localStorage.setItem(`kanjo.${name}`, value);
@@ -23,6 +28,7 @@ export function keep(name, value) {
   }
 }
 
+/** @param {string} language of LANGUAGES */
 export async function speak(language) {
   const response = await fetch(`dashboard/words/${language}.json`);
   words.value = new Words(language, await response.json());

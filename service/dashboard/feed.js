@@ -1,11 +1,12 @@
 // The connection to the service: a snapshot, every event after it, and both again when the events break off.
 
-import { LoginNeeded, get } from "./api.js";
+import { LoginNeeded, NoAnswer, get, whyOf } from "./api.js";
 import { MAX_ALERTS, MAX_CALLS } from "./state/store.js";
 import { changed, liveness, store } from "./page.js";
 
 const LONGEST_WAIT_MS = 10_000; // between two attempts
 
+/** @param {() => Promise<void>} askForLogin */
 export async function follow(askForLogin) {
   for (let failures = 0; ; ) {
     try {
@@ -19,7 +20,7 @@ export async function follow(askForLogin) {
         failures = 0;
         continue;
       }
-      liveness.lost(error.because ?? { key: "no_answer", error: error.message });
+      liveness.lost(whyOf(error));
       changed();
       const wait_ms = Math.min(LONGEST_WAIT_MS, 500 * 2 ** failures++);
       await sleep(wait_ms * (0.5 + Math.random() / 2));
@@ -30,6 +31,7 @@ export async function follow(askForLogin) {
 // Ends the present stream of events, so that a fresh snapshot is fetched.
 export let rejoin = () => {};
 
+/** @returns {Promise<Page.Snapshot>} */
 async function fetchSnapshot() {
   // The cursor comes with the calls, so whatever is read after them may come again but cannot be missed.
   // One call more than are shown, so that the page knows that calls are left out.
@@ -38,22 +40,34 @@ async function fetchSnapshot() {
   return { ...inCalls.body, alerts: inAlerts.body.alerts, mutes: inMutes.body.mutes, servedAt: inCalls.servedAt };
 }
 
-// Resolves when the snapshot should be fetched again, rejects when the events are lost.
+/**
+ * Resolves when the snapshot should be fetched again, rejects when the events are lost.
+ *
+ * @param {string} cursor
+ * @param {() => void} onBeat
+ * @returns {Promise<void>}
+ */
 function listen(cursor, onBeat) {
   return new Promise((resolve, reject) => {
     const source = new EventSource(`v1/events?after=${encodeURIComponent(cursor)}`);
-    let timer;
+    let timer = 0;
     const wait = () => {
       clearTimeout(timer);
       const n = liveness.limit_s;
-      timer = setTimeout(() => end(reject, because({ key: "silent", n })), n * 1000);
+      timer = setTimeout(() => end(() => reject(new NoAnswer({ key: "silent", n }))), n * 1000);
     };
-    const end = (settle, value) => {
+    /** @param {() => void} settle */
+    const end = (settle) => {
       clearTimeout(timer);
       source.close();
-      settle(value);
+      settle();
     };
     rejoin = () => end(resolve);
+    /**
+     * @template {keyof Api.Events} Name
+     * @param {Name} name
+     * @param {(event: Api.Events[Name]) => void} to
+     */
     const apply = (name, to) =>
       source.addEventListener(name, (event) => {
         to(JSON.parse(event.data));
@@ -76,15 +90,12 @@ function listen(cursor, onBeat) {
       if (outOfDate) rejoin();
     });
     source.addEventListener("resync", () => sleep(500).then(rejoin));
-    source.onerror = () => end(reject, because({ key: "broke_off" }));
+    source.onerror = () => end(() => reject(new NoAnswer({ key: "broke_off" })));
     wait();
   });
 }
 
-function because(words) {
-  return Object.assign(new Error(words.key), { because: words });
-}
-
+/** @param {number} ms */
 function sleep(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }

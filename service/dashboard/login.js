@@ -1,7 +1,7 @@
 // Logging in and out, and who uses the page.
 
 import { loginAsked, session } from "./page.js";
-import { get } from "./api.js";
+import { get, whyOf } from "./api.js";
 
 const FRAGMENT = /#login=([\w-]+)$/;
 
@@ -13,14 +13,19 @@ export async function logInByLink() {
   return logIn(code);
 }
 
-// Returns undefined if the service took the code or link, else { key, ...values } of why not.
+/**
+ * Returns undefined if the service took the code or link, else why not.
+ *
+ * @param {string} pasted
+ * @returns {Promise<Page.Because | undefined>}
+ */
 export async function logIn(pasted) {
   const code = FRAGMENT.exec(pasted)?.[1] ?? pasted;
   try {
     const response = await fetch("login", { method: "POST", headers: { "X-Kanjo-Login": code } });
     if (!response.ok) return { key: "bad_link", detail: (await response.json()).detail };
   } catch (error) {
-    return { key: "no_answer", error: error.message };
+    return whyOf(error);
   }
   await learnSession();
   return undefined;
@@ -33,7 +38,12 @@ export async function learnSession() {
 
 let letIn = () => {};
 
-// Shows the login instead of the views; resolves when someone has logged in.
+/**
+ * Shows the login instead of the views; resolves when someone has logged in.
+ *
+ * @param {boolean} joined whether something of a call may be shown
+ * @returns {Promise<void>}
+ */
 export function askForLogin(joined) {
   if (joined) location.reload(); // nothing that was shown stays in the page
   loginAsked.value = true;

@@ -1,7 +1,7 @@
 // Starts the page: words, login, events, and what happens once a second.
 
 import { alarm, releaseSound } from "./alarm.js";
-import { get } from "./api.js";
+import { timed } from "./api.js";
 import { beginLanguage } from "./choices.js";
 import { follow, rejoin } from "./feed.js";
 import { askForLogin, learnSession, logInByLink } from "./login.js";
@@ -16,7 +16,7 @@ const READINESS_EVERY_S = 10;
 
 async function askReadiness() {
   // 503 says what is missing too, so the body counts and not the status.
-  const response = await fetch("readyz", { cache: "no-store", signal: AbortSignal.timeout(10_000) }).catch(() => undefined);
+  const response = await fetch("readyz", timed({ cache: "no-store" })).catch(() => undefined);
   if (response?.headers.get("Content-Type")?.startsWith("application/json")) {
     readiness.value = { degraded: [], room_for_calls: true, ...(await response.json()) };
   }
@@ -40,7 +40,7 @@ addEventListener("pointerdown", releaseSound);
 await beginLanguage();
 loginProblem.value = await logInByLink();
 readPalette();
-render(html`<${Frame} />`, document.getElementById("page"));
+render(html`<${Frame} />`, /** @type {HTMLElement} */ (document.getElementById("page")));
 learnSession();
 askReadiness();
 follow(() => askForLogin(store.joined));

@@ -10,19 +10,25 @@ export const liveness = new Liveness();
 export const store = new Store(liveness);
 
 export const words = signal(new Words("en", {}));
+/** @type {Words["say"]} */
 export const say = (key, values) => words.value.say(key, values);
 
 // Who uses the page; a role is null until they have logged in.
-export const session = signal({ name: "", role: null, can_log_out: false, single_sign_on: false });
-export const mayAct = () => ["operator", "admin"].includes(session.value.role);
+export const session = signal(/** @type {Api.Session} */ ({ name: "", role: null, can_log_out: false, single_sign_on: false }));
+export const mayAct = () => ["operator", "admin"].includes(session.value.role ?? "");
 export const isAdmin = () => session.value.role === "admin";
 export const loginAsked = signal(false);
+/** @type {import("./vendor/preact.js").Signal<Pick<Api.Readiness, "degraded" | "room_for_calls">>} */
 export const readiness = signal({ degraded: [], room_for_calls: true });
 
 export const address = signal(parseAddress(location.hash));
 addEventListener("hashchange", () => (address.value = parseAddress(location.hash)));
 
-// Another filter of the view that is shown, without a step in the browser's history.
+/**
+ * Another filter of the view that is shown, without a step in the browser's history.
+ *
+ * @param {Page.Filters} changes
+ */
 export function filterBy(changes) {
   const { view, id, filters } = address.value;
   const hash = formatAddress(view, { id, filters: { ...filters, ...changes } });
@@ -34,11 +40,14 @@ export function filterBy(changes) {
 export const lists = signal(0); // which calls and alerts there are, and in which order
 export const status = signal(0); // the connection and the strip
 export const second = signal(0); // the time
-const versions = new WeakMap(); // call -> signal
+/** @type {WeakMap<Page.Call, import("./vendor/preact.js").Signal<number>>} */
+const versions = new WeakMap();
 
+/** @param {Page.Call} call */
 export function versionOf(call) {
-  if (!versions.has(call)) versions.set(call, signal(0));
-  return versions.get(call);
+  const known = versions.get(call) ?? signal(0);
+  versions.set(call, known);
+  return known;
 }
 
 const BETWEEN_MS = 100; // two drawings: hundreds of calls may change in that time

@@ -2,16 +2,19 @@
 // and of one call all of them.
 
 import { get } from "./api.js";
-import { SPAN_S, insertReading } from "./state/store.js";
+import { insertReading } from "./state/readings.js";
+import { SPAN_S } from "./state/store.js";
 import { changed, store } from "./page.js";
 
 const PAGE = 1000; // readings of a call that are fetched at once
 const MOST_PAGES = 20; // of a whole call
 const MAX_FETCHES = 4; // a browser opens six connections to a host, and the events take one
 
+/** @type {Set<Page.Call>} */
 const wanted = new Set();
 let fetches = 0;
 
+/** @param {Page.Call} call */
 export function wantReadings(call) {
   if (call.complete) return;
   wanted.add(call);
@@ -22,6 +25,7 @@ export function wantReadings(call) {
   }
 }
 
+/** @param {Page.Call} call */
 async function fetchRibbon(call) {
   fetches++;
   call.complete = true;
@@ -41,9 +45,14 @@ async function fetchRibbon(call) {
   }
 }
 
-// Returns a call with all its readings and alerts, and whether it has more readings than are fetched.
+/**
+ * Returns a call with all its readings and alerts, and whether it has more readings than are fetched.
+ *
+ * @param {string} callId
+ * @returns {Promise<Page.WholeCall>}
+ */
 export async function wholeCall(callId) {
-  let whole;
+  let whole = /** @type {Api.CallDetail} */ ({}); // the first page gives it
   let isCut = false;
   await eachPage(callId, "", (detail, isFirst, isLast) => {
     if (isFirst) whole = { ...detail, readings: [] };
@@ -54,11 +63,21 @@ export async function wholeCall(callId) {
   return { ...whole, isCut };
 }
 
-// Gives the pages of a call's readings, the last ones first, to `take` until it returns false.
+/**
+ * Gives the pages of a call's readings, the last ones first, to `take` until it returns false.
+ *
+ * @param {string} callId
+ * @param {string} more of the query
+ * @param {(page: Api.CallDetail, isFirst: boolean, isLast: boolean) => boolean} take
+ */
 async function eachPage(callId, more, take) {
-  const path = `v1/calls/${encodeURIComponent(callId)}?limit=${PAGE}${more}`;
-  for (let pages = 1, before = ""; before !== null; pages++) {
-    const { body } = await get(before ? `${path}&before=${encodeURIComponent(before)}` : path);
+  /** @type {string | null} */
+  let before = "";
+  for (let pages = 1; before !== null; pages++) {
+    /** @type {string} */
+    const query = `limit=${PAGE}${more}${before && `&before=${encodeURIComponent(before)}`}`;
+    /** @type {{ body: Api.CallDetail }} */
+    const { body } = await get(`v1/calls/${encodeURIComponent(callId)}?${query}`);
     const goesOn = take(body, !before, pages === MOST_PAGES);
     before = goesOn && pages < MOST_PAGES ? body.next : null;
   }

@@ -12,13 +12,19 @@ export class Liveness {
     this.wall = wall;
     this.monotonic = monotonic;
     this.skew_s = 0; // the service's clock minus the browser's
+    /** @type {number | null} */
     this.lostAt = wall(); // browser's clock: what is shown was true then; null while it is true now
-    this.because = null; // { key, ...values } of the words that say why it is not
-    this.confirmed = null; // the last heartbeat with which what is shown was true: { at, tick }
+    /** @type {Page.Because | null} */
+    this.because = null; // why it is not
+    /** @type {{ at: number, tick: number } | null} */
+    this.confirmed = null; // the last heartbeat with which what is shown was true
+    /** @type {number | null} */
     this.restartedAt = null; // service's clock, when the page has seen the service start again
+    /** @type {Set<string>} */
     this.unconfirmed = new Set(); // sessions of live calls that no service confirms
     this.waiting_s = 0; // how long the oldest write has waited for Redis
     this.every_s = LIMIT_S;
+    /** @type {string | null} */
     this.startId = null;
     this.late = false;
   }
@@ -41,14 +47,22 @@ export class Liveness {
     return this.restartedAt !== null && this.clock() - this.restartedAt < RESTART_TOLD_S;
   }
 
-  // The Date header counts whole seconds, so a smaller difference is none.
+  /**
+   * The Date header counts whole seconds, so a smaller difference is none.
+   *
+   * @param {number} servedAt epoch seconds
+   */
   setClock(servedAt) {
     const ahead_s = servedAt + 0.5 - this.wall();
     this.skew_s = Math.abs(ahead_s) > 2 ? ahead_s : 0;
   }
 
-  // Takes a heartbeat in; returns whether everything should be fetched again, because another service sent it than the
-  // one before, or because it came late.
+  /**
+   * Takes a heartbeat in; returns whether everything should be fetched again, because another service sent it than the
+   * one before, or because it came late.
+   *
+   * @param {Api.HeartbeatView} beat
+   */
   received(beat) {
     const now = this.wall();
     this.every_s = beat.every_s;
@@ -70,7 +84,11 @@ export class Liveness {
     return restarted || (this.late && !wasLate);
   }
 
-  // Says from now on that what is shown may not be true any more; it was at the last heartbeat that said so.
+  /**
+   * Says from now on that what is shown may not be true any more; it was at the last heartbeat that said so.
+   *
+   * @param {Page.Because} because
+   */
   lost(because) {
     this.lostAt ??= this.confirmed?.at ?? this.wall();
     this.because = because;
@@ -78,7 +96,7 @@ export class Liveness {
 
   // Checks whether heartbeats have stopped; to be called every second.
   check() {
-    if (!this.isLive) return;
+    if (!this.isLive || !this.confirmed) return;
     const silent_s = Math.max(this.wall() - this.confirmed.at, this.monotonic() - this.confirmed.tick);
     if (silent_s > this.limit_s) this.lost({ key: "silent", n: Math.round(silent_s) });
   }

@@ -1,6 +1,8 @@
 // The calls, alerts and mutes that the page shows. The feed updates them and the views draw them; nothing here touches an
 // element. Times named *_s are call time (seconds of audio) unless the name says otherwise; times named *_at are epoch seconds.
 
+import { insertReading, readingsOf } from "./readings.js";
+
 export const SPAN_S = 90; // of call time that a ribbon shows
 export const MAX_CALLS = 500;
 export const MAX_ALERTS = 200;
@@ -13,15 +15,20 @@ export class Store {
   /** @param {import("./liveness.js").Liveness} liveness knows the service's clock, and when it is not known any more */
   constructor(liveness) {
     this.liveness = liveness;
-    this.calls = new Map(); // call_id -> call
-    this.alerts = new Map(); // alert_id -> alert; lapsed ones too, so that a repeated event revives none
+    /** @type {Map<string, Page.Call>} */
+    this.calls = new Map(); // by call id
+    /** @type {Map<string, Page.Alert>} */
+    this.alerts = new Map(); // by alert id; lapsed ones too, so that a repeated event revives none
+    /** @type {Api.MuteView[]} */
     this.mutes = []; // those that have not ended, the first to end first
+    /** @type {Set<Page.Call>} */
     this.outdated = new Set(); // calls that must be drawn again
     this.listsChanged = true; // which calls and alerts there are, or their order, may have changed
     this.joined = false; // a snapshot has been shown
     this.embedded = false; // the service keeps nothing after a restart
     this.agentIsAnalysed = false; // a reading of an agent has come
     this.callsLeftOut = false; // more calls are live than MAX_CALLS
+    /** @type {(alert: Page.Alert) => void} */
     this.onAlarm = () => {};
   }
 
@@ -29,40 +36,62 @@ export class Store {
     return this.liveness.clock();
   }
 
+  /** @param {Page.Call} call */
   callNow(call) {
     if (call.duration_s !== null) return call.duration_s;
     return Math.max(0, this.clock() - call.started_at, call.analysedTo_s);
   }
 
-  // How long an alert's episode has lasted so far, or lasted.
+  /**
+   * How long an alert's episode has lasted so far, or lasted.
+   *
+   * @param {Page.Alert} alert
+   */
   lasted(alert) {
     const call = this.callOf(alert);
     const until_s = alert.resolved_at_s ?? (call ? this.callNow(call) : alert.since_s + this.clock() - alert.since_at);
     return Math.max(0, until_s - alert.since_s);
   }
 
-  // The call of an alert, if it is shown; a call id may have been used again since.
+  /**
+   * The call of an alert, if it is shown; a call id may have been used again since.
+   *
+   * @param {Api.AlertView} alert
+   */
   callOf(alert) {
     const call = this.calls.get(alert.call_id);
     return (alert.session ?? call?.session) === call?.session ? call : undefined;
   }
 
-  // Whether an alert calls for somebody: those that are muted or dismissed are recorded only.
+  /**
+   * Whether an alert calls for somebody: those that are muted or dismissed are recorded only.
+   *
+   * @param {Api.AlertView} alert
+   */
   isAlarm(alert) {
     return alert.state === "firing" && !alert.dismissed && !this.isMuted(alert);
   }
 
+  /** @param {Api.AlertView} alert */
   isMuted(alert) {
     return (alert.muted_until ?? 0) > this.clock();
   }
 
-  // The call's alert to show: anger before happiness, the newest of several.
+  /**
+   * The call's alert to show: anger before happiness, the newest of several.
+   *
+   * @param {Page.Call} call
+   */
   firingAlert(call) {
     const firing = [...call.alerts.values()].filter((alert) => this.isAlarm(alert));
     return firing.findLast((alert) => alert.emotion === "anger") ?? firing.at(-1);
   }
 
-  // Replaces what is shown by a snapshot. Events that a snapshot already contains may follow it: applying twice is harmless.
+  /**
+   * Replaces what is shown by a snapshot. Events that a snapshot already contains may follow it: applying twice is harmless.
+   *
+   * @param {Page.Snapshot} snapshot
+   */
   applySnapshot(snapshot) {
     this.liveness.setClock(snapshot.servedAt);
     this.callsLeftOut = false;
@@ -88,6 +117,7 @@ export class Store {
     this.joined = true;
   }
 
+  /** @param {Api.CallView} fields */
   applyCall(fields) {
     let call = this.calls.get(fields.call_id);
     this.listsChanged = true;
@@ -107,7 +137,11 @@ export class Store {
     return call;
   }
 
-  // Nothing of an erased call stays on the page.
+  /**
+   * Nothing of an erased call stays on the page.
+   *
+   * @param {Api.CallErased} erased
+   */
   applyErased({ session }) {
     const call = [...this.calls.values()].find((call) => call.session === session);
     if (call) this.forgetCall(call);
@@ -115,6 +149,7 @@ export class Store {
     this.listsChanged = true;
   }
 
+  /** @param {Api.ReadingView} reading */
   applyReading(reading) {
     const call = this.calls.get(reading.call_id);
     if (!call) return; // its call is left out
@@ -128,23 +163,39 @@ export class Store {
     this.outdated.add(call);
   }
 
-  applyAlert(alert, announced = true) {
-    const call = this.callOf(alert);
-    const known = this.alerts.get(alert.alert_id) ?? call?.alerts.get(alert.alert_id);
-    if (known && (RANKS[alert.state] < RANKS[known.state] || (alert.version ?? 0) < (known.version ?? 0))) return;
-    if (alert.fired_at_s !== null) alert.since_at = alert.at - (alert.fired_at_s - alert.since_s);
-    else alert.since_at = call ? call.started_at + alert.since_s : this.clock();
+  /**
+   * @param {Api.AlertView} sent
+   * @param {boolean} announced whether somebody is to be told of it if it is a new alarm
+   */
+  applyAlert(sent, announced = true) {
+    const call = this.callOf(sent);
+    const known = this.alerts.get(sent.alert_id) ?? call?.alerts.get(sent.alert_id);
+    if (known && (RANKS[sent.state] < RANKS[known.state] || (sent.version ?? 0) < (known.version ?? 0))) return;
+    const alert = { ...sent, since_at: this.sinceAt(sent, call) };
     this.alerts.set(alert.alert_id, alert);
     this.listsChanged = true;
     this.limitAlerts();
     if (call) {
       call.alerts.set(alert.alert_id, alert);
-      if (call.alerts.size > MAX_CALL_ALERTS) call.alerts.delete(call.alerts.keys().next().value);
+      const [oldest] = call.alerts.keys();
+      if (call.alerts.size > MAX_CALL_ALERTS) call.alerts.delete(oldest);
       this.outdated.add(call);
     }
     if (announced && this.isAlarm(alert) && known?.state !== "firing") this.onAlarm(alert);
   }
 
+  /**
+   * Where an alert's episode began, epoch seconds.
+   *
+   * @param {Api.AlertView} alert
+   * @param {{ started_at: number }} [call]
+   */
+  sinceAt({ at, fired_at_s, since_s }, call) {
+    if (at !== null && fired_at_s !== null) return at - (fired_at_s - since_s);
+    return call ? call.started_at + since_s : this.clock();
+  }
+
+  /** @param {Api.MutesView} mutes */
   applyMutes({ mutes }) {
     this.mutes = mutes;
     this.listsChanged = true;
@@ -153,13 +204,14 @@ export class Store {
   // Once a second: mutes end, and ended calls leave after ENDED_STAYS_S.
   tick() {
     for (const call of this.calls.values()) {
-      const leaves = call.state === "ended" && this.liveness.isLive && this.clock() - call.ended_at > ENDED_STAYS_S;
+      const leaves = call.state === "ended" && this.liveness.isLive && this.clock() - (call.ended_at ?? 0) > ENDED_STAYS_S;
       if (leaves) this.forgetCall(call);
     }
     this.mutes = this.mutes.filter((mute) => mute.until > this.clock());
     this.listsChanged = true; // alerts that are not resolved last a second longer
   }
 
+  /** @param {Page.Call} call */
   forgetCall(call) {
     this.calls.delete(call.call_id);
     this.outdated.delete(call);
@@ -183,18 +235,4 @@ export class Store {
     const [victim] = [...this.alerts.values()].sort((a, b) => keep[a.state] - keep[b.state] || a.since_at - b.since_at);
     this.alerts.delete(victim.alert_id);
   }
-}
-
-export function readingsOf(call, track) {
-  if (!call.tracks.has(track)) call.tracks.set(track, []);
-  return call.tracks.get(track);
-}
-
-// Puts a reading in its place by number; returns false if it is there already.
-export function insertReading(readings, reading) {
-  let at = readings.length;
-  while (at > 0 && readings[at - 1].number > reading.number) at--;
-  if (readings[at - 1]?.number === reading.number) return false;
-  readings.splice(at, 0, reading);
-  return true;
 }

@@ -1,9 +1,10 @@
 // One call: its whole time line, every reading, its alerts and what was done with them, and the end of listening to it.
 
 import { doing, purge, stopListening } from "../actions.js";
+import { whyOf } from "../api.js";
 import { changed, isAdmin, lists, mayAct, say, second, store, versionOf, words } from "../page.js";
 import { wholeCall } from "../readings.js";
-import { insertReading } from "../state/store.js";
+import { insertReading } from "../state/readings.js";
 import { heard_s } from "../state/series.js";
 import { duration, nameOf } from "../state/words.js";
 import { html, useEffect, useSignal } from "../vendor/preact.js";
@@ -13,9 +14,10 @@ import { TimeLine } from "./time_line.js";
 import { About, PbxLink } from "./who.js";
 import { WhoDid } from "./who_did.js";
 
+/** @param {{ id: string }} given */
 export function CallPage({ id }) {
-  const found = useSignal(null); // the call with all its readings
-  const problem = useSignal(null);
+  const found = useSignal(/** @type {Page.WholeCall | null} */ (null));
+  const problem = useSignal(/** @type {Page.Because | null} */ (null));
   lists.value;
   second.value;
   const live = store.calls.get(id);
@@ -26,8 +28,10 @@ export function CallPage({ id }) {
     problem.value = null;
     wholeCall(id)
       .then((call) => !isGone && (found.value = call))
-      .catch((error) => !isGone && (problem.value = error.because ?? { key: "no_answer", error: error.message }));
-    return () => (isGone = true);
+      .catch((error) => !isGone && (problem.value = whyOf(error)));
+    return () => {
+      isGone = true;
+    };
   }, [id, session, store.joined]);
 
   const call = merged(found.value, live);
@@ -62,7 +66,13 @@ function Back() {
   return html`<p><a href="#/calls">${say("back")}</a></p>`;
 }
 
-// The call as it was fetched, with what has come since; of a reused id the session that is live.
+/**
+ * The call as it was fetched, with what has come since; of a reused id the session that is live.
+ *
+ * @param {Page.WholeCall | null} found
+ * @param {Page.Call | undefined} live
+ * @returns {Page.WholeCall | null}
+ */
 function merged(found, live) {
   if (!found) return null;
   if (!live || live.session !== found.session) return found;
@@ -73,12 +83,15 @@ function merged(found, live) {
   return { ...found, readings: [...found.readings], state, ended_at, reason, duration_s, metadata, facts, consent, alerts: [...alerts.values()] };
 }
 
+/** @param {Page.WholeCall} call */
 function stateOf(call) {
   return call.state === "ended" ? say("ended", { reason: call.reason ?? "" }) : say("call.live");
 }
 
+/** @param {{ call: Page.WholeCall }} given */
 function Facts({ call }) {
   const { caller_number, called_number, language } = call.facts ?? {};
+  /** @type {[key: string, value: string | null | undefined][]} */
   const rows = [
     ["fact.started", words.value.dateTime(call.started_at)],
     ["fact.id", call.call_id],
@@ -94,10 +107,15 @@ function Facts({ call }) {
   </dl>`;
 }
 
-// Stopping and purging can't be taken back, so each is asked for twice.
+/**
+ * Stopping and purging can't be taken back, so each is asked for twice.
+ *
+ * @param {{ call: Page.WholeCall, forget: () => void }} given
+ */
 function Ending({ call, forget }) {
   const asked = useSignal("");
   const { busy, problem } = doing(call.call_id);
+  /** @param {string} what */
   const sure = async (what) => {
     const isDone = await (what === "purge" ? purge : stopListening)(call.call_id);
     asked.value = "";
@@ -106,7 +124,7 @@ function Ending({ call, forget }) {
     changed();
     forget();
   };
-  const offered = [mayAct() && call.state === "live" && "stop_listening", isAdmin() && "purge"].filter(Boolean);
+  const offered = [mayAct() && call.state === "live" ? "stop_listening" : "", isAdmin() ? "purge" : ""].filter(Boolean);
   if (!offered.length) return null;
   return html`<div class="ending">
     <h3>${say("ending")}</h3>

@@ -41,16 +41,23 @@ export function Calls() {
   `;
 }
 
-// A call's row is the same at every drawing of the list, which then leaves it alone: it follows signals of its own.
+/**
+ * A call's row is the same at every drawing of the list, which then leaves it alone: it follows signals of its own.
+ *
+ * @type {WeakMap<Page.Call, import("../vendor/preact.js").VNode>}
+ */
 const rows = new WeakMap();
 
+/** @param {Page.Call} call */
 function rowOf(call) {
-  if (!rows.has(call)) rows.set(call, html`<${Row} key=${call.session} call=${call} />`);
-  return rows.get(call);
+  const row = rows.get(call) ?? html`<${Row} key=${call.session} call=${call} />`;
+  rows.set(call, row);
+  return row;
 }
 
+/** @param {{ filters: Page.Filters }} given */
 function Filters({ filters }) {
-  const queues = new Set([...store.calls.values()].map((call) => call.facts?.queue).filter(Boolean));
+  const queues = new Set([...store.calls.values()].flatMap((call) => call.facts?.queue || []));
   if (filters.queue) queues.add(filters.queue);
   return html`<form class="filters" aria-label=${say("filters")} onSubmit=${(event) => event.preventDefault()}>
     <${Choice} name="queue" value=${filters.queue} options=${[...queues].sort().map((queue) => [queue, queue])} />
@@ -59,6 +66,7 @@ function Filters({ filters }) {
   </form>`;
 }
 
+/** @param {{ name: string, value?: string, options: [value: string, text: string][] }} given */
 export function Choice({ name, value = "", options }) {
   return html`<label>${say(`filter.${name}`)} <select name=${name} onChange=${(event) => filterBy({ [name]: event.target.value })}>
     <option value="" selected=${!value}>${say("all")}</option>
@@ -66,8 +74,9 @@ export function Choice({ name, value = "", options }) {
   </select></label>`;
 }
 
+/** @param {{ call: Page.Call }} given */
 function Row({ call }) {
-  const ref = useRef(null);
+  const ref = useRef(/** @type {HTMLElement | null} */ (null));
   const inView = useInView(ref, call);
   if (inView.value) {
     versionOf(call).value;
@@ -97,6 +106,10 @@ function Row({ call }) {
   `;
 }
 
+/**
+ * @param {{ current: HTMLElement | null }} ref
+ * @param {Page.Call} call
+ */
 function useInView(ref, call) {
   const inView = useSignal(false);
   useEffect(() => {
@@ -107,17 +120,21 @@ function useInView(ref, call) {
       },
       { rootMargin: "200px" },
     );
-    observer.observe(ref.current);
+    if (ref.current) observer.observe(ref.current);
     return () => observer.disconnect();
   }, [call]);
   if (inView.value && !call.complete) wantReadings(call);
   return inView;
 }
 
+/**
+ * @param {Page.Call} call
+ * @param {Page.Alert} [firing]
+ */
 export function sounds(call, firing) {
   if (call.state === "ended") return say("ended", { reason: call.reason ?? "" });
   if (firing) return words.value.alert(firing);
-  const last = call.tracks.get("caller").at(-1);
+  const last = call.tracks.get("caller")?.at(-1);
   if (call.consent === "refused") return say("refused_consent");
   if (!last) return say("no_speech");
   const [[emotion, p]] = ranked(last);

@@ -6,21 +6,24 @@ import { palette } from "./paint.js";
 
 const HEIGHT = 240;
 
+/** @typedef {{ axes: object[], hooks?: object, [option: string]: unknown }} Options of uPlot */
+/** @typedef {(span: Page.Span) => void} OnZoom */
+
 /**
- * @param {{ label: string, data: (number | null)[][], options: (colours: Record<string, string>) => object, onZoom?: Function,
- *   zoom?: [number, number] | null }} given `options` makes uPlot's options from the colours; `data` is what they draw
+ * @param {{ label: string, data: (number | null)[][], options: (colours: Page.Colours) => Options, onZoom?: OnZoom,
+ *   zoom?: Page.Span | null }} given `options` makes uPlot's options from the colours; `data` is what they draw
  */
 export function Chart({ label, data, options, zoom = null, onZoom = undefined }) {
-  const place = useRef(null);
-  const plot = useRef(null);
-  const latest = useRef({});
-  latest.current = { data, zoom, onZoom };
+  const place = useRef(/** @type {HTMLElement | null} */ (null));
+  const plot = useRef(/** @type {uPlot | null} */ (null));
+  const latest = useRef({ data, onZoom });
+  latest.current = { data, onZoom };
   const colours = palette.value;
   useEffect(() => {
-    if (!colours) return undefined;
+    if (!colours || !place.current) return undefined;
     const own = options(colours);
     const axis = { stroke: colours.muted, grid: { stroke: colours.line, width: 1 }, ticks: { stroke: colours.line, width: 1 } };
-    const hooks = { ...own.hooks, setSelect: [(u) => zoomTo(u, latest.current.onZoom)] };
+    const hooks = { ...own.hooks, setSelect: [(/** @type {uPlot} */ u) => zoomTo(u, latest.current.onZoom)] };
     const chart = new uPlot(
       {
         width: place.current.clientWidth || 600,
@@ -50,6 +53,10 @@ export function Chart({ label, data, options, zoom = null, onZoom = undefined })
   return html`<div class="chart" role="img" aria-label=${label} ref=${place}></div>`;
 }
 
+/**
+ * @param {uPlot} u
+ * @param {OnZoom | undefined} onZoom
+ */
 function zoomTo(u, onZoom) {
   if (!onZoom || u.select.width < 4) return;
   onZoom([u.posToVal(u.select.left, "x"), u.posToVal(u.select.left + u.select.width, "x")]);

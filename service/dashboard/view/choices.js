@@ -6,10 +6,12 @@ import { logOut } from "../login.js";
 import { say, session, words } from "../page.js";
 import { html } from "../vendor/preact.js";
 
+/** @type {Record<string, string>} */
 const NAMES = { en: "English", ja: "日本語" };
 
 export function Choices() {
   const { name, can_log_out } = session.value;
+  /** @param {Page.At<HTMLSelectElement>} event */
   const choose = (event) => {
     keep("language", event.target.value);
     speak(event.target.value);

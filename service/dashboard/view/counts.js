@@ -7,14 +7,15 @@ import { html, useRef } from "../vendor/preact.js";
 import uPlot from "../vendor/uplot.js";
 import { Chart } from "./chart.js";
 
+/** @param {{ counts: Api.AlertCounts[], queue?: string, emotion?: string }} given */
 export function Counts({ counts, queue = "", emotion = "" }) {
   const ofQueue = queue ? counts.filter((count) => count.queue === queue) : counts;
   const days = summed(ofQueue, "day", emotion);
-  const names = useRef([]);
+  const names = useRef(/** @type {string[]} */ ([]));
   names.current = days.map((day) => day.name);
-  const options = useRef((colours) => ({
-    scales: { x: { time: false, range: (_, min, max) => [min - 0.6, max + 0.6] }, y: { range: (_, __, max) => [0, Math.max(4, max * 1.1)] } },
-    axes: [{ values: (_, values) => values.map((at) => names.current[at]?.slice(5) ?? ""), incrs: [1, 2, 7, 14, 28] }, { size: 40, incrs: [1, 2, 5, 10, 50, 100, 500, 1000] }],
+  const options = useRef((/** @type {Page.Colours} */ colours) => ({
+    scales: { x: { time: false, range: spanOfDays }, y: { range: spanOfCounts } },
+    axes: [{ values: (/** @type {uPlot} */ _, /** @type {number[]} */ values) => values.map((at) => names.current[at]?.slice(5) ?? ""), incrs: [1, 2, 7, 14, 28] }, { size: 40, incrs: [1, 2, 5, 10, 50, 100, 500, 1000] }],
     series: [{}, bars(colours.neither, 0.6), bars(colours.ink, 0.3)],
   }));
   if (!days.length) return null;
@@ -34,6 +35,28 @@ export function Counts({ counts, queue = "", emotion = "" }) {
   </div>`;
 }
 
+/**
+ * @param {uPlot} _
+ * @param {number} min
+ * @param {number} max
+ */
+function spanOfDays(_, min, max) {
+  return [min - 0.6, max + 0.6];
+}
+
+/**
+ * @param {uPlot} _
+ * @param {number} __
+ * @param {number} max
+ */
+function spanOfCounts(_, __, max) {
+  return [0, Math.max(4, max * 1.1)];
+}
+
+/**
+ * @param {string} colour
+ * @param {number} size a bar's share of its place
+ */
 function bars(colour, size) {
   return { fill: colour, stroke: colour, width: 0, paths: uPlot.paths.bars({ size: [size, 60] }), points: { show: false } };
 }

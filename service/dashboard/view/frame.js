@@ -14,6 +14,7 @@ import { Needs } from "./needs.js";
 import { Strip } from "./strip.js";
 import { Tip } from "./tip.js";
 
+/** @type {Record<string, () => import("../vendor/preact.js").VNode>} */
 const VIEW = { needs: Needs, calls: Calls, history: History };
 
 export function Frame() {
@@ -34,9 +35,10 @@ export function Frame() {
   `;
 }
 
+/** @param {Event} event */
 function skip(event) {
   event.preventDefault(); // the fragment is the view's address
-  document.getElementById("main").focus();
+  document.getElementById("main")?.focus();
 }
 
 function Header() {
@@ -48,6 +50,12 @@ function Header() {
   useEffect(() => {
     document.title = needed ? `(${needed}) Kanjo` : "Kanjo";
   }, [needed]);
+  /**
+   * @param {Page.Address["view"]} name
+   * @param {string} words
+   * @param {number | string} [count]
+   * @param {boolean} [isSome]
+   */
   const tab = (name, words, count, isSome) => html`
     <a href=${formatAddress(name)} aria-current=${view === name ? "page" : undefined} class=${isSome ? "some" : ""}>
       ${words}${count !== undefined && html` <strong id=${`${name}-count`}>${count}</strong>`}
@@ -76,7 +84,7 @@ function Connection() {
 function connection() {
   if (loginAsked.value) return ["connecting", say("not_logged_in")];
   if (liveness.isLive) return ["live", say("live")];
-  if (!liveness.confirmed && !liveness.because) return ["connecting", say("connecting")];
+  if (!liveness.because || liveness.lostAt === null) return ["connecting", say("connecting")];
   const { key, ...values } = liveness.because;
   const why = say(key, values);
   return ["stale", liveness.confirmed ? say("as_of", { time: words.value.time(liveness.lostAt), why }) : say("no_answer_yet", { why })];

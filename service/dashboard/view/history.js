@@ -1,6 +1,6 @@
 // Alerts of the past by time, queue, emotion and call; how many a day and a queue; and how many were false alarms.
 
-import { LoginNeeded, get } from "../api.js";
+import { LoginNeeded, get, whyOf } from "../api.js";
 import { address, filterBy, mayAct, say, words } from "../page.js";
 import { formatAddress } from "../state/address.js";
 import { requestOf } from "../state/history.js";
@@ -14,12 +14,13 @@ const PAGE = 100;
 
 export function History() {
   const { filters } = address.value;
-  const found = useSignal(null); // { alerts, next }
-  const counts = useSignal([]);
-  const problem = useSignal(null);
+  const found = useSignal(/** @type {Api.AlertPage | null} */ (null));
+  const counts = useSignal(/** @type {Api.AlertCounts[]} */ ([]));
+  const problem = useSignal(/** @type {Page.Because | null} */ (null));
   const asked = requestOf(filters, words.value.zone);
+  /** @param {unknown} error */
   const failed = (error) => {
-    if (!(error instanceof LoginNeeded)) problem.value = error.because ?? { key: "no_answer", error: error.message };
+    if (!(error instanceof LoginNeeded)) problem.value = whyOf(error);
   };
   useEffect(() => {
     let isGone = false;
@@ -31,18 +32,22 @@ export function History() {
         counts.value = summary.body.counts;
       })
       .catch((error) => !isGone && failed(error));
-    return () => (isGone = true);
+    return () => {
+      isGone = true;
+    };
   }, [asked.alerts, asked.summary]);
   const more = async () => {
+    const before = found.value;
+    if (!before?.next) return;
     try {
-      const { body } = await get(`v1/alerts?limit=${PAGE}${asked.alerts}&before=${encodeURIComponent(found.value.next)}`);
-      found.value = { alerts: [...found.value.alerts, ...body.alerts], next: body.next };
+      const { body } = await get(`v1/alerts?limit=${PAGE}${asked.alerts}&before=${encodeURIComponent(before.next)}`);
+      if (found.value === before) found.value = { alerts: [...before.alerts, ...body.alerts], next: body.next };
     } catch (error) {
       failed(error);
     }
   };
   const { key, ...values } = problem.value ?? {};
-  const queues = new Set([...counts.value.map((count) => count.queue), filters.queue].filter(Boolean));
+  const queues = new Set([...counts.value.map((count) => count.queue), filters.queue].flatMap((queue) => queue || []));
   return html`
     <section class="history" aria-labelledby="history-title">
       <div class="bar">
@@ -66,13 +71,14 @@ export function History() {
   `;
 }
 
+/** @param {{ alerts: Api.AlertView[] }} given */
 function Table({ alerts }) {
   if (!alerts.length) return null;
   return html`<div class="wide" tabindex="0" role="region" aria-label=${say("alerts")}><table id="past-alerts">
     <thead><tr><th>${say("column.when")}</th><th>${say("column.call")}</th><th>${say("column.queue")}</th>
       <th>${say("column.sounded")}</th><th>${say("column.for")}</th><th>${say("column.done")}</th></tr></thead>
     <tbody>${alerts.map((alert) => html`<tr key=${alert.alert_id}>
-      <td>${words.value.dateTime(alert.at)}</td>
+      <td>${alert.at && words.value.dateTime(alert.at)}</td>
       <td><a href=${formatAddress("call", { id: alert.call_id })}>${alert.call_id}</a></td>
       <td>${alert.queue ?? ""}</td>
       <td class=${alert.emotion}>${words.value.alert({ ...alert, state: "resolved" })}</td>

@@ -4,6 +4,7 @@ import { say } from "../page.js";
 import { html } from "../vendor/preact.js";
 
 export function Legend() {
+  /** @param {string} name */
   const entry = (name) => html`<div key=${name}><dt class=${`swatch ${name}`}></dt><dd>${say(`legend.${name}`)}</dd></div>`;
   return html`<details class="legend">
     <summary>${say("legend")}</summary>

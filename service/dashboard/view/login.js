@@ -4,12 +4,14 @@ import { logIn, loggedIn } from "../login.js";
 import { say, session } from "../page.js";
 import { html, signal } from "../vendor/preact.js";
 
-export const loginProblem = signal(undefined); // { key, ...values } of why the last link can't be used
+export const loginProblem = signal(/** @type {Page.Because | undefined} */ (undefined)); // why the last link can't be used
 
 export function Login() {
+  /** @param {Page.At<HTMLFormElement>} event */
   const submit = async (event) => {
     event.preventDefault();
     const input = event.target.querySelector("input");
+    if (!input) return;
     loginProblem.value = await logIn(input.value.trim());
     if (loginProblem.value) return;
     input.value = "";

@@ -12,12 +12,13 @@ export function Needs() {
   const groups = grouped(store);
   const { needed } = groups;
   const pointed = useSignal(false);
-  const standing = useRef([]);
+  const standing = useRef(/** @type {string[]} */ ([])); // ids
   standing.current = still(standing.current, needed.map(idOf), pointed.value).filter((id) => store.alerts.has(id));
   useEffect(() => {
     if (!standing.current.length) pointed.value = false; // a list that is gone is not left by the pointer
   });
   // What was taken under the pointer stays in its place until the pointer leaves, and is nowhere else as well.
+  /** @param {Page.Alert[]} alerts */
   const others = (alerts) => alerts.map(idOf).filter((id) => !standing.current.includes(id));
   const [inHand, lately] = [others(groups.inHand), others(groups.lately)];
   return html`
@@ -25,7 +26,7 @@ export function Needs() {
       <section class="first" aria-labelledby="needs-title">
         <h2 id="needs-title">${say("needs_someone")}</h2>
         <${Empty} hidden=${needed.length > 0 || !store.joined} />
-        <${Cards} name="needed" label=${say("needs_someone")} ids=${standing.current} point=${(isPointed) => (pointed.value = isPointed)} />
+        <${Cards} name="needed" label=${say("needs_someone")} ids=${standing.current} point=${(/** @type {boolean} */ isPointed) => (pointed.value = isPointed)} />
         ${mayAct() && needed.length > 0 && html`<p class="keys">${say("keys")}</p>`}
       </section>
       <div class="second">
@@ -44,16 +45,19 @@ export function Needs() {
   `;
 }
 
+/** @param {{ hidden: boolean }} given */
 function Empty({ hidden }) {
   return html`<p class="empty" id="nobody" hidden=${hidden}>
     <strong>${say("nobody_needs")}</strong> ${say("nobody_needs_more")}
   </p>`;
 }
 
+/** @param {Page.Alert} alert */
 function idOf({ alert_id }) {
   return alert_id;
 }
 
+/** @param {{ name: string, label: string, ids: string[], point?: (isPointed: boolean) => void }} given */
 function Cards({ name, label, ids, point = () => {} }) {
   const roving = useRoving({ t: ".take", Enter: ".name" });
   if (!ids.length) return null;

@@ -5,10 +5,11 @@ import { signal } from "../vendor/preact.js";
 import { SPAN_S } from "../state/store.js";
 import { ranked } from "../state/words.js";
 
+/** @type {Record<string, string>} */
 const LETTERS = { anger: "A", happiness: "H" };
 const TICKS_S = 30;
 
-export const palette = signal(null);
+export const palette = signal(/** @type {Page.Colours | null} */ (null)); // null before the style sheet was read
 
 // Reads the colours of the present colour scheme from the style sheet.
 export function readPalette() {
@@ -18,27 +19,43 @@ export function readPalette() {
 }
 for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) matchMedia(query).addEventListener("change", readPalette);
 
-// Four emotions share a probability of 1, so the likeliest has 0.25 at least.
+/**
+ * Four emotions share a probability of 1, so the likeliest has 0.25 at least.
+ *
+ * @param {number} probability
+ */
 function shade(probability) {
   return 0.15 + 0.85 * Math.max(0, (probability - 0.25) / 0.75);
 }
 
 /**
- * @param {HTMLCanvasElement} canvas
- * @param {{ readings: object[], alerts: object[], now_s: number, width: number, height: number, pointed?: object }} ribbon
+ * @typedef {{ ctx: CanvasRenderingContext2D, colours: Page.Colours, x: (at_s: number) => number, now_s: number, width: number,
+ *   height: number, edge: number, top: number, bottom: number, middle: number }} Layout
+ * @typedef {{ readings: Api.ReadingView[], alerts: Api.AlertView[], now_s: number, width: number, height: number,
+ *   pointed?: Api.ReadingView }} Drawn
  */
-export function paint(canvas, { readings, alerts, now_s, width, height, pointed }) {
+
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {Page.Colours} colours
+ * @param {Drawn} ribbon
+ */
+export function paint(canvas, colours, { readings, alerts, now_s, width, height, pointed }) {
   const scale = devicePixelRatio;
   const [columns, rows] = [Math.round(width * scale), Math.round(height * scale)];
   if (canvas.width !== columns) canvas.width = columns; // takes new pixels, which costs more than to clear them
   if (canvas.height !== rows) canvas.height = rows;
   const ctx = canvas.getContext("2d");
+  if (!ctx) return; // of a canvas that is used for something else, which this one is not
   ctx.resetTransform();
   ctx.clearRect(0, 0, columns, rows);
   ctx.scale(scale, scale);
   ctx.lineWidth = 1;
   const edge = Math.max(4, Math.round(height * 0.13)); // of an alert
+  /** @type {Layout} */
   const layout = {
+    ctx,
+    colours,
     x: (at_s) => Math.max(0, Math.round(width - ((now_s - at_s) / SPAN_S) * width)),
     now_s,
     width,
@@ -48,37 +65,43 @@ export function paint(canvas, { readings, alerts, now_s, width, height, pointed 
     bottom: height - edge - 2,
     middle: Math.round(height / 2),
   };
-  paintGround(ctx, layout);
-  paintReadings(ctx, layout, readings);
-  paintAlerts(ctx, layout, alerts);
-  if (pointed) paintPointed(ctx, layout, pointed);
+  paintGround(layout);
+  paintReadings(layout, readings);
+  paintAlerts(layout, alerts);
+  if (pointed) paintPointed(layout, pointed);
 }
 
-function paintGround(ctx, { x, now_s, width, top, bottom, middle }) {
+/** @param {Layout} layout */
+function paintGround({ ctx, colours, x, now_s, width, top, bottom, middle }) {
   const began = x(0);
-  ctx.fillStyle = palette.value.silence;
+  ctx.fillStyle = colours.silence;
   ctx.fillRect(began, top, width - began, bottom - top);
-  ctx.fillStyle = palette.value.line;
+  ctx.fillStyle = colours.line;
   ctx.fillRect(began, middle, width - began, 1);
   for (let ago_s = TICKS_S; ago_s < SPAN_S && ago_s < now_s; ago_s += TICKS_S) ctx.fillRect(x(now_s - ago_s), top, 1, bottom - top);
-  ctx.strokeStyle = palette.value.line;
+  ctx.strokeStyle = colours.line;
   ctx.strokeRect(began + 0.5, top - 0.5, width - began - 1, bottom - top + 1);
 }
 
-function paintReadings(ctx, { x, height, top, bottom, middle }, readings) {
+/**
+ * @param {Layout} layout
+ * @param {Api.ReadingView[]} readings
+ */
+function paintReadings({ ctx, colours, x, height, top, bottom, middle }, readings) {
+  /** @type {Record<string, [top: number, height: number]>} */
   const bands = {
     anger: [top, middle - top],
     happiness: [middle, bottom - middle],
     neither: [middle - Math.round(height * 0.13), 2 * Math.round(height * 0.13)],
   };
-  let run = null; // neighbouring readings of one hue
+  let run = /** @type {{ hue: string, from: number, to: number, shade: number } | null} */ (null); // neighbours of one hue
   const letter = () => {
     if (!run || !(run.hue in LETTERS) || run.to - run.from < 14) return;
     const [y, band] = bands[run.hue];
     ctx.font = `700 ${Math.round(band * 0.8)}px system-ui, sans-serif`;
     ctx.textBaseline = "middle";
     ctx.textAlign = "center";
-    ctx.fillStyle = run.shade > 0.7 ? palette.value["on-hue"] : palette.value.ink;
+    ctx.fillStyle = run.shade > 0.7 ? colours["on-hue"] : colours.ink;
     ctx.fillText(LETTERS[run.hue], (run.from + run.to) / 2, y + band / 2 + 0.5);
   };
   for (const reading of readings) {
@@ -88,7 +111,7 @@ function paintReadings(ctx, { x, height, top, bottom, middle }, readings) {
     const from = x(reading.end_s - reading.heard_s);
     const to = Math.max(from + 1, x(reading.end_s));
     if (to <= 1) continue;
-    ctx.fillStyle = palette.value[hue];
+    ctx.fillStyle = colours[hue];
     ctx.globalAlpha = shade(probability);
     ctx.fillRect(from, y, to - from, band);
     ctx.globalAlpha = 1;
@@ -104,14 +127,18 @@ function paintReadings(ctx, { x, height, top, bottom, middle }, readings) {
   letter();
 }
 
-function paintAlerts(ctx, { x, now_s, height, edge }, alerts) {
+/**
+ * @param {Layout} layout
+ * @param {Api.AlertView[]} alerts
+ */
+function paintAlerts({ ctx, colours, x, now_s, height, edge }, alerts) {
   for (const alert of alerts) {
     const y = alert.emotion === "anger" ? 0 : height - edge;
     const from = x(alert.since_s);
     const fired = alert.fired_at_s === null ? null : x(alert.fired_at_s);
     const to = Math.max(from + 6, x(alert.resolved_at_s ?? now_s));
     if (to <= 6) continue;
-    ctx.strokeStyle = ctx.fillStyle = palette.value[alert.emotion];
+    ctx.strokeStyle = ctx.fillStyle = colours[alert.emotion];
     ctx.lineWidth = 1.5;
     ctx.strokeRect(from + 0.75, y + 0.75, to - from - 1.5, edge - 1.5);
     if (fired !== null) ctx.fillRect(fired, y, Math.max(to - fired, 3), edge);
@@ -119,9 +146,13 @@ function paintAlerts(ctx, { x, now_s, height, edge }, alerts) {
   }
 }
 
-function paintPointed(ctx, { x, top, bottom }, reading) {
+/**
+ * @param {Layout} layout
+ * @param {Api.ReadingView} reading
+ */
+function paintPointed({ ctx, colours, x, top, bottom }, reading) {
   const from = x(reading.end_s - reading.heard_s);
-  ctx.strokeStyle = palette.value.ink;
+  ctx.strokeStyle = colours.ink;
   ctx.lineWidth = 2;
   ctx.strokeRect(from, top, Math.max(3, x(reading.end_s) - from), bottom - top);
 }

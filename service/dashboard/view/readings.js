@@ -7,6 +7,7 @@ import { html, useSignal } from "../vendor/preact.js";
 
 const FEW = 20;
 
+/** @param {{ readings: Api.ReadingView[] }} given */
 export function Readings({ readings }) {
   const isAll = useSignal(false);
   const shown = [...readings].reverse().slice(0, isAll.value ? undefined : FEW);

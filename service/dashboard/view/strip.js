@@ -12,8 +12,9 @@ export function Strip() {
   second.value;
   if (loginAsked.value) return null;
   const { degraded, room_for_calls } = readiness.value;
+  /** @type {[key: string, text: string, kind: string][]} */
   const lines = [];
-  if (liveness.justRestarted) lines.push(["restarted", say("restarted", { time: words.value.time(liveness.restartedAt) }), "warns"]);
+  if (liveness.restartedAt && liveness.justRestarted) lines.push(["restarted", say("restarted", { time: words.value.time(liveness.restartedAt) }), "warns"]);
   if (!room_for_calls) lines.push(["full", say("no_room"), "warns"]);
   if (liveness.isLive && liveness.waiting_s > LATE_S) lines.push(["late", say("late", { n: Math.round(liveness.waiting_s) }), "warns"]);
   for (const { what, since } of degraded) lines.push([what, say("since", { what, time: words.value.time(since) }), "warns"]);
@@ -27,6 +28,7 @@ export function Strip() {
   `;
 }
 
+/** @param {{ mute: Api.MuteView }} given */
 function Mute({ mute }) {
   const call = [...store.calls.values()].find((call) => call.session === mute.session);
   const what = [

@@ -6,16 +6,21 @@ import { duration } from "../state/words.js";
 import { html, useRef, useSignal } from "../vendor/preact.js";
 import { Chart } from "./chart.js";
 
+/** @typedef {import("../vendor/uplot.js").default} uPlot */
+
+/** @type {Record<string, number[]>} */
 const DASHES = { anger: [], happiness: [8, 3], sadness: [2, 3], neutral: [1, 4] }; // told apart without colours too
+/** @type {Record<string, number>} */
 const WIDTHS = { anger: 2.5, happiness: 2, sadness: 1.5, neutral: 1.5 };
 
+/** @param {{ call: Page.WholeCall, track: string, whole_s: number }} given */
 export function TimeLine({ call, track, whole_s }) {
-  const zoom = useSignal(null); // [from, to] in call time, or null for all
-  const alerts = useRef([]);
+  const zoom = useSignal(/** @type {Page.Span | null} */ (null)); // in call time; null for all
+  const alerts = useRef(/** @type {Api.AlertView[]} */ ([]));
   alerts.current = call.alerts.filter((alert) => alert.track === track && alert.state !== "lapsed");
-  const options = useRef((colours) => ({
+  const options = useRef((/** @type {Page.Colours} */ colours) => ({
     scales: { x: { time: false }, y: { range: [0, 1] } },
-    axes: [{ values: (_, values) => values.map(duration) }, { size: 40 }],
+    axes: [{ values: (/** @type {uPlot} */ _, /** @type {number[]} */ values) => values.map(duration) }, { size: 40 }],
     series: [
       {},
       ...EMOTIONS.map((emotion) => ({
@@ -25,8 +30,9 @@ export function TimeLine({ call, track, whole_s }) {
         points: { show: false },
       })),
     ],
-    hooks: { drawClear: [(u) => drawAlerts(u, alerts.current, colours)] },
+    hooks: { drawClear: [(/** @type {uPlot} */ u) => drawAlerts(u, alerts.current, colours)] },
   }));
+  /** @param {number} factor */
   const by = (factor) => (zoom.value = zoomed(zoom.value ?? [0, whole_s], factor, whole_s));
   return html`
     <figure class="time-line">
@@ -40,12 +46,18 @@ export function TimeLine({ call, track, whole_s }) {
         </span>
       </figcaption>
       <${Chart} label=${say("time_line_label", { track: say(`track.${track}`) })} data=${columnsOf(call.readings, track)}
-        options=${options.current} zoom=${zoom.value ?? [0, whole_s]} onZoom=${(span) => (zoom.value = span)} />
+        options=${options.current} zoom=${zoom.value ?? [0, whole_s]} onZoom=${(/** @type {Page.Span} */ span) => (zoom.value = span)} />
     </figure>
   `;
 }
 
-// Alerts as bands behind the lines: outlined while pending, filled while firing.
+/**
+ * Alerts as bands behind the lines: outlined while pending, filled while firing.
+ *
+ * @param {uPlot} u
+ * @param {Api.AlertView[]} alerts
+ * @param {Page.Colours} colours
+ */
 function drawAlerts(u, alerts, colours) {
   const { ctx } = u;
   const { left, top, width, height } = u.bbox;
@@ -54,6 +66,7 @@ function drawAlerts(u, alerts, colours) {
   ctx.rect(left, top, width, height);
   ctx.clip();
   for (const alert of alerts) {
+    /** @param {number} s call time */
     const at = (s) => u.valToPos(s, "x", true);
     const from = at(alert.fired_at_s ?? alert.since_s);
     const to = at(alert.resolved_at_s ?? u.scales.x.max);

@@ -1,6 +1,6 @@
 // Who did what with a call, and who looked at it, from the audit; for those who may see the audit.
 
-import { LoginNeeded, get } from "../api.js";
+import { LoginNeeded, get, whyOf } from "../api.js";
 import { isAdmin, say, words } from "../page.js";
 import { duration } from "../state/words.js";
 import { html, useEffect, useSignal } from "../vendor/preact.js";
@@ -10,9 +10,12 @@ const PAGE = 100;
 const MOST_PAGES = 10; // each of them may hold little, because entries about other calls are passed over
 const CLOCKS_APART_S = 60; // the service's, by which a call began, and that of Redis, by which entries are dated
 
+/** @typedef {{ entries: Api.AuditEntry[], isCut: boolean }} Found of a call, the newest first, and whether there may be more */
+
+/** @param {{ call: Page.WholeCall }} given */
 export function WhoDid({ call }) {
-  const found = useSignal(null); // { entries, isCut }
-  const problem = useSignal(null);
+  const found = useSignal(/** @type {Found | null} */ (null));
+  const problem = useSignal(/** @type {Page.Because | null} */ (null));
   // What is done with an alert gives it another version.
   const versions = call.alerts.reduce((sum, alert) => sum + (alert.version ?? 0), 0);
   const isShown = isAdmin();
@@ -23,9 +26,11 @@ export function WhoDid({ call }) {
     entriesOf(call)
       .then((entries) => !isGone && (found.value = entries))
       .catch((error) => {
-        if (!isGone && !(error instanceof LoginNeeded)) problem.value = error.because ?? { key: "no_answer", error: error.message };
+        if (!isGone && !(error instanceof LoginNeeded)) problem.value = whyOf(error);
       });
-    return () => (isGone = true);
+    return () => {
+      isGone = true;
+    };
   }, [isShown, call.session, call.consent, versions]);
   if (!isShown) return null;
   const { key, ...values } = problem.value ?? {};
@@ -40,20 +45,30 @@ export function WhoDid({ call }) {
   </section>`;
 }
 
-// Returns the entries about a session, the newest first, and whether there may be more.
+/**
+ * @param {Page.WholeCall} call
+ * @returns {Promise<Found>}
+ */
 async function entriesOf({ session, started_at }) {
   const from = new Date((started_at - CLOCKS_APART_S) * 1000).toISOString();
-  const path = `v1/audit?${new URLSearchParams({ session, from, limit: PAGE })}`;
+  const query = new URLSearchParams({ session, from, limit: String(PAGE) });
+  /** @type {Api.AuditEntry[]} */
   const entries = [];
+  /** @type {string | null} */
   let before = "";
   for (let pages = 0; before !== null && pages < MOST_PAGES && entries.length < PAGE; pages++) {
-    const { body } = await get(before ? `${path}&before=${before}` : path);
+    /** @type {{ body: Api.AuditPage }} */
+    const { body } = await get(`v1/audit?${query}${before && `&before=${before}`}`);
     entries.push(...body.entries);
     before = body.next;
   }
   return { entries, isCut: before !== null };
 }
 
+/**
+ * @param {Api.AuditEntry} entry
+ * @param {Api.AlertView[]} alerts
+ */
 function whatWasDone({ action, alert_id, detail }, alerts) {
   const key = `did.${action}`;
   const alert = alerts.find((one) => one.alert_id === alert_id);

@@ -85,6 +85,8 @@ def test_every_event_is_as_described(service: Running, document: Json) -> None:
         assert problems(document, event.kind, event.data) == []
         payload = document["components"]["messages"][event.kind]["payload"]
         assert list(undescribed(document, payload, event.data)) == []
+        schema = document["components"]["schemas"][payload["$ref"].rsplit("/", 1)[1]]
+        assert event.data.keys() == schema["properties"].keys(), "what may be null is sent too"
 
 
 def test_heartbeat_and_resync_are_as_described(service: Running, document: Json) -> None:

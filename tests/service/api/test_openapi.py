@@ -8,6 +8,7 @@ import pytest
 
 from service.api.events import EventSourceResponse
 from tests.service.api.conftest import Running, call
+from tests.service.api.test_alerts import fired
 
 Json = dict[str, Any]
 
@@ -78,8 +79,28 @@ def test_errors_of_actions_are_described(service: Running, described: Json) -> N
             response = client.post("/v1/alerts/nobody/take", json=body)
             assert response.status_code == status
             check(described, "/v1/alerts/{alert_id}/take", response, "post")
-    conflict = described["paths"]["/v1/alerts/{alert_id}/take"]["post"]["responses"]["409"]
-    assert "application/problem+json" in conflict["content"]
+        alert = fired(service, "described too")
+        body = {"id": "openapi-2", "to": "Ann Lee"}
+        response = client.post(f"/v1/alerts/{alert['alert_id']}/hand-over", json=body)
+    assert response.status_code == 409
+    assert response.json()["reason"] == "not_taken"
+    check(described, "/v1/alerts/{alert_id}/hand-over", response, "post")
+    conflict = described["paths"]["/v1/alerts/{alert_id}/hand-over"]["post"]["responses"]["409"]
+    (content,) = conflict["content"].values()
+    assert content["schema"] == {"$ref": "#/components/schemas/AlertProblem"}
+
+
+def test_problems_of_the_store_are_not_described_as_those_of_requests(described: Json) -> None:
+    schemas = described["components"]["schemas"]
+    item = schemas["OutboxState"]["properties"]["problems"]["items"]
+    assert schemas[item["$ref"].rsplit("/", 1)[1]]["properties"].keys() == {"what", "since"}
+    assert {"title", "detail"} < schemas["ProblemDetails"]["properties"].keys()
+
+
+def test_what_is_told_of_readiness_is_described(service: Running, described: Json) -> None:
+    told = service.get("/readyz").json()
+    check(described, "/readyz", httpx.Response(200, json={"ready": told["ready"]}))  # to strangers
+    assert told.keys() == described["components"]["schemas"]["Readiness"]["properties"].keys()
 
 
 def test_every_route_describes_refusals_of_foreign_pages(service: Running, described: Json) -> None:

@@ -119,3 +119,10 @@ test("an agent's reading says that agents are analysed", () => {
   store.applyReading(reading("a", 1, 10, ANGRY, { track: "agent" }));
   assert.equal(store.agentIsAnalysed, true);
 });
+
+test("an alert that has not fired began where its call says, whether or not the call is shown", () => {
+  const { store } = clocked();
+  assert.equal(store.sinceAt(alert("a", "pending"), call("a")), 910);
+  assert.equal(store.sinceAt(alert("a", "firing"), call("a")), 910);
+  assert.equal(store.sinceAt(alert("a", "pending")), 1000);
+});
