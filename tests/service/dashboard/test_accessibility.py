@@ -1,17 +1,25 @@
 """Every view by axe, on a phone, with the viewer's own colours and at twice the size."""
 
-import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from service.telephony.providers import PROVIDERS
+from service.events import CallStarted
+from service.telephony.native.bridge import NativeBridge
+from service.telephony.providers import PROVIDERS, facts_of
+from service.telephony.shared.facts import FactReader
 from tests.service.dashboard.feed import ANGRY, HAPPY, Feed, Server, wait_until
 from tests.service.dashboard.page import Page, opened
 from tests.service.dashboard.test_needs import FACTS
 from tests.service.dashboard.test_views import COUNT
+from tests.service.telephony.native.protocol import CALLER
+from tests.service.telephony.native.protocol import start as native_start
+from tests.service.telephony.test_transcripts import TRANSCRIPTS, Edge
 
 VIEWS = ("needs", "calls", "call/CA-1", "history")
 
@@ -63,44 +71,63 @@ def overflow(page: Page) -> int:
     return int(page.tab.evaluate(script))
 
 
-# As the providers' own messages have them (shared across the tests of their bridges): long ids, SIP
-# addresses, numbers, and names of queues and agents as people give them.
-REAL: dict[str, dict[str, Any]] = {
-    "twilio": {"id": "CA0123456789abcdef0123456789abcdef", "caller_number": "+4930123456789"},
-    "audiohook": {
-        "id": "e160e428-53e2-487c-977d-96989bf5c99d",
-        "caller_number": "sip:+13175550123@pure.cloud;user=phone",
-        "queue": "EMEA Billing and Payments (German)",
-    },
-    "amazon": {"id": "c1f1d2e3-aaaa-bbbb-cccc-0123456789ab", "agent": "Maximiliane-Sophie Krüger"},
-}
+def starts() -> Iterator[CallStarted]:
+    """Yields the calls that begin in the transcripts, as every provider's bridge begins them."""
+    for path in TRANSCRIPTS:
+        header, *lines = [json.loads(line) for line in path.read_text().splitlines()]
+        edge = Edge(header)
+        for line in lines:
+            if line.get("from") == "client":
+                edge.play(line)
+            started = [event for event in edge.events if isinstance(event, CallStarted)]
+            if started:
+                yield from started
+                break
+
+
+# Where the parts of each row lie once it is in view: [name of the row, part, left, right, height].
+PLACES = """async (row) => {
+    const places = [];
+    for (const one of document.querySelectorAll(row)) {
+        one.scrollIntoView();
+        await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+        for (const part of [".name", ".take", ".sounds, .wording"]) {
+            const { left, right, height } = one.querySelector(part).getBoundingClientRect();
+            places.push([one.querySelector(".name").innerText, part, left, right, height]);
+        }
+    }
+    return places;
+}"""
 
 
 def test_on_a_phone_name_state_and_take_are_visible_for_every_provider(
     browser: Browser, feed: Feed, server: Server
 ) -> None:
+    (native,) = NativeBridge(CALLER).receive(native_start(call_id="native-1", metadata=FACTS))
+    assert isinstance(native, CallStarted)
+    read = FactReader(facts_of(PROVIDERS)).read
+    # Of a call in several transcripts, the start that says most.
+    by_length = sorted(map(read, (*starts(), native)), key=lambda start: len(str(start)))
+    calls = {start.call_id: start for start in by_length}
+    assert {start.bridge for start in calls.values()} >= set(PROVIDERS)
+    for start in calls.values():
+        told = {"facts": asdict(start.facts), "metadata": dict(start.metadata)}
+        feed.start(start.call_id, ago_s=50, bridge=start.bridge, **told)
+        feed.alert(start.call_id, "firing")
+    names = sorted(start.facts.caller_number or start.call_id for start in calls.values())
     phone: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2}
-    for name, real in zip(PROVIDERS, itertools.cycle(REAL.values()), strict=False):
-        facts = FACTS | {key: value for key, value in real.items() if key != "id"}
-        call_id = f"{real['id']}-{name}"
-        feed.start(call_id, ago_s=50, bridge=name, facts=facts, metadata={"x" * 40: "y" * 90})
-        feed.alert(call_id, "firing")
     with opened(browser, has_touch=True, is_mobile=True, **phone) as page:
         page.open(server, "calls")
         for view, row in (("calls", ".call"), ("needs", "#needed li")):
             page.go(view)
-            wait_until(lambda row=row: page.count(row) == len(PROVIDERS))
+            wait_until(lambda row=row: page.count(row) == len(calls))
             assert overflow(page) <= 0, view
-            rows = page.all(row)
-            for at in range(rows.count()):
-                one = rows.nth(at)
-                one.scroll_into_view_if_needed()
-                for part in (".name", ".take", ".sounds, .wording"):
-                    box = one.locator(part).bounding_box()
-                    assert box, part
-                    assert box["width"] > 40, (view, part)
-                    assert box["x"] >= 0, (view, part)
-                    assert box["x"] + box["width"] <= 390, (view, part)
+            places = page.tab.evaluate(PLACES, row)
+            assert sorted(name for name, part, *_ in places if part == ".name") == names
+            for name, part, left, right, height in places:
+                assert 0 <= left < right - 10, (view, name, part)
+                assert right <= 390, (view, name, part)
+                assert height > 10, (view, name, part)
 
 
 def test_with_colours_of_the_viewers_own_and_at_twice_the_size_everything_is_there(
