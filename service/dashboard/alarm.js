@@ -1,6 +1,6 @@
 // Sound and desktop notifications of new alarms. Both are off until they are switched on, and anger alone raises them.
 
-import { keep, notifications, sound } from "./choices.js";
+import { keep, notifications, permission, sound } from "./choices.js";
 import { nameOf } from "./state/words.js";
 import { signal } from "./vendor/preact.js";
 import { store, words } from "./page.js";
@@ -45,8 +45,9 @@ export function switchSound(isOn) {
  * @param {boolean} isOn
  */
 export async function switchNotifications(isOn) {
-  const allowed = isOn && globalThis.Notification && (await Notification.requestPermission()) === "granted";
-  notifications.value = Boolean(allowed);
+  if (isOn && globalThis.Notification) permission.value = await Notification.requestPermission();
+  const allowed = isOn && permission.value === "granted";
+  notifications.value = allowed;
   keep("notifications", allowed ? "on" : "off");
   if (allowed) notify(words.value.say("test_notification"));
 }

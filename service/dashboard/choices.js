@@ -5,7 +5,8 @@ import { signal } from "./vendor/preact.js";
 import { words } from "./page.js";
 
 export const sound = signal(kept("sound") === "on");
-export const notifications = signal(kept("notifications") === "on" && globalThis.Notification?.permission === "granted");
+export const permission = signal(globalThis.Notification?.permission); // of notifications: granted, denied, or not asked for
+export const notifications = signal(kept("notifications") === "on" && permission.value === "granted");
 
 /** @param {string} name */
 function kept(name) {

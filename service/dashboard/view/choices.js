@@ -1,7 +1,7 @@
 // The viewer's own choices: language, sound, desktop notifications; and the way out.
 
 import { playTest, notify, soundIsHeld, switchNotifications, switchSound } from "../alarm.js";
-import { LANGUAGES, keep, notifications, sound, speak } from "../choices.js";
+import { LANGUAGES, keep, notifications, permission, sound, speak } from "../choices.js";
 import { logOut } from "../login.js";
 import { say, session, words } from "../page.js";
 import { html } from "../vendor/preact.js";
@@ -33,7 +33,7 @@ export function Choices() {
             onChange=${async (event) => { await switchNotifications(event.target.checked); event.target.checked = notifications.value; }} /> ${say("notifications")}</label>
           <button type="button" disabled=${!notifications.value} onClick=${() => notify(say("test_notification"))}>${say("test")}</button>
         </div>
-        ${globalThis.Notification?.permission === "denied" && html`<p class="problem">${say("notifications_denied")}</p>`}
+        ${permission.value === "denied" && html`<p class="problem">${say("notifications_denied")}</p>`}
         <p class="none">${say("time_zone", { zone: words.value.zone })}</p>
         ${can_log_out && html`<button id="log-out" type="button" onClick=${logOut}>${say("log_out")}</button>`}
       </div>

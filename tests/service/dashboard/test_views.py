@@ -166,3 +166,21 @@ def test_sound_and_notifications_are_off_until_they_are_switched_on(
         page.tab.wait_for_timeout(2100)  # no two sounds come closer
         feed.alert("CA-1", "firing", since_s=40)
         wait_until(lambda: page.tab.evaluate("[window.played, window.told.length]") == [2, 2])
+
+
+def test_that_the_browser_blocks_notifications_is_told_once_it_does(
+    browser: Browser, server: Server
+) -> None:
+    with opened(browser) as page:
+        page.tab.add_init_script("""
+            window.Notification = class {
+                static permission = "default";
+                static async requestPermission() { return (this.permission = "denied"); }
+            };
+        """)
+        page.open(server)
+        page.press(".choices summary")
+        assert page.count(".choices .problem") == 0
+        page.tab.click("#notifications")
+        page.shows(".choices .problem", "The browser blocks notifications")
+        assert not page.tab.is_checked("#notifications")
