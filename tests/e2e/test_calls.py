@@ -158,6 +158,7 @@ def spoken(utterances: Sequence[Utterance], count: int) -> list[Pcm]:
 
 
 @pytest.mark.corpora
+@pytest.mark.campaign
 async def test_calls_of_the_test_speakers_of_all_corpora_are_stored_in_order(
     tmp_path: Path, redis_server: RedisServer
 ) -> None:

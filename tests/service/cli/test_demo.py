@@ -4,6 +4,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from service.access.database import AccessDatabase
 from service.access.roles import Role
 from tests.child import child
@@ -11,6 +13,7 @@ from tests.limits import ENOUGH_S
 from tests.service.cli.command import KANJO, free_port
 
 
+@pytest.mark.campaign
 async def test_a_demo_plays_where_access_is_closed_and_prints_a_login_link(
     tmp_path: Path,
 ) -> None:

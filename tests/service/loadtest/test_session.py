@@ -91,6 +91,7 @@ async def test_the_metrics_stand_in_where_a_provider_is_sent_no_readings(
     assert step.late_p95_s == step.service_late_p95_s is not None
 
 
+@pytest.mark.campaign
 async def test_a_service_of_its_own_is_started_and_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -264,6 +264,7 @@ def test_a_model_without_a_record_of_its_speakers_is_refused(
 
 
 @pytest.mark.corpora
+@pytest.mark.campaign
 def test_the_shipped_model_s_alerts_are_evaluated_on_a_real_corpus(
     tmp_path: Path,
 ) -> None:
