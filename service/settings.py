@@ -177,7 +177,7 @@ class ServiceSettings(BaseModel):
     torch_threads: int = Field(1, ge=1, description="CPU threads for one batch")
     batch_max: int = Field(64, ge=1, le=256, description="most windows in one batch")
     batch_wait_ms: float = Field(
-        10, ge=0, description="longest a window waits for its batch to fill"
+        10, ge=0, description="longest a window is queued while its batch fills"
     )
     queue_max: int = Field(
         512,

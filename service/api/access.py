@@ -96,7 +96,7 @@ class AccessMiddleware:
 
     Args:
         app: what is protected.
-        access: knows who sends a request.
+        access: identifies who sends a request.
         rejections: limits the log entries about refusals.
     """
 

@@ -17,7 +17,7 @@ COLUMNS = (*KEY, "emotion", *EMOTIONS, *STYLES, "duration_s", "speech_s")
 class AnswersCsv(CsvTable):
     """A table of answers.
 
-    Rows of an earlier command stay, and `has` knows them, so that an interrupted command goes on
+    Rows of an earlier command stay, and `has` finds them, so that an interrupted command goes on
     where it was.
 
     Raises:

@@ -44,7 +44,7 @@ class _QueuedWindow:
 class Batcher:
     """A bounded queue of windows and a thread in which the scorer runs.
 
-    Calls share it: a call's second waiting window goes after every other call's first. If the queue
+    Calls share it: a call's second queued window goes after every other call's first. If the queue
     is full, the call with the most windows in it loses its oldest: a late reading is of no use.
     What of a dropped window is not encoded is left out of the call's later windows, too. If a batch
     fails, its windows are scored again one by one, so that only the faulty one is dropped.

@@ -1,4 +1,4 @@
-"""A queue that calls share fairly: round robin, whoever has the most waiting loses first."""
+"""A queue that calls share fairly: round robin, whoever has most queued loses first."""
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
@@ -6,7 +6,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Waiting(Protocol):
-    """What waits in the queue; hashed by identity."""
+    """An entry of the queue; hashed by identity."""
 
     @property
     def call(self) -> Hashable:

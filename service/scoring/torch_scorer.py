@@ -153,7 +153,7 @@ class TorchScorer:
         return next(length for length in self._lengths if frames <= length)
 
     def _encode(self, windows: Sequence[WindowInput]) -> None:
-        """Encodes the chunks of the windows that are waiting for it, all lengths together."""
+        """Encodes the chunks of the windows that are not encoded yet, all lengths together."""
         if self._embedding is not None:
             chunked = [window for window in windows if isinstance(window, ChunkedInput)]
             encode_waiting(self._artifact.embed, chunked, self._embedding, self._artifact.device)

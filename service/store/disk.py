@@ -32,7 +32,7 @@ class Access(StrEnum):
 
 
 class Disk:
-    """Runs the outbox's methods in a thread, one after another, and knows whether they fail.
+    """Runs the outbox's methods in a thread, one after another, and records whether they fail.
 
     A file that can't be opened is tried again with each access. Failures and their end are logged.
 
