@@ -127,6 +127,16 @@ def _config_of(config: Mapping[str, Any], name: str, kind: type[Config]) -> Conf
         raise ExportError(f"config of {name}: {error!r}, expected a {kind.__name__}") from error
 
 
+def inputs_of(config: Mapping[str, Any]) -> tuple[InputSpec, GateSpec]:
+    """Returns how speech becomes what a checkpoint's network is given, by the checkpoint's config.
+
+    Raises:
+        ExportError: the config lacks a field, or a value is impossible.
+    """
+    gate = _config_of(config, "gate", GateSpec)
+    return _embedding_of(config) or _config_of(config, "features", FeatureSpec), gate
+
+
 def _embedding_of(config: Mapping[str, Any]) -> EmbeddingSpec | None:
     """Returns the spec of a checkpoint's encoder; None if its network takes log-mel frames."""
     if config.get("embedding") is None:

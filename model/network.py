@@ -233,7 +233,7 @@ class Member(nn.Module):
             WithSpeakerBaseline(d_attended, config) if config.functionals else AttentionOnly()
         )
         self.linear = LinearShare(config) if config.linear else None
-        d_head_in = config.voice_parts * config.d_voice if config.functionals else d_attended
+        d_head_in = d_heads(config)
         self.emotion = nn.Sequential(
             nn.Linear(d_head_in, config.d_den1),
             nn.ReLU(),
@@ -261,6 +261,18 @@ class Member(nn.Module):
         They do not depend on the length or content of the padding: with `mask_padding` it is
         ignored; without it every window is padded with zeros to `padded_frames`.
         """
+        voice = self.head_inputs(frames, lengths, functionals, baseline, baseline_utterances)
+        return self.logits(voice, functionals, baseline, baseline_utterances)
+
+    def head_inputs(
+        self,
+        frames: Tensor,
+        lengths: Tensor,
+        functionals: Tensor,
+        baseline: Tensor,
+        baseline_utterances: Tensor,
+    ) -> Tensor:
+        """Returns what the heads are given of a window (B, `d_heads`)."""
         frames = frames.masked_fill(~mask_of(lengths, frames.shape[1])[:, :, None], 0.0)
         if not self.mask_padding:
             frames = pad(frames, (0, 0, 0, max(0, self.padded_frames - frames.shape[1])))
@@ -275,7 +287,13 @@ class Member(nn.Module):
         for lstm in self.lstms:
             hidden = self.dropout(lstm(hidden, rows))  # (T, B, 2H)
         attended = self.attention(hidden, lengths)  # (B, heads * 2H)
-        voice = self.voice(attended, functionals, baseline, baseline_utterances)
+        voice: Tensor = self.voice(attended, functionals, baseline, baseline_utterances)
+        return voice
+
+    def logits(
+        self, voice: Tensor, functionals: Tensor, baseline: Tensor, baseline_utterances: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Returns the logits of emotion (B, 4) and style (B, 2) from the inputs of the heads."""
         emotion = self.emotion(voice)
         if self.linear is not None:
             emotion = emotion + self.linear(functionals, baseline, baseline_utterances)
@@ -342,6 +360,13 @@ class EmotionNetwork(nn.Module):
             emotion.append(of_emotion)
             style.append(of_style)
         return torch.stack(emotion).mean(0), torch.stack(style).mean(0)
+
+
+def d_heads(config: NetworkConfig) -> int:
+    """Returns how many numbers the heads of a member are given of a window."""
+    if config.functionals:
+        return config.voice_parts * config.d_voice
+    return 2 * config.d_lstm * config.n_head
 
 
 def operations(config: NetworkConfig, frames: int) -> int:

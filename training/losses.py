@@ -18,16 +18,23 @@ def multi_task_loss(
     selective: bool,
     label_smoothing: float = 0.0,
     soft: Tensor | None = None,  # (B, 4) shares of the annotators' votes, in place of `emotion`
+    teacher: Tensor | None = None,  # (B, 4) posteriors of a teacher
+    teacher_share: float = 0.0,
 ) -> Tensor:
     """Returns the mean over the batch of lambda * CE_emotion + (1 - lambda) * CE_style.
 
     lambda is `ser_weight`; with `selective` it is 1 where the label is neutral, because the paper
     assumes that neutral speech sounds the same in both styles. `ser_weight` 1 ignores the style.
+
+    With a teacher (Hinton et al. 2015), `teacher_share` of CE_emotion is that to its posteriors.
     """
     target = emotion if soft is None else soft
     of_emotion = cross_entropy(
         emotion_logits, target, reduction="none", label_smoothing=label_smoothing
     )
+    if teacher is not None:
+        of_teacher = cross_entropy(emotion_logits, teacher, reduction="none")
+        of_emotion = teacher_share * of_teacher + (1 - teacher_share) * of_emotion
     of_style = cross_entropy(style_logits, style, reduction="none")
     weight = full_like(of_emotion, ser_weight)
     if selective:

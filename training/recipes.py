@@ -17,6 +17,29 @@ from training.data.recordings import PLAIN_GATE
 
 
 @dataclass(frozen=True, slots=True)
+class Distillation:
+    """How a network learns from another one, its teacher (`training.teacher`), beside the labels.
+
+    Raises:
+        ValueError: a value is impossible.
+    """
+
+    share: float = 0.5  # of the emotions' targets that the teacher gives; the labels give the rest
+    temperature: float = 1.0  # divides the logarithms of the teacher's posteriors
+    # Weight of the squared error of a readout, from the inputs of the heads, of the principal
+    # components of the teacher's functionals; 0: no readout
+    imitation: float = 0.0
+    components: int = 128
+
+    def __post_init__(self) -> None:
+        if not (0 < self.share <= 1 and self.temperature > 0 and self.imitation >= 0):
+            raise ValueError(
+                f"found {self}, expected a share above 0 to 1, a temperature above 0, and an "
+                "imitation of 0 or more"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class TrainConfig:
     """All that decides a training's result.
 
@@ -46,6 +69,7 @@ class TrainConfig:
     label_smoothing: float = 0.0  # the paper has none
     # Weight of the divergence between two views of an utterance; 0: one view, as in the paper
     consistency: float = 0.0
+    distillation: Distillation | None = None
     # Optimiser (paper section 4.2; "decay rate" is read as weight decay)
     epochs: int = 100
     least_updates: int = 0  # with few utterances there are more epochs, until so many updates
@@ -61,6 +85,11 @@ class TrainConfig:
     def enrolment(self) -> EnrolmentKind:
         """The enrolment with which the best epoch is chosen: the one that a service has."""
         return "caller" if self.network.functionals else "utterance"
+
+    @property
+    def views(self) -> int:
+        """How many times an epoch has every utterance, each time in another channel."""
+        return 2 if self.consistency else 1
 
     @property
     def inputs(self) -> InputSpec:
@@ -173,3 +202,13 @@ RECIPES = {
         label_smoothing=0.05,
     ),
 }
+# The network without an encoder, distilled from the one with it (kanjo train --teacher). Each
+# utterance has one view an epoch: the teacher answers alike on all channels already.
+RECIPES["distilled"] = replace(
+    RECIPES["kanjo"],
+    cuts=6,
+    consistency=0.0,
+    epochs=60,
+    label_smoothing=0.0,  # the teacher's posteriors are soft
+    distillation=Distillation(share=0.7, temperature=1.5, imitation=1.0),
+)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from model.network import EmotionNetwork, WithSpeakerBaseline
+from model.network import EmotionNetwork, Member, WithSpeakerBaseline
 from model.projection import Projection
 from training import checkpoint
 from training.calibration import temperature
@@ -30,6 +30,7 @@ from training.losses import divergence, multi_task_loss
 from training.metrics import Score, corpus_ua, mean_ua, score_corpora
 from training.progress import ProgressBar
 from training.recipes import TrainConfig
+from training.teacher import Teacher, TeacherError
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +87,21 @@ def train_epoch(
     optimizer: torch.optim.Optimizer,
     batches: Iterable[Batch],
     config: TrainConfig,
+    teacher: Teacher | None = None,
 ) -> float:
     """Makes one pass over the batches and returns the mean loss of a member."""
     network.train()
+    distillation = config.distillation
     losses = []
     for batch in batches:
         loss = torch.zeros(())
+        targets = teacher.targets(batch.drawn) if teacher else None
+        soft = batch.soft if config.soft_labels else None
         given = network.projected(*batch.inputs)
-        for member in network.members:
-            emotion_logits, style_logits = member(*given)
+        for number, member in enumerate(network.members):
+            assert isinstance(member, Member)
+            voice = member.head_inputs(*given)
+            emotion_logits, style_logits = member.logits(voice, *given[2:])
             loss = loss + multi_task_loss(
                 emotion_logits,
                 style_logits,
@@ -103,10 +110,15 @@ def train_epoch(
                 ser_weight=config.ser_weight,
                 selective=config.selective,
                 label_smoothing=config.label_smoothing,
-                soft=batch.soft if config.soft_labels else None,
+                soft=soft,
+                teacher=targets.posteriors if targets else None,
+                teacher_share=distillation.share if distillation else 0.0,
             )
             if config.consistency:
                 loss = loss + config.consistency * divergence(emotion_logits)
+            if teacher and targets and distillation and distillation.imitation:
+                off = teacher.imitation.loss(number, voice, targets.distance)
+                loss = loss + distillation.imitation * off
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -146,6 +158,7 @@ def train(
     cache: Path,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     encoder: Path | None = None,  # file of the encoder, of a network on embeddings
+    teacher: Path | None = None,  # file of the teacher, of a network that is distilled
 ) -> Path:
     """Trains, or continues from `out/last.pt`, and returns the path of the best checkpoint.
 
@@ -156,10 +169,18 @@ def train(
     Raises:
         CheckpointError: `last.pt` is unreadable or was made with another config.
         EncoderFileError: embeddings are missing, and the encoder too, or it is another one.
+        TeacherError: there is none, and the config needs one; it can't be this one (`Teacher`); or
+            the training began with another.
         RecordingError: an utterance can't be read.
     """
     out.mkdir(parents=True, exist_ok=True)
     last, best, log = out / "last.pt", out / "best.pt", out / "log.jsonl"
+
+    # ---- teacher, who is refused before anything is computed --------------------------------
+    torch.manual_seed(config.seed)
+    distilled_from = Teacher(teacher, config, split, cache, encoder) if teacher else None
+    if config.distillation and not distilled_from:
+        raise TeacherError("found no teacher, expected one: the network is distilled of it")
 
     # ---- data -------------------------------------------------------------------------------
     train_data = Dataset(split.train, config.lines, config.preparation, cache, encoder)
@@ -174,11 +195,17 @@ def train(
     ema = get_ema_multi_avg_fn(config.averaging)  # type: ignore[no-untyped-call]
     average = AveragedModel(network, multi_avg_fn=ema, use_buffers=True)
     kind = torch.optim.AdamW if config.decoupled else torch.optim.Adam
-    optimizer = kind(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    trained = [
+        *network.parameters(),
+        *(distilled_from.imitation.parameters() if distilled_from else ()),
+    ]
+    optimizer = kind(trained, config.learning_rate, weight_decay=config.weight_decay)
     done, best_ua = 0, -1.0
     if last.exists():
         state = checkpoint.load(last)
         checkpoint.same_config(state, config, last)
+        if distilled_from:
+            distilled_from.restore(state["teacher"])
         network.load_state_dict(state["network"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
@@ -200,9 +227,9 @@ def train(
             config.masks,
             rng,
             jitter=config.jitter,
-            views=2 if config.consistency else 1,
+            views=config.views,
         )
-        loss = train_epoch(network, average, optimizer, batches, config)
+        loss = train_epoch(network, average, optimizer, batches, config, distilled_from)
 
         # The average of the weights is the model; it is validated after every epoch.
         logits = predict_logits(average.module, valid_data, config.enrolment)
@@ -222,6 +249,7 @@ def train(
                 "optimizer": optimizer.state_dict(),
                 "epoch": epoch + 1,
                 "best_ua": best_ua,
+                "teacher": distilled_from.state() if distilled_from else None,
             },
         )
         measured = Epoch(
@@ -288,6 +316,7 @@ def main(
     out: Path,
     cache: Path,
     encoder: Path | None = None,
+    teacher: Path | None = None,
 ) -> Path:
     """Splits the corpora and trains, with a progress bar; the work of `kanjo train`."""
     split = speaker_split(read_corpora(corpora), config.test_fold, config.folds, config.seed)
@@ -297,4 +326,4 @@ def main(
             note = f"loss {epoch.loss:.3f}, valid UA {epoch.valid_ua:.3f}, best {epoch.best_ua:.3f}"
             bar.update(epoch.number, total=epoch.of, note=note)
 
-        return train(config, split, out, cache, show, encoder)
+        return train(config, split, out, cache, show, encoder, teacher)

@@ -26,12 +26,22 @@ def train(
     cache: Cache = Path("var/cache"),
     encoder: EncoderFile = None,
     recipe: Annotated[
-        Literal["paper", "compact", "kanjo", "encoder", "base"],
+        Literal["paper", "compact", "kanjo", "encoder", "base", "distilled"],
         typer.Option(
             help="The paper's, the same on a small network, kanjo-compact's; on embeddings "
-            "(with --encoder) the paper's and kanjo-base's."
+            "(with --encoder) the paper's and kanjo-base's; kanjo-compact's, distilled "
+            "(with --teacher)."
         ),
     ] = "kanjo",
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False,
+            exists=True,
+            help="Network of which another is distilled: a best.pt of the recipe base, or a "
+            "model, trained on the same corpora and fold.",
+        ),
+    ] = None,
     system: Annotated[
         Literal["combined", "mtl", "selective-mtl"],
         typer.Option(
@@ -68,18 +78,20 @@ def train(
         from training.data.recordings import RecordingError
         from training.data.splits import SplitError
         from training.recipes import RECIPES
+        from training.teacher import TeacherError
         from training.train import main
     config = replace(RECIPES[recipe], test_fold=test_fold, seed=seed, **SYSTEMS[system])
     if epochs:
         config = replace(config, epochs=epochs, least_updates=0)  # as many, with few utterances too
     try:
-        best = main(config, corpora, out_folder, cache, encoder)
+        best = main(config, corpora, out_folder, cache, encoder, teacher)
     except (
         CheckpointError,
         EncoderFileError,
         ManifestError,
         RecordingError,
         SplitError,
+        TeacherError,
     ) as error:
         fail(error)
     except KeyboardInterrupt:

@@ -110,3 +110,24 @@ def test_divergence_is_the_mean_of_both_directions() -> None:
     assert found.item() == pytest.approx(both_ways.mean().item() / 2)
     assert divergence(torch.cat((second, first))).item() == pytest.approx(found.item())
     assert divergence(torch.cat((first, first + 3))).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_a_teacher_gives_a_share_of_the_emotions_targets() -> None:
+    def of(teacher_share: float, taught: list[list[float]] = VOTES) -> float:
+        return multi_task_loss(
+            torch.tensor(EMOTION_LOGITS, dtype=torch.float64),
+            torch.tensor(STYLE_LOGITS, dtype=torch.float64),
+            torch.tensor(EMOTION),
+            torch.tensor(STYLE),
+            ser_weight=0.8,
+            selective=True,
+            label_smoothing=0.1,
+            teacher=torch.tensor(taught, dtype=torch.float64),
+            teacher_share=teacher_share,
+        ).item()
+
+    weights = [0.8, 1.0, 0.8]  # by the labels, whatever the teacher says
+    labels_alone, teacher_alone = by_hand(weights, 0.1), by_hand(weights, 0.0, VOTES)
+    assert of(0.0) == pytest.approx(labels_alone)
+    assert of(1.0) == pytest.approx(teacher_alone)
+    assert of(0.3) == pytest.approx(0.7 * labels_alone + 0.3 * teacher_alone)

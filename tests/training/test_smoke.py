@@ -90,7 +90,7 @@ def test_every_system_is_done(done: tuple[Path, StudyOutcome], config: StudyConf
     assert (done[1].failed, done[1].elsewhere) == ((), ())
     held_out = {(run.system, run.held_out) for run in runs if run.held_out}
     assert held_out == {("encoder-linear", "stage"), ("encoder-linear", "street")}
-    assert {run.network for run in runs} == {"compact", "encoder", "svm", "ridge"}
+    assert {run.network for run in runs} == {"compact", "encoder", "distilled", "svm", "ridge"}
 
 
 def test_every_system_is_tested_on_the_same_utterances_once(
@@ -103,7 +103,7 @@ def test_every_system_is_tested_on_the_same_utterances_once(
             system = (f"{run.system} {run.network}", run.share, run.ser_weight)
             tested.setdefault(system, []).extend(own.utterance.tolist())
     lists = [sorted(utterances) for utterances in tested.values()]
-    assert len(lists) == 4 + 3 + 1 + 2 + 2  # the last are on embeddings, and peers
+    assert len(lists) == 4 + 3 + 1 + 3 + 2  # the last are on embeddings or distilled, and peers
     assert all(utterances == lists[0] for utterances in lists)
     assert len(set(lists[0])) == len(lists[0])
     assert set(lists[0]) < everyone

@@ -23,6 +23,16 @@ from training.data.manifest import Utterance, rows_by_voice
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """Which speech an example is, and what is known of its voice."""
+
+    row: int
+    channel: int = 0
+    cut: int = 0  # 0: the whole utterance
+    enrolment: Sequence[int] = ()  # rows
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Some utterances, padded with zeros to the longest."""
 
@@ -34,7 +44,12 @@ class Batch:
     emotion: Tensor  # (B,) int64
     soft: Tensor  # (B, 4) shares of the annotators' votes; all on the label where unknown
     style: Tensor  # (B,) int64
-    rows: NDArray[np.int64]  # (B,) rows of the dataset
+    drawn: Sequence[Drawn]  # (B,) what was drawn of the dataset
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The rows (B,) of the dataset."""
+        return np.array([one.row for one in self.drawn])
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -50,11 +65,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Example:
-    row: int
+    drawn: Drawn
     frames: Frames  # (T, n_features) normalised
     functionals: Functionals  # (F,)
     baseline: Functionals  # (F,)
-    baseline_utterances: int
 
 
 class Dataset:
@@ -185,7 +199,8 @@ class Dataset:
                     row, channels, cut, enrolment = drawn[i]
                     most = min(jitter, int(lengths[i]) // 10)
                     trims = rng.integers(most + 1, size=2).tolist()
-                    examples.append(self._example(row, channels[view], cut, enrolment, *trims))
+                    one = Drawn(row, channels[view], cut, enrolment)
+                    examples.append(self._example(one, *trims))
             yield self._batch(
                 [replace(e, frames=mask(e.frames, self.spec, masks, rng)) for e in examples]
             )
@@ -203,25 +218,21 @@ class Dataset:
         by_length = np.argsort(np.ptp(self._caches[channel].spans[:, 0], axis=1), kind="stable")
         for start in range(0, len(self), batch_size):
             rows = by_length[start : start + batch_size].tolist()
-            yield self._batch([self._example(row, channel, 0, enrolled[row]) for row in rows])
+            yield self.batch_of([Drawn(row, channel, 0, enrolled[row]) for row in rows])
 
-    def _example(
-        self,
-        row: int,
-        channel: int,
-        cut: int,
-        enrolment: Sequence[int],
-        trim_start: int = 0,
-        trim_end: int = 0,
-    ) -> _Example:
-        cache = self._caches[channel]
-        own = cache.functionals_of(row, cut)
+    def batch_of(self, drawn: Sequence[Drawn]) -> Batch:
+        """Returns these examples as one batch, with nothing masked or trimmed."""
+        return self._batch([self._example(one) for one in drawn])
+
+    def _example(self, drawn: Drawn, trim_start: int = 0, trim_end: int = 0) -> _Example:
+        cache = self._caches[drawn.channel]
+        own = cache.functionals_of(drawn.row, drawn.cut)
+        enrolment = list(drawn.enrolment)
         return _Example(
-            row,
-            self._normalised(cache.frames(row, cut, trim_start, trim_end)),
+            drawn,
+            self._normalised(cache.frames(drawn.row, drawn.cut, trim_start, trim_end)),
             own,
-            cache.whole[list(enrolment)].mean(0) if len(enrolment) else np.zeros_like(own),
-            len(enrolment),
+            cache.whole[enrolment].mean(0) if enrolment else np.zeros_like(own),
         )
 
     def _normalised(self, frames: Frames) -> Frames:
@@ -229,7 +240,8 @@ class Dataset:
         return normalise(frames, self.spec) if isinstance(self.spec, FeatureSpec) else frames
 
     def _batch(self, examples: Sequence[_Example]) -> Batch:
-        rows = np.array([example.row for example in examples])
+        drawn = [example.drawn for example in examples]
+        rows = np.array([one.row for one in drawn])
         lengths = [len(example.frames) for example in examples]
         frames = np.zeros((len(rows), max(lengths), self.sizes.n_features), np.float32)
         for padded, example in zip(frames, examples, strict=True):
@@ -239,9 +251,9 @@ class Dataset:
             lengths=torch.tensor(lengths),
             functionals=torch.from_numpy(np.stack([e.functionals for e in examples])),
             baseline=torch.from_numpy(np.stack([e.baseline for e in examples])),
-            baseline_utterances=torch.tensor([float(e.baseline_utterances) for e in examples]),
+            baseline_utterances=torch.tensor([float(len(one.enrolment)) for one in drawn]),
             emotion=torch.from_numpy(self.emotion[rows]),
             soft=torch.from_numpy(self.soft[rows]),
             style=torch.from_numpy(self.style[rows]),
-            rows=rows,
+            drawn=drawn,
         )

@@ -16,7 +16,8 @@ DISPLAY_NAMES = {
     "egemaps-rbf": "eGeMAPS RBF",
     "encoder-linear": "encoder + linear",
 }
-NETWORK_NAMES = {"compact": "compact", "encoder": "base"}  # of Kanjo, as its artifacts are named
+# Of Kanjo, as its artifacts are named.
+NETWORK_NAMES = {"compact": "compact", "encoder": "base", "distilled": "compact, distilled"}
 
 # Systems are compared by the speaker data that they are given: data -> normalisations of features.
 NOTHING_GIVEN = "nothing"

@@ -16,7 +16,7 @@ from pathlib import Path
 from model.files import atomic_write
 from training.data.manifest import Utterance
 from training.differences import differences
-from training.study.plan import StudyConfig, StudyError, Trainings
+from training.study.plan import StudyConfig, StudyError, Trainings, teacher_of
 from training.study.predictions import Run
 from training.train import Epoch
 
@@ -65,10 +65,17 @@ def file_lock(path: Path, wait: bool = False) -> Iterator[bool]:
             yield True
 
 
-def claimed(runs: Sequence[Run], out: Path) -> Iterator[Run]:
-    """Yields one unfinished run after the other, each locked until the next one is asked for."""
+def claimed(trainings: Trainings, out: Path) -> Iterator[Run]:
+    """Yields one unfinished run after the other, each locked until the next one is asked for.
+
+    A run that needs a teacher comes after its teacher's. If another process is at that, the run is
+    left to it.
+    """
     while True:
-        for run in runs:
+        for run, training in trainings.items():
+            teacher = teacher_of(run, training)
+            if teacher and not finished(teacher, out) and not failed(teacher, out):
+                continue
             with file_lock(out / run.name / "lock") as locked:
                 if locked and not finished(run, out) and not failed(run, out):
                     yield run

@@ -27,6 +27,7 @@ T = TypeVar("T")
 OF_THE_RUN = ("cap_per_speaker_emotion", "folds", "seed", "selective", "ser_weight", "test_fold")
 USUAL_UTTERANCES = 2400  # to train on
 AFTER_FOLDS = 1_000_000  # the place of runs with a corpus held out
+DISTILLED = "distilled"  # Run.network of what is distilled of the same run on embeddings
 PEERS = {**OPENSMILE_SYSTEMS, ENCODER_LINEAR: EncoderLinear}
 # How a run is trained: a network, a linear machine on embeddings; None: an openSMILE system.
 Training = TrainConfig | EncoderLinear | None
@@ -191,15 +192,31 @@ def plan(config: StudyConfig) -> Trainings:
                 for run in _variants(system, recipe, fold, seed):
                     training = _training(config, recipe, run)
                     add(run, training, listed[system.name], round_, at)
-        for corpus in held_out if system.name in config.leave_one_corpus_out else ():
+        # No teacher is kept of a corpus that is held out.
+        without = system.name in config.leave_one_corpus_out and not recipe.distillation
+        for corpus in held_out if without else ():
             for run in _variants(system, recipe, 0, config.seeds[0]):
                 if run.share == 1.0:
                     left_out = replace(run, held_out=corpus)
                     add(left_out, _training(config, recipe, left_out), AFTER_FOLDS)
         listed[system.name] += 1
+    for run, trained in trainings.items():
+        if (teacher_run := teacher_of(run, trained)) and teacher_run not in trainings:
+            raise StudyError(
+                f"found {run.name} without its teacher, expected {teacher_run.name} in the study"
+            )
     if not trainings:
         raise StudyError("found neither systems nor peers, expected at least one of them")
     return {run: trainings[run] for run in sorted(trainings, key=lambda run: places[run])}
+
+
+def teacher_of(run: Run, training: Training) -> Run | None:
+    """Returns the run whose network teaches that of another run; None if nothing is distilled.
+
+    It is the same system on embeddings, so that it is trained on the same speakers.
+    """
+    distilled = isinstance(training, TrainConfig) and training.distillation
+    return replace(run, network="encoder") if distilled else None
 
 
 def _held_out(config: StudyConfig) -> tuple[str, ...]:
@@ -253,6 +270,8 @@ def _variants(system: SystemPlan, recipe: TrainConfig, fold: int, seed: int) -> 
     network = "paper" if RECIPES[system.recipe].network == PRESETS["paper"] else "compact"
     if recipe.embedding:
         network = "encoder"
+    if recipe.distillation:
+        network = DISTILLED
     styles = [style.value for style in STYLES] if system.name == "baseline" else ["both"]
     for share in system.shares:
         for ser_weight in system.ser_weights or usual:
@@ -292,6 +311,25 @@ def chosen(config: StudyConfig, corpora: Path | Sequence[Path]) -> list[Utteranc
         groups[utterances[row].corpus, utterances[row].voice, utterances[row].emotion].append(row)
     most = config.cap_per_speaker_emotion
     return [utterances[row] for row in sorted(r for rows in groups.values() for r in rows[:most])]
+
+
+def beyond_cap(
+    config: StudyConfig, corpora: Path | Sequence[Path], utterances: Sequence[Utterance]
+) -> list[Utterance]:
+    """Returns the utterances of the study's corpora that were not chosen.
+
+    Raises:
+        ManifestError: as `chosen`.
+    """
+    known, names = {u.path for u in utterances}, {u.corpus for u in utterances}
+    return [u for u in read_corpora(corpora) if u.corpus in names and u.path not in known]
+
+
+def with_more(split: Split, more: Sequence[Utterance]) -> Split:
+    """Returns a split that trains also on more utterances of the voices that it trains on."""
+    voices = {(u.corpus, u.voice) for u in split.train}
+    own = [u for u in more if (u.corpus, u.voice) in voices]
+    return replace(split, train=[*split.train, *own])
 
 
 def restricted(split: Split, run: Run) -> Split:

@@ -32,7 +32,7 @@ from torch import distributed
 
 from training.data.manifest import Utterance
 from training.study.folder import StudyOutcome, claimed, failed, finished, open_study, outcome
-from training.study.plan import StudyConfig, Trainings, chosen, plan
+from training.study.plan import StudyConfig, Trainings, beyond_cap, chosen, plan
 from training.study.predictions import Run
 from training.study.progress import News, StudyProgress
 from training.study.single_run import perform
@@ -61,16 +61,17 @@ def study(
         KeyboardInterrupt: the study was stopped; the same call continues it.
     """
     utterances = chosen(config, corpora)
+    more = beyond_cap(config, corpora, utterances)
     trainings = plan(config)
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
-        return _run_as_rank(config, trainings, utterances, out, cache, threads, encoder)
+        return _run_as_rank(config, trainings, utterances, out, cache, threads, encoder, more)
     open_study(config, trainings, utterances, out)
     cores = len(os.sched_getaffinity(0))
     to_do = sum(not finished(run, out) for run in trainings)
     count = min(processes or max(1, cores // threads), to_do)
     with StudyProgress(trainings, out, plain=False, whole=True) as progress:
         try:
-            _run_processes(count, progress, config, utterances, out, cache, threads, encoder)
+            _run_processes(count, progress, config, utterances, out, cache, threads, encoder, more)
         except KeyboardInterrupt:
             progress.print("stopped; the same command continues it")
             raise
@@ -86,6 +87,7 @@ def work(
     cache: Path,
     report: Report,
     encoder: Path | None = None,
+    more: Sequence[Utterance] = (),
 ) -> None:
     """Performs runs until none is left that is neither finished nor locked.
 
@@ -93,7 +95,7 @@ def work(
     a run prints is in its `output.txt`.
     """
     trainings = plan(config)
-    for run in claimed(list(trainings), out):
+    for run in claimed(trainings, out):
         report(run, "begins")
         folder = out / run.name
         with (
@@ -103,7 +105,8 @@ def work(
         ):
             try:
                 on_epoch = partial(report, run)
-                perform(run, trainings[run], config, utterances, out, cache, on_epoch, encoder)
+                training = trainings[run]
+                perform(run, training, config, utterances, out, cache, on_epoch, encoder, more)
             except Exception:  # any error concerns this run alone
                 (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
         report(run, "failed" if failed(run, out) else "finished")
@@ -135,6 +138,7 @@ def _run_processes(
     cache: Path,
     threads: int,
     encoder: Path | None,
+    more: Sequence[Utterance],
 ) -> None:
     """Starts the processes and returns when all have ended; they are stopped if this one is."""
     context = get_context("spawn")
@@ -145,7 +149,7 @@ def _run_processes(
     try:
         for _ in range(count):
             receiver, sender = context.Pipe(duplex=False)
-            arguments = (config, utterances, out, cache, threads, encoder, sender)
+            arguments = (config, utterances, out, cache, threads, encoder, more, sender)
             working[receiver] = context.Process(target=_process, args=arguments)
             working[receiver].start()
             sender.close()
@@ -183,6 +187,7 @@ def _process(
     cache: Path,
     threads: int,
     encoder: Path | None,
+    more: Sequence[Utterance],
     sender: Connection,
 ) -> None:
     """Works in one of the processes of a call, and ends with the process that started it."""
@@ -195,7 +200,11 @@ def _process(
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    work(config, utterances, out, cache, lambda run, news: sender.send((run, news)), encoder)
+
+    def report(run: Run, news: News) -> None:
+        sender.send((run, news))
+
+    work(config, utterances, out, cache, report, encoder, more)
 
 
 def _run_as_rank(
@@ -206,6 +215,7 @@ def _run_as_rank(
     cache: Path,
     threads: int,
     encoder: Path | None,
+    more: Sequence[Utterance],
 ) -> StudyOutcome:
     """Works as one rank of `torchrun`; the first rank opens the study and prints the outcome."""
     _set_up_worker(threads)
@@ -216,7 +226,7 @@ def _run_as_rank(
             open_study(config, trainings, utterances, out)
         distributed.barrier()
         with StudyProgress(trainings, out, plain=True, whole=first) as progress:
-            work(config, utterances, out, cache, progress.report, encoder)
+            work(config, utterances, out, cache, progress.report, encoder, more)
         distributed.barrier()
         found = [outcome(list(trainings), out)] if first else [StudyOutcome((), (), ())]
         if first:

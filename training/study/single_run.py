@@ -16,7 +16,7 @@ from training.study.curves import TrainingCurves
 from training.study.encoder_linear import EncoderLinear, run_encoder_linear
 from training.study.folder import logged_epochs
 from training.study.opensmile_svm import run_opensmile
-from training.study.plan import StudyConfig, Training, restricted
+from training.study.plan import StudyConfig, Training, restricted, teacher_of, with_more
 from training.study.predict import predict
 from training.study.predictions import Predictions, Run
 from training.train import Epoch, train
@@ -33,13 +33,14 @@ def perform(
     cache: Path,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     encoder: Path | None = None,
+    more: Sequence[Utterance] = (),  # that were not chosen: a distilled network trains on them too
 ) -> Predictions:
     """Trains or continues, tests and saves, in `out/RUN`; curves are in `out/curves/RUN`.
 
     Raises:
         StudyError, SplitError: there are not enough utterances.
-        CheckpointError, RecordingError, EncoderFileError, OpenSmileError, EncoderLinearError: as
-            `train`, `predict`, `run_opensmile` and `run_encoder_linear`.
+        CheckpointError, RecordingError, EncoderFileError, TeacherError, OpenSmileError,
+            EncoderLinearError: as `train`, `predict`, `run_opensmile` and `run_encoder_linear`.
     """
     folder = out / run.name
     split = restricted(
@@ -65,7 +66,11 @@ def perform(
                 curves.write(logged_epochs(run, out))
                 on_epoch(epoch)
 
-            best = train(training, split, folder, cache, after_epoch, encoder)
+            teacher_run = teacher_of(run, training)
+            if teacher_run:
+                split = with_more(split, more)
+            teacher = out / teacher_run.name / "best.pt" if teacher_run else None
+            best = train(training, split, folder, cache, after_epoch, encoder, teacher)
         epochs = logged_epochs(run, out)
         about |= {
             "seconds": sum(epoch.seconds for epoch in epochs),

@@ -8,8 +8,17 @@ from model.labels import Style
 from tests.paths import ROOT
 from training.data.manifest import Utterance
 from training.data.splits import speaker_split
-from training.recipes import RECIPES
-from training.study.plan import StudyConfig, StudyError, chosen, plan, restricted
+from training.recipes import RECIPES, TrainConfig
+from training.study.plan import (
+    StudyConfig,
+    StudyError,
+    beyond_cap,
+    chosen,
+    plan,
+    restricted,
+    teacher_of,
+    with_more,
+)
 from training.study.predictions import Run
 
 STUDIES = ROOT / "training" / "studies"
@@ -238,3 +247,64 @@ def test_chosen_systems_are_trained_without_each_corpus_in_turn(tmp_path: Path) 
     ):
         with pytest.raises(StudyError, match=f"leave_one_corpus_out: {message}"):
             config_of(text.replace(before, after), tmp_path)
+
+
+def test_utterances_beyond_the_cap_are_trained_on_only_of_voices_that_are(
+    config: StudyConfig, corpora: Path
+) -> None:
+    """A distilled network has them too, because a teacher's answers need no labels."""
+    one = config.model_copy(update={"cap_per_speaker_emotion": 1, "corpora": ("stage",)})
+    utterances = chosen(one, corpora)
+    more = beyond_cap(one, corpora, utterances)
+    assert {u.corpus for u in more} == {"stage"}
+    assert len(more) == len(utterances)
+    assert not {u.path for u in more} & {u.path for u in utterances}
+    split = speaker_split(utterances, 0, 5, 0)
+    widened = with_more(split, more)
+    assert (widened.valid, widened.test) == (split.valid, split.test)
+    assert len(widened.train) == 2 * len(split.train)
+    assert {u.speaker for u in widened.train} == {u.speaker for u in split.train}
+
+
+DISTILLED = """
+name = "distilled"
+corpora = ["stage", "street"]
+leave_one_corpus_out = ["kanjo"]
+
+[[systems]]
+name = "kanjo"
+recipe = "base"
+
+[[systems]]
+name = "kanjo"
+recipe = "distilled"
+train = { distillation.share = 0.4 }
+"""
+
+
+def test_a_distilled_network_is_taught_in_its_own_fold_after_its_teacher(tmp_path: Path) -> None:
+    trainings = plan(config_of(DISTILLED, tmp_path))
+    runs = list(trainings)
+    distilled = [run for run in runs if run.network == "distilled"]
+    assert [run.fold for run in distilled] == [0, 1, 2, 3, 4]
+    assert not any(run.held_out for run in distilled)
+    for run in distilled:
+        teacher = teacher_of(run, trainings[run])
+        assert teacher == replace(run, network="encoder")
+        assert runs.index(teacher) < runs.index(run)
+        assert teacher_of(teacher, trainings[teacher]) is None
+        training = trainings[run]
+        assert isinstance(training, TrainConfig)
+        assert training.distillation
+        assert training.distillation.share == 0.4
+
+
+def test_a_distilled_network_without_its_teacher_is_refused(tmp_path: Path) -> None:
+    alone = DISTILLED.replace('recipe = "base"', 'recipe = "kanjo"')
+    with pytest.raises(
+        StudyError, match="found kanjo_distilled_.* without its teacher, expected ka"
+    ):
+        config_of(alone, tmp_path)
+    others = DISTILLED.replace('recipe = "base"', 'recipe = "base"\nfolds = [1]')
+    with pytest.raises(StudyError, match="without its teacher, expected kanjo_encoder_.*_fold0_"):
+        config_of(others, tmp_path)
