@@ -1,4 +1,4 @@
-"""Reads a service's /metrics."""
+"""Reads the figures of a service under test from its /metrics."""
 
 import itertools
 import time

@@ -46,7 +46,7 @@ class EventBatch:
 
     @property
     def kind(self) -> str:
-        """The kind of the first event."""
+        """The kind of its first event; a resync or a heartbeat is alone in its batch."""
         return self.events[0].kind
 
     @property

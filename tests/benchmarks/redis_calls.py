@@ -54,7 +54,7 @@ class RedisCalls:
         self.calls = [RedisCall(UUID(bytes=self._rng.bytes(16)).hex) for _ in range(calls)]
 
     def start(self, call: RedisCall) -> None:
-        """Begins a call."""
+        """Writes the start of a call."""
         self._store.call_started(call.session, call.started, time.time())
 
     def read(self, call: RedisCall) -> None:
@@ -92,7 +92,7 @@ class RedisCalls:
         self._store.transition(call.session, step, time.time(), queue="contracts and invoices")
 
     def end(self, call: RedisCall) -> None:
-        """Ends a call."""
+        """Writes the end of a call."""
         self._store.call_ended(
             call.session, call.call_id, "completed", call.heard_to_s, time.time()
         )

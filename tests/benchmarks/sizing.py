@@ -32,12 +32,12 @@ class Sizing:
 
     @property
     def site_calls(self) -> float:
-        """Calls of one site."""
+        """How many calls are live at one site at the peak."""
         return self.calls / self.sites
 
     @property
     def admitted(self) -> float:
-        """Calls of one machine."""
+        """How many calls one machine admits."""
         return self.costs.machine_calls * self.costs.machine_load
 
     @property
@@ -51,12 +51,12 @@ class Sizing:
 
     @property
     def received_mbit(self) -> float:
-        """Audio, a second."""
+        """What all services receive in messages of audio, Mbit a second."""
         return self.messages_a_s * (self.costs.message_bytes + self.costs.header_bytes) * 8e-6
 
     @property
     def memory_gb(self) -> float:
-        """Of the services."""
+        """The memory of all services and their calls, GB."""
         machines = self.sites * self.site_machines
         return (machines * self.costs.ready_mb + self.calls * self.costs.call_mb) / 1000
 
@@ -112,7 +112,7 @@ class Sizing:
 
     @property
     def redis_disk_mb(self) -> float:
-        """Of the append-only file, and of the link to a replica, a second."""
+        """What one site's Redis appends to its file and sends to a replica, MB a second."""
         return self.site_calls * self.costs.readings_a_s * self.costs.disk_bytes / 1e6
 
     @property
@@ -125,7 +125,7 @@ class Sizing:
 
     @property
     def calls_a_day(self) -> float:
-        """Of one site."""
+        """How many calls one site has in a day."""
         return self.site_calls * self.costs.day_h * 3600 / self.costs.call_s
 
     @property

@@ -40,7 +40,7 @@ class CallTable:
         return rows
 
     def remove(self, rows: Rows) -> None:
-        """Removes calls."""
+        """Removes the calls of these rows, which may then be used again."""
         self.until[rows], self.machine[rows], self.number[rows] = FREE, NOWHERE, -1
         self._free[self._frees : self._frees + len(rows)] = rows
         self._frees += len(rows)

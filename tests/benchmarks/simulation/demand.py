@@ -39,7 +39,7 @@ class Demand:
 
     @property
     def seconds(self) -> int:
-        """How long calls begin."""
+        """The length of the simulated part of the day, in which calls begin."""
         return round((self.to_h - self.from_h) * 3600)
 
     def rates(self, seconds: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from enum import Enum
 
 
 class Failure(Enum):
-    """What became of a connection."""
+    """Why a client has no connection: what happened to the one that it had or wanted."""
 
     DROPPED = "dropped"  # it was live and broke
     UNREACHABLE = "unreachable"  # no server answered
